@@ -1,0 +1,92 @@
+"""The extension modules: which sources, which flags. Everything else is in pyproject.toml.
+
+FASTNN_DEBUG=1 builds with bounds checks, assertions and debugging symbols.
+FASTNN_SANITIZE=address,undefined (or thread) adds a sanitizer to the C and Cython code.
+"""
+
+import os
+import platform
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("FASTNN_DEBUG", "0") not in ("", "0")
+SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
+IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+
+C_FLAGS = ["-std=c11", "-fvisibility=hidden", *(["-O1", "-g"] if DEBUG else ["-O3", "-g0"])]
+if SANITIZE:
+    C_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+
+# For the kernels. No contraction: an expression has the same bits under every instruction set.
+# Neither of the other two changes a result: errno is never read, no exception is ever unmasked.
+KERNEL_FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+
+ISA_FLAGS = {
+    "csrc/isa_baseline.c": [],
+    "csrc/isa_avx2.c": ["-mavx2", "-mfma"],
+    "csrc/isa_avx512.c": [
+        "-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl",
+        "-mprefer-vector-width=512",
+    ],
+}  # fmt: skip
+if not IS_X86_64:
+    ISA_FLAGS = {"csrc/isa_baseline.c": []}
+
+C_SOURCES = [*ISA_FLAGS, "csrc/dispatch.c", "csrc/float_state.c", "csrc/team.c"]
+C_HEADERS = [f"csrc/{name}" for name in sorted(os.listdir("csrc")) if name.endswith(".h")]
+
+CYTHON_DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "freethreading_compatible": False,
+}
+
+
+class BuildExt(build_ext):
+    """Gives each C file of the kernels its own flags."""
+
+    def build_extensions(self) -> None:
+        compile_one = self.compiler._compile
+
+        def compile_with_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            name = src.replace(os.sep, "/")
+            if name.startswith("csrc/"):
+                extra_postargs = [*extra_postargs, *KERNEL_FLAGS, *ISA_FLAGS.get(name, [])]
+            compile_one(obj, src, ext, cc_args, extra_postargs, pp_opts)
+
+        self.compiler._compile = compile_with_flags
+        super().build_extensions()
+
+
+def extension(name: str, c_sources: list[str] | None = None) -> Extension:
+    """The module fastnn._core.<name>."""
+    return Extension(
+        f"fastnn._core.{name}",
+        [f"fastnn/_core/{name}.pyx", *(c_sources or [])],
+        include_dirs=["csrc", np.get_include()],
+        depends=C_HEADERS,
+        extra_compile_args=C_FLAGS,
+        extra_link_args=["-pthread", *([f"-fsanitize={SANITIZE}"] if SANITIZE else ["-Wl,-s"])],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [
+            extension("kernels", C_SOURCES),  # owns the C code: the others reach it through this
+            extension("gemm"),
+            extension("plan"),
+            extension("training"),
+            extension("inference"),
+        ],
+        compiler_directives=CYTHON_DIRECTIVES,
+    ),
+    cmdclass={"build_ext": BuildExt},
+)
