@@ -1,0 +1,135 @@
+/* The contract between the kernels (C) and the core (Cython).
+ *
+ * Conventions
+ *   - Matrices are C-ordered, rows are samples. `weights` is (n_in, n_out), `bias` is (n_out,).
+ *   - Outputs come first, then inputs, then sizes. Sizes are size_t and count elements, not bytes.
+ *   - A kernel reads and writes nothing outside what it is given, keeps no state, cannot fail,
+ *     and does nothing when a size is 0. Pointers need the alignment of their element only.
+ *   - Arguments never overlap unless the comment of the member says that they may.
+ *   - `void *` stands for the element type of the table (float in an "f32" table, double in an
+ *     "f64" table), so that plans and loops are written once for every element type.
+ *   - NaN and infinity go in and come out as IEEE 754 says; no activation turns NaN into a number.
+ */
+#ifndef FASTNN_H
+#define FASTNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- activations --------------------------------------------------------------------------- */
+
+typedef struct fnn_activation {
+    const char *name; /* NULL ends a list */
+    /* The derivative cannot be computed from the output alone: keep the logits. */
+    int needs_logits;
+    /* a (rows, n_units) holds the product of inputs and weights; becomes f(a + bias).
+     * logits (rows, n_units): receives a + bias, or NULL where nobody needs it. */
+    void (*forward)(void *a, void *logits, const void *bias, size_t rows, size_t n_units);
+    /* d (n,) holds the loss's derivative by the output and becomes the one by the logits.
+     * a (n,) is the output, logits (n,) the logits (read only if needs_logits).
+     * NULL: this activation is only used with a loss that starts from the logits. */
+    void (*backward)(void *d, const void *a, const void *logits, size_t n);
+} fnn_activation;
+
+/* ---- losses -------------------------------------------------------------------------------- */
+
+/* Returns the sum over rows of the loss of each sample, and writes into d (rows, n_units) `scale`
+ * times its derivative by `out` (rows, n_units): by the output, or by the logits (from_logits).
+ * d may be `out` itself. */
+typedef struct fnn_loss {
+    const char *name; /* NULL ends a list */
+    int from_logits;
+    /* targets: (rows, n_units) of the table's element type. */
+    double (*targets)(void *d, const void *out, const void *targets, size_t rows, size_t n_units,
+                      double scale);
+    /* labels: (rows,), each in [0, n_units). NULL where the loss has no labels. */
+    double (*labels)(void *d, const void *out, const int64_t *labels, size_t rows, size_t n_units,
+                     double scale);
+} fnn_loss;
+
+/* ---- optimisers ---------------------------------------------------------------------------- */
+
+enum { FNN_MAX_HYPERPARAMETERS = 8, FNN_MAX_MOMENTS = 4 };
+
+typedef struct fnn_optimizer {
+    const char *name; /* NULL ends a list */
+    /* What is the same for all parameters of step t (counted from 1): once a step. */
+    void (*prepare)(double constants[FNN_MAX_HYPERPARAMETERS],
+                    const double hyperparameters[FNN_MAX_HYPERPARAMETERS], uint64_t t);
+    /* Updates parameters (n,) and moments[i] (n,) with gradient (n,).
+     * Returns 0 if all that was written is finite, else 1. */
+    int (*update)(void *parameters, void *const *moments, const void *gradient, size_t n,
+                  const double constants[FNN_MAX_HYPERPARAMETERS]);
+} fnn_optimizer;
+
+/* ---- what comes in ------------------------------------------------------------------------- */
+
+/* Kernels that read a user's array, one set for each element type it may have. */
+typedef struct fnn_input {
+    const char *dtype; /* "f32", "f64"; NULL ends a list */
+    size_t itemsize;
+    /* batch (rows, n_features) = data[order[i]] for each row i, converted;
+     * order NULL: the first `rows` rows of data. */
+    void (*gather)(void *batch, const void *data, const int64_t *order, size_t rows,
+                   size_t n_features);
+    /* 1 if all of data (n,) is finite once converted to the table's element type, else 0. */
+    int (*all_finite)(const void *data, size_t n);
+} fnn_input;
+
+/* ---- matrix product ------------------------------------------------------------------------ */
+
+/* c (m, n) = op(a) (m, k) @ op(b) (k, n) + beta * c, beta 0 or 1; c is not read when beta is 0.
+ * op transposes where transpose_* is 1: the array a is then (k, m). ld*: elements from one row of
+ * the array to the next. */
+typedef void (*fnn_gemm)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
+                         const void *a, size_t lda, const void *b, size_t ldb, int beta, void *c,
+                         size_t ldc);
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+typedef struct fnn_kernels {
+    const char *isa;   /* "baseline", "avx2", "avx512" */
+    const char *dtype; /* "f32", "f64" */
+    size_t itemsize;
+    const fnn_activation *activations;
+    const fnn_loss *losses;
+    const fnn_optimizer *optimizers;
+    const fnn_input *inputs;
+    /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units). */
+    void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units, int accumulate);
+    /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how
+     * many floating-point operations that was. Time it to know the machine's peak. */
+    double (*fma_burst)(size_t repeats);
+} fnn_kernels;
+
+/* Instruction sets this library was built with, best last, NULL at the end. */
+extern const char *const fnn_isa_names[];
+/* 1 if this CPU (and its operating system) runs the instruction set, else 0. */
+int fnn_isa_supported(const char *isa);
+/* The table, or NULL if there is none of that name. */
+const fnn_kernels *fnn_find_kernels(const char *isa, const char *dtype);
+
+/* ---- denormal numbers ---------------------------------------------------------------------- */
+
+/* Denormals cost ~150 cycles each, so loops run with them flushed to zero, and whoever sets the
+ * thread's floating-point state gives the old one back. */
+uint64_t fnn_flush_denormals(void); /* returns the state before */
+void fnn_set_float_state(uint64_t state);
+
+/* ---- the thread team ----------------------------------------------------------------------- */
+
+typedef struct fnn_team fnn_team;
+typedef void (*fnn_region)(void *context, fnn_team *team, int member);
+
+/* Runs region(context, team, member) on n_threads members, the caller being member 0, and returns
+ * when all are done. Members flush denormals meanwhile. Where threads cannot be had (none can be
+ * made, or another call has the team), fewer members run: a region must give the same result with
+ * any number of them. Threads are started when first needed, and again after fork. */
+void fnn_team_run(fnn_region region, void *context, int n_threads);
+int fnn_team_size(const fnn_team *team);
+/* Hands out 0, 1, 2, ... since the last barrier, each number to one member. */
+size_t fnn_team_next_tile(fnn_team *team);
+/* Waits until all members are here; returns the bitwise or of their votes, to all the same. */
+int fnn_team_barrier(fnn_team *team, int vote);
+
+#endif

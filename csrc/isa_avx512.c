@@ -1,0 +1,10 @@
+/* Every kernel for AVX-512 F, BW, DQ, VL; setup.py gives this file the flags. */
+#define ISA avx512
+#define VECTOR_BYTES 64
+
+#define REAL_IS_DOUBLE 0
+#include "kernels.inc.h"
+#undef REAL_IS_DOUBLE
+
+#define REAL_IS_DOUBLE 1
+#include "kernels.inc.h"

@@ -1,0 +1,10 @@
+/* Every kernel for every CPU of the architecture; setup.py gives this file the flags. */
+#define ISA baseline
+#define VECTOR_BYTES 16
+
+#define REAL_IS_DOUBLE 0
+#include "kernels.inc.h"
+#undef REAL_IS_DOUBLE
+
+#define REAL_IS_DOUBLE 1
+#include "kernels.inc.h"

@@ -1,0 +1,71 @@
+/* Every family of kernels for one instruction set and one element type, then their table.
+ *
+ * The including file sets ISA (a word: avx2), VECTOR_BYTES, REAL_IS_DOUBLE, and compiles with the
+ * flags of that set. All functions are static with set and type in their names, so that no linker
+ * can mix two versions. */
+#include <float.h>
+#include <math.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "fastnn.h"
+
+#if REAL_IS_DOUBLE
+#define real double
+#define real_sized_int int64_t
+#define REAL_MAX DBL_MAX
+#define R(function) function
+#define DTYPE f64
+#else
+#define real float
+#define real_sized_int int32_t
+#define REAL_MAX FLT_MAX
+#define R(function) function##f
+#define DTYPE f32
+#endif
+
+#define JOIN_(name, dtype, isa) fnn_##name##_##dtype##_##isa
+#define JOIN(name, dtype, isa) JOIN_(name, dtype, isa)
+#define NAME(name) JOIN(name, DTYPE, ISA)
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+
+#include "vector.inc.h"
+
+#include "activations.inc.h"
+#include "inputs.inc.h"
+#include "losses.inc.h"
+#include "optimizers.inc.h"
+#include "peak.inc.h"
+#include "reductions.inc.h"
+
+extern const fnn_kernels NAME(kernels);
+const fnn_kernels NAME(kernels) = {
+    .isa = STRING(ISA),
+    .dtype = STRING(DTYPE),
+    .itemsize = sizeof(real),
+    .activations = NAME(activations),
+    .losses = NAME(losses),
+    .optimizers = NAME(optimizers),
+    .inputs = NAME(inputs),
+    .sum_rows = NAME(sum_rows),
+    .fma_burst = NAME(fma_burst),
+};
+
+#undef vector
+#undef VECTOR_LANES
+#undef FMA
+#undef real
+#undef real_sized_int
+#undef REAL_MAX
+#undef R
+#undef DTYPE
+#undef JOIN_
+#undef JOIN
+#undef NAME
+#undef STRING_
+#undef STRING

@@ -1,0 +1,118 @@
+/* Losses and their derivatives in one pass. Sums are kept in double, whatever the element type.
+ *
+ * Cross-entropies start from the logits z, so that no probability is ever logged:
+ *   binary       -t log(s) - (1 - t) log(1 - s) = max(z, 0) - z t + log(1 + exp(-|z|)),  s = sigmoid(z)
+ *   categorical  -sum_j t_j log(p_j)            = sum_j t_j (log(sum(exp(z))) - z_j),    p = softmax(z)
+ * and their derivatives by z are s - t and p - t. */
+
+static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void *targets_,
+                                         size_t rows, size_t n_units, double scale)
+{
+    real *d = d_;
+    const real *z = out_;
+    const real *t = targets_;
+    const size_t n = rows * n_units;
+    const real factor = (real)(scale / (double)n_units);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const real zi = z[i];
+        const real e = R(exp)(-R(fabs)(zi));
+        sum += (double)((zi < 0 ? 0 : zi) - zi * t[i] + R(log1p)(e));
+        d[i] = ((zi < 0 ? e / (1 + e) : 1 / (1 + e)) - t[i]) * factor;
+    }
+    return sum / (double)n_units;
+}
+
+static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const void *targets_,
+                                              size_t rows, size_t n_units, double scale)
+{
+    real *d = d_;
+    const real *z = out_;
+    const real *t = targets_;
+    const real factor = (real)scale;
+    double sum = 0;
+    for (size_t i = 0; i < rows; i++, d += n_units, z += n_units, t += n_units) {
+        double target_logit = 0, total = 0; /* read before d, which may be z, is written */
+        for (size_t j = 0; j < n_units; j++) {
+            target_logit += (double)t[j] * (double)z[j];
+            total += (double)t[j];
+        }
+        sum += total * NAME(softmax_row)(d, z, n_units) - target_logit;
+        for (size_t j = 0; j < n_units; j++)
+            d[j] = ((real)total * d[j] - t[j]) * factor;
+    }
+    return sum;
+}
+
+static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
+                                                     const int64_t *labels, size_t rows,
+                                                     size_t n_units, double scale)
+{
+    real *d = d_;
+    const real *z = out_;
+    const real factor = (real)scale;
+    double sum = 0;
+    for (size_t i = 0; i < rows; i++, d += n_units, z += n_units) {
+        const double target_logit = (double)z[labels[i]];
+        sum += NAME(softmax_row)(d, z, n_units) - target_logit;
+        d[labels[i]] -= 1;
+        for (size_t j = 0; j < n_units; j++)
+            d[j] *= factor;
+    }
+    return sum;
+}
+
+/* Element-wise losses of the residual r = out - target: value and derivative. */
+
+static inline double NAME(squared_error)(real r, real *derivative)
+{
+    *derivative = 2 * r;
+    return (double)r * (double)r;
+}
+
+static inline double NAME(absolute_error)(real r, real *derivative)
+{
+    *derivative = r > 0 ? 1 : (r < 0 ? -1 : r); /* 0 at 0; NaN stays */
+    return (double)R(fabs)(r);
+}
+
+/* Huber (1964) with threshold 1. */
+static inline double NAME(huber_error)(real r, real *derivative)
+{
+    *derivative = r > 1 ? 1 : (r < -1 ? -1 : r);
+    const double size = (double)R(fabs)(r);
+    return size > 1 ? size - 0.5 : 0.5 * size * size;
+}
+
+#define RESIDUAL_LOSS(name, error)                                                                \
+    static double NAME(name)(void *d_, const void *out_, const void *targets_, size_t rows,       \
+                             size_t n_units, double scale)                                        \
+    {                                                                                             \
+        real *d = d_;                                                                             \
+        const real *out = out_;                                                                   \
+        const real *targets = targets_;                                                           \
+        const real factor = (real)(scale / (double)n_units);                                      \
+        double sum = 0;                                                                           \
+        for (size_t i = 0; i < rows * n_units; i++) {                                             \
+            real derivative;                                                                      \
+            sum += NAME(error)(out[i] - targets[i], &derivative);                                 \
+            d[i] = derivative * factor;                                                           \
+        }                                                                                         \
+        return sum / (double)n_units;                                                             \
+    }
+
+RESIDUAL_LOSS(mean_squared_error, squared_error)
+RESIDUAL_LOSS(mean_absolute_error, absolute_error)
+RESIDUAL_LOSS(huber, huber_error)
+
+static const fnn_loss NAME(losses)[] = {
+    {"binary_cross_entropy", 1, NAME(binary_cross_entropy), NULL},
+    {"categorical_cross_entropy", 1, NAME(categorical_cross_entropy),
+     NAME(categorical_cross_entropy_labels)},
+    {"mean_squared_error", 0, NAME(mean_squared_error), NULL},
+    {"mean_absolute_error", 0, NAME(mean_absolute_error), NULL},
+    {"huber", 0, NAME(huber), NULL},
+    {NULL, 0, NULL, NULL},
+};
+
+#undef RESIDUAL_LOSS

@@ -1,0 +1,216 @@
+/* The thread team: persistent workers that spin for microseconds and then sleep.
+ *
+ * There is one set of workers in a process. A caller that finds it in use runs alone, so that
+ * concurrent calls never wait for each other. Waiting is for a counter to change: first by
+ * spinning, then asleep on a condition variable. Whoever changes the counter looks for sleepers
+ * after the change, and a sleeper looks at the counter after it has said that it sleeps; all four
+ * accesses are sequentially consistent, so one of the two sees the other. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "fastnn.h"
+
+enum {
+    MAX_WORKERS = 255,
+    SPINS = 2000, /* some 20-50 us of pause instructions: longer than a phase of a small step */
+    STACK_BYTES = 2 << 20
+};
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* A counter that can be waited for. */
+typedef struct signal_counter {
+    _Atomic unsigned value;
+    _Atomic unsigned sleepers;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+} signal_counter;
+
+#define SIGNAL_COUNTER_INIT {0, 0, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER}
+
+static void wait_while_equal(signal_counter *counter, unsigned value)
+{
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load(&counter->value) != value)
+            return;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&counter->mutex);
+    atomic_fetch_add(&counter->sleepers, 1);
+    while (atomic_load(&counter->value) == value)
+        pthread_cond_wait(&counter->changed, &counter->mutex);
+    atomic_fetch_sub(&counter->sleepers, 1);
+    pthread_mutex_unlock(&counter->mutex);
+}
+
+static void advance(signal_counter *counter)
+{
+    atomic_fetch_add(&counter->value, 1);
+    if (atomic_load(&counter->sleepers) != 0) {
+        pthread_mutex_lock(&counter->mutex);
+        pthread_cond_broadcast(&counter->changed);
+        pthread_mutex_unlock(&counter->mutex);
+    }
+}
+
+struct fnn_team {
+    int n_members;
+    _Atomic size_t next_tile;
+    _Atomic int arrived;
+    _Atomic int votes;
+    int verdicts[2]; /* of the last two barriers: a slow member may still read the older one */
+    signal_counter barrier;
+};
+
+int fnn_team_size(const fnn_team *team) { return team->n_members; }
+
+size_t fnn_team_next_tile(fnn_team *team)
+{
+    return atomic_fetch_add_explicit(&team->next_tile, 1, memory_order_relaxed);
+}
+
+int fnn_team_barrier(fnn_team *team, int vote)
+{
+    if (team->n_members == 1) {
+        atomic_store_explicit(&team->next_tile, 0, memory_order_relaxed);
+        return vote;
+    }
+    const unsigned round = atomic_load(&team->barrier.value);
+    if (vote != 0)
+        atomic_fetch_or(&team->votes, vote);
+    if (atomic_fetch_add(&team->arrived, 1) == team->n_members - 1) { /* the last one */
+        team->verdicts[round & 1] = atomic_exchange(&team->votes, 0);
+        atomic_store(&team->next_tile, 0);
+        atomic_store(&team->arrived, 0);
+        advance(&team->barrier);
+    } else {
+        wait_while_equal(&team->barrier, round);
+    }
+    return team->verdicts[round & 1];
+}
+
+/* What the workers run now. The caller writes it before `jobs` advances. */
+static struct {
+    pthread_mutex_t in_use;
+    int n_workers;
+    fnn_region region;
+    void *context;
+    fnn_team team;
+    _Atomic int running; /* workers not yet done with this job */
+    signal_counter jobs; /* advances when a job is there */
+    signal_counter done; /* advances when the last worker has finished it */
+} shared = {
+    .in_use = PTHREAD_MUTEX_INITIALIZER,
+    .team = {.n_members = 1, .barrier = SIGNAL_COUNTER_INIT},
+    .jobs = SIGNAL_COUNTER_INIT,
+    .done = SIGNAL_COUNTER_INIT,
+};
+
+static void run_member(fnn_region region, void *context, fnn_team *team, int member)
+{
+    const uint64_t state = fnn_flush_denormals();
+    region(context, team, member);
+    fnn_set_float_state(state);
+}
+
+typedef struct worker_start {
+    int member;
+    unsigned jobs_before; /* the first job of this worker is the one after these */
+} worker_start;
+
+static worker_start starts[MAX_WORKERS];
+
+static void *work(void *argument)
+{
+    const worker_start *start = argument;
+    const int member = start->member;
+    unsigned job = start->jobs_before;
+    for (;; job++) {
+        wait_while_equal(&shared.jobs, job);
+        if (member < shared.team.n_members)
+            run_member(shared.region, shared.context, &shared.team, member);
+        /* Workers that had nothing to do report too: nobody reads an old job in a new one. */
+        if (atomic_fetch_sub(&shared.running, 1) == 1)
+            advance(&shared.done);
+    }
+    return NULL;
+}
+
+/* A forked child has this thread only: it starts with no workers and nothing in use. */
+static void forget_workers(void)
+{
+    static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static const signal_counter counter = SIGNAL_COUNTER_INIT;
+    shared.in_use = mutex;
+    shared.n_workers = 0;
+    shared.jobs = counter;
+    shared.done = counter;
+    shared.team.barrier = counter;
+    atomic_store(&shared.running, 0);
+}
+
+/* Makes workers until there are n_workers, or until no more can be made. */
+static void start_workers(int n_workers)
+{
+    static int registered = 0;
+    if (!registered && pthread_atfork(NULL, NULL, forget_workers) != 0)
+        return; /* without it a fork would not be safe: run alone */
+    registered = 1;
+
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0)
+        return;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    sigset_t all, before; /* workers inherit a blocked mask: signals go to the caller's threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (shared.n_workers < n_workers) {
+        worker_start *start = &starts[shared.n_workers];
+        start->member = shared.n_workers + 1;
+        start->jobs_before = atomic_load(&shared.jobs.value);
+        pthread_t thread;
+        if (pthread_create(&thread, &attributes, work, start) != 0)
+            break;
+        shared.n_workers++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+void fnn_team_run(fnn_region region, void *context, int n_threads)
+{
+    if (n_threads <= 1 || pthread_mutex_trylock(&shared.in_use) != 0) {
+        fnn_team alone = {.n_members = 1};
+        run_member(region, context, &alone, 0);
+        return;
+    }
+    int n_workers = n_threads - 1 < MAX_WORKERS ? n_threads - 1 : MAX_WORKERS;
+    if (shared.n_workers < n_workers)
+        start_workers(n_workers);
+    if (shared.n_workers < n_workers)
+        n_workers = shared.n_workers;
+
+    shared.region = region;
+    shared.context = context;
+    shared.team.n_members = n_workers + 1;
+    atomic_store(&shared.team.next_tile, 0);
+    atomic_store(&shared.running, shared.n_workers);
+    const unsigned finished = atomic_load(&shared.done.value);
+    if (shared.n_workers > 0)
+        advance(&shared.jobs);
+    run_member(region, context, &shared.team, 0);
+    if (shared.n_workers > 0)
+        wait_while_equal(&shared.done, finished);
+    pthread_mutex_unlock(&shared.in_use);
+}
