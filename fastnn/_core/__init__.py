@@ -1,0 +1,1 @@
+"""The compiled core: plans, training, inference. Not for users; see `fastnn.Network`."""

@@ -1,0 +1,76 @@
+# The C header, translated: what each of these means and may assume is written in csrc/fastnn.h.
+# A function pointer in a struct needs its own `noexcept nogil`.
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "fastnn.h" nogil:
+    ctypedef struct fnn_activation:
+        const char *name
+        int needs_logits
+        void (*forward)(void *a, void *logits, const void *bias, size_t rows,
+                        size_t n_units) noexcept nogil
+        void (*backward)(void *d, const void *a, const void *logits, size_t n) noexcept nogil
+
+    ctypedef struct fnn_loss:
+        const char *name
+        int from_logits
+        double (*targets)(void *d, const void *out, const void *targets, size_t rows,
+                          size_t n_units, double scale) noexcept nogil
+        double (*labels)(void *d, const void *out, const int64_t *labels, size_t rows,
+                         size_t n_units, double scale) noexcept nogil
+
+    enum:
+        FNN_MAX_HYPERPARAMETERS
+        FNN_MAX_MOMENTS
+
+    ctypedef struct fnn_optimizer:
+        const char *name
+        void (*prepare)(double *constants, const double *hyperparameters,
+                        uint64_t t) noexcept nogil
+        int (*update)(void *parameters, void *const *moments, const void *gradient, size_t n,
+                      const double *constants) noexcept nogil
+
+    ctypedef struct fnn_input:
+        const char *dtype
+        size_t itemsize
+        void (*gather)(void *batch, const void *data, const int64_t *order, size_t rows,
+                       size_t n_features) noexcept nogil
+        int (*all_finite)(const void *data, size_t n) noexcept nogil
+
+    ctypedef void (*fnn_gemm)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
+                              const void *a, size_t lda, const void *b, size_t ldb, int beta,
+                              void *c, size_t ldc) noexcept nogil
+
+    ctypedef struct fnn_kernels:
+        const char *isa
+        const char *dtype
+        size_t itemsize
+        const fnn_activation *activations
+        const fnn_loss *losses
+        const fnn_optimizer *optimizers
+        const fnn_input *inputs
+        void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units,
+                         int accumulate) noexcept nogil
+        double (*fma_burst)(size_t repeats) noexcept nogil
+
+    ctypedef struct fnn_team:
+        pass
+    ctypedef void (*fnn_region)(void *context, fnn_team *team, int member) noexcept nogil
+
+# The C code is linked into this module alone; the others call it through these.
+cdef uint64_t flush_denormals() noexcept nogil
+cdef void set_float_state(uint64_t state) noexcept nogil
+cdef void team_run(fnn_region region, void *context, int n_threads) noexcept nogil
+cdef int team_size(fnn_team *team) noexcept nogil
+cdef size_t team_next_tile(fnn_team *team) noexcept nogil
+cdef int team_barrier(fnn_team *team, int vote) noexcept nogil
+
+cdef const fnn_kernels *kernels_for(object dtype, object isa=*) except NULL
+cdef const fnn_activation *find_activation(const fnn_kernels *kernels, str name) except NULL
+cdef const fnn_loss *find_loss(const fnn_kernels *kernels, str name) except NULL
+cdef const fnn_optimizer *find_optimizer(const fnn_kernels *kernels, str name) except NULL
+cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) except NULL
+
+cdef const unsigned char[::1] bytes_of(object array, object dtype, tuple shape)
+cdef unsigned char[::1] writable_bytes_of(object array, object dtype, tuple shape)
+cdef const char *pointer_to(const unsigned char[::1] view) noexcept nogil
+cdef char *writable_pointer_to(unsigned char[::1] view) noexcept nogil

@@ -1,0 +1,36 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+DType = np.dtype[Any]
+
+ISA: str
+
+def built_isas() -> list[str]: ...
+def supported_isas() -> list[str]: ...
+def all_finite(array: Array, dtype: DType, isa: str | None = None) -> bool: ...
+def fma_peak(dtype: DType, seconds: float, isa: str | None = None) -> float: ...
+def activation_names() -> list[str]: ...
+def activation_forward(
+    name: str, product: Array, bias: Array, isa: str | None = None
+) -> tuple[Array, Array]: ...
+def activation_backward(
+    name: str, d: Array, a: Array, logits: Array, isa: str | None = None
+) -> Array: ...
+def loss_and_derivative(
+    name: str, out: Array, targets: Array, scale: float, isa: str | None = None
+) -> tuple[float, Array]: ...
+def optimizer_update(
+    name: str,
+    parameters: Array,
+    moments: Array,
+    gradient: Array,
+    hyperparameters: Sequence[float],
+    t: int,
+    isa: str | None = None,
+) -> bool: ...
+def gather(data: Array, order: Array, dtype: DType, isa: str | None = None) -> Array: ...
+def sum_rows(d: Array, sums: Array | None = None, isa: str | None = None) -> Array: ...

@@ -1,0 +1,28 @@
+from fastnn._core.kernels cimport fnn_activation, fnn_kernels, fnn_loss
+
+cdef struct LayerPlan:
+    size_t n_in
+    size_t n_out
+    size_t weights  # where they start in the block of parameters, in elements
+    size_t bias
+    const fnn_activation *activation
+    size_t tile_rows  # rows of `weights` in a tile of the weight phase, the last one shorter
+    size_t n_tiles
+
+cdef struct Geometry:
+    const fnn_kernels *kernels
+    const fnn_loss *loss
+    size_t itemsize
+    size_t n_layers
+    size_t n_features
+    size_t n_outputs
+    size_t widest  # units of the widest layer
+    size_t n_parameters
+    size_t n_weight_tiles
+    size_t row_tile  # samples in a tile of the row phase, at most
+    size_t slab_rows  # samples whose activations are held at a time
+    LayerPlan *layers
+
+cdef class Plan:
+    cdef Geometry geometry
+    cdef readonly object dtype

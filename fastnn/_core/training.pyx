@@ -1,0 +1,699 @@
+"""Training: mini-batches, steps and epochs, without the GIL and without an allocation.
+
+A step has three phases, with a barrier after each:
+
+1. rows: each member of the team takes tiles of samples through all layers forward, through the
+   loss, and back. The weights are only read.
+2. weights: each takes tiles of the weight matrices: ``dW = A_prev.T @ dZ``.
+3. update: each takes tiles of the parameters: the optimiser.
+
+Batches whose activations exceed the plan's slab run phases 1 and 2 slab by slab, the gradient
+being summed up. Nothing that a user sees changes before phase 3, so a step can be given up until
+then; phase 3 always runs to its end.
+"""
+import numpy as np
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint64_t
+from numpy.random cimport bitgen_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from fastnn._core.gemm cimport gemm_for
+from fastnn._core.kernels cimport (
+    FNN_MAX_HYPERPARAMETERS,
+    FNN_MAX_MOMENTS,
+    bytes_of,
+    find_activation,
+    find_input,
+    find_optimizer,
+    flush_denormals,
+    fnn_activation,
+    fnn_gemm,
+    fnn_input,
+    fnn_optimizer,
+    fnn_team,
+    pointer_to,
+    set_float_state,
+    team_barrier,
+    team_next_tile,
+    team_run,
+    writable_bytes_of,
+    writable_pointer_to,
+)
+from fastnn._core.plan cimport Geometry, LayerPlan, Plan
+
+# Parameters a tile of the update phase.
+cdef size_t UPDATE_TILE = 16384
+# Seconds between two looks at pending signals, inside a step.
+cdef double SIGNAL_SECONDS = 0.05
+# Seconds after which `advance` comes back between two steps: for signals, the progress bar, and
+# whoever waits to read the parameters.
+cdef double ADVANCE_SECONDS = 0.1
+
+# What a member votes at a barrier, and how a run ended. Bits, because votes are or-ed.
+cdef enum:
+    RUNNING = 0
+    OUT_OF_TIME = 1
+    INTERRUPTED = 2
+    LOSS_NOT_FINITE = 4
+    UPDATE_NOT_FINITE = 8
+
+cdef struct LayerBuffers:
+    char *a  # (slab_rows, n_out)
+    char *d  # (slab_rows, n_out): derivatives by the logits
+    char *logits  # (slab_rows, n_out), or NULL
+
+# All that the members of the team share. Only member 0 writes to it between the phases.
+cdef struct Run:
+    Geometry *geometry
+    const fnn_input *input
+    const fnn_input *own_input  # reads arrays of the network's own dtype
+    const fnn_activation *output_activation  # linear, where the loss starts from the logits
+    fnn_gemm gemm
+    # data
+    const char *X
+    const char *targets  # labels (int64) or rows of numbers
+    bint has_labels
+    size_t n_samples
+    size_t n_slab_rows
+    int64_t *order  # NULL: in the order given
+    # buffers
+    LayerBuffers *layers
+    char *batch_X  # gathered rows of X, or NULL where X itself can be read
+    char *batch_targets
+    double *tile_losses
+    char *gradient
+    # parameters and optimiser
+    char *parameters
+    const fnn_optimizer *optimizer  # NULL: the gradient is all that is wanted
+    char *moments[FNN_MAX_MOMENTS]
+    size_t n_moments
+    double hyperparameters[FNN_MAX_HYPERPARAMETERS]
+    uint64_t n_updates
+    # where we are
+    size_t batch_size
+    size_t epoch
+    size_t until_epoch
+    size_t start  # first sample of the next mini-batch
+    double epoch_loss  # sum over the samples so far
+    double *epoch_losses  # (n_epochs,)
+    bitgen_t *bitgen
+    # how the run ends
+    uint64_t updates_allowed
+    double deadline
+    double next_signal_check
+    bint check_signals_in_tiles
+    uint64_t caller_float_state
+    int status
+    double bad_loss
+
+
+cdef double now() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return t.tv_sec + 1e-9 * t.tv_nsec
+
+
+cdef int pending_signals(Run *run) noexcept nogil:
+    """INTERRUPTED if a signal handler raised; its exception stays set until the run is over."""
+    cdef double t = now()
+    cdef int raised
+    if t < run.next_signal_check:
+        return RUNNING
+    run.next_signal_check = t + SIGNAL_SECONDS
+    set_float_state(run.caller_float_state)  # handlers are the user's code
+    with gil:
+        raised = _check_signals()
+    flush_denormals()
+    return INTERRUPTED if raised else RUNNING
+
+
+cdef object _raised = None
+
+
+cdef int _check_signals() noexcept:
+    global _raised
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        _raised = error
+        return 1
+    return 0
+
+
+# ---- phase 1 -------------------------------------------------------------------------------
+
+cdef const char *layer_input(Run *run, size_t layer, size_t first, size_t slab_start) noexcept nogil:
+    """Row `first` of the slab, as it enters `layer`."""
+    cdef Geometry *g = run.geometry
+    cdef size_t row_bytes = g.layers[layer].n_in * g.itemsize
+    if layer > 0:
+        return run.layers[layer - 1].a + first * row_bytes
+    if run.batch_X != NULL:
+        return run.batch_X + first * row_bytes
+    return run.X + (slab_start + first) * row_bytes
+
+
+cdef void gather(Run *run, size_t first, size_t rows, size_t slab_start) noexcept nogil:
+    """Rows [first, first + rows) of the slab, and their targets, into the batch's buffers."""
+    cdef Geometry *g = run.geometry
+    cdef size_t begin = slab_start + first, i
+    cdef size_t output_bytes = g.n_outputs * g.itemsize
+    cdef const int64_t *order = run.order + begin if run.order != NULL else NULL
+    if run.batch_X != NULL:
+        run.input.gather(
+            run.batch_X + first * g.n_features * g.itemsize,
+            run.X if order != NULL else run.X + begin * g.n_features * run.input.itemsize,
+            order, rows, g.n_features)
+    if order == NULL:
+        return
+    if run.has_labels:
+        for i in range(rows):
+            (<int64_t *> run.batch_targets)[first + i] = (<const int64_t *> run.targets)[order[i]]
+    else:
+        run.own_input.gather(run.batch_targets + first * output_bytes, run.targets, order, rows,
+                             g.n_outputs)
+
+
+cdef double loss_and_derivative(Run *run, size_t first, size_t rows, size_t slab_start,
+                                double scale) noexcept nogil:
+    """The loss of some rows of the slab; its derivative goes into the last layer's `d`."""
+    cdef Geometry *g = run.geometry
+    cdef LayerBuffers *last = &run.layers[g.n_layers - 1]
+    cdef size_t row_bytes = g.n_outputs * g.itemsize
+    cdef size_t target_bytes = sizeof(int64_t) if run.has_labels else row_bytes
+    cdef const char *targets
+    if run.order != NULL:
+        targets = run.batch_targets + first * target_bytes
+    else:
+        targets = run.targets + (slab_start + first) * target_bytes
+    if run.has_labels:
+        return g.loss.labels(last.d + first * row_bytes, last.a + first * row_bytes,
+                             <const int64_t *> targets, rows, g.n_outputs, scale)
+    return g.loss.targets(last.d + first * row_bytes, last.a + first * row_bytes, targets, rows,
+                          g.n_outputs, scale)
+
+
+cdef char *logits_at(LayerBuffers *buffers, size_t offset) noexcept nogil:
+    return buffers.logits + offset if buffers.logits != NULL else NULL
+
+
+cdef void forward_tile(Run *run, size_t first, size_t rows, size_t slab_start) noexcept nogil:
+    cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer
+    cdef LayerBuffers *buffers
+    cdef const fnn_activation *activation
+    cdef size_t l, at
+    for l in range(g.n_layers):
+        layer = &g.layers[l]
+        buffers = &run.layers[l]
+        at = first * layer.n_out * g.itemsize
+        activation = run.output_activation if l == g.n_layers - 1 else layer.activation
+        run.gemm(0, 0, rows, layer.n_out, layer.n_in,
+                 layer_input(run, l, first, slab_start), layer.n_in,
+                 run.parameters + layer.weights * g.itemsize, layer.n_out, 0,
+                 buffers.a + at, layer.n_out)
+        activation.forward(buffers.a + at, logits_at(buffers, at),
+                           run.parameters + layer.bias * g.itemsize, rows, layer.n_out)
+
+
+cdef void backward_tile(Run *run, size_t first, size_t rows) noexcept nogil:
+    """From the last layer's `d`, what the loss gave, to the derivatives by all logits."""
+    cdef Geometry *g = run.geometry
+    cdef size_t l = g.n_layers - 1
+    cdef LayerPlan *layer = &g.layers[l]
+    cdef LayerBuffers *buffers = &run.layers[l]
+    cdef size_t at = first * layer.n_out * g.itemsize, at_next
+    if not g.loss.from_logits:
+        layer.activation.backward(buffers.d + at, buffers.a + at, logits_at(buffers, at),
+                                  rows * layer.n_out)
+    while l > 0:
+        at_next = at
+        layer = &g.layers[l]
+        buffers = &run.layers[l - 1]
+        at = first * layer.n_in * g.itemsize
+        run.gemm(0, 1, rows, layer.n_in, layer.n_out, run.layers[l].d + at_next, layer.n_out,
+                 run.parameters + layer.weights * g.itemsize, layer.n_out, 0,
+                 buffers.d + at, layer.n_in)
+        l -= 1
+        g.layers[l].activation.backward(buffers.d + at, buffers.a + at, logits_at(buffers, at),
+                                        rows * layer.n_in)
+
+
+cdef void row_tile(Run *run, size_t tile, size_t first, size_t rows, size_t slab_start,
+                   double scale) noexcept nogil:
+    """Forward through all layers, the loss, and back to the first layer's logits."""
+    gather(run, first, rows, slab_start)
+    forward_tile(run, first, rows, slab_start)
+    run.tile_losses[tile] = loss_and_derivative(run, first, rows, slab_start, scale)
+    backward_tile(run, first, rows)
+
+
+# ---- phase 2 -------------------------------------------------------------------------------
+
+cdef void weight_tile(Run *run, size_t tile, size_t rows, size_t slab_start,
+                      bint accumulate) noexcept nogil:
+    """``dW = A_prev.T @ dZ`` for some rows of one weight matrix, and its layer's bias once."""
+    cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer = g.layers
+    cdef size_t l = 0, first, n_rows
+    while tile >= layer.n_tiles:
+        tile -= layer.n_tiles
+        layer += 1
+        l += 1
+    first = tile * layer.tile_rows
+    n_rows = min(layer.tile_rows, layer.n_in - first)
+    run.gemm(1, 0, n_rows, layer.n_out, rows,
+             layer_input(run, l, 0, slab_start) + first * g.itemsize, layer.n_in,
+             run.layers[l].d, layer.n_out, accumulate,
+             run.gradient + (layer.weights + first * layer.n_out) * g.itemsize, layer.n_out)
+    if tile == 0:
+        g.kernels.sum_rows(run.gradient + layer.bias * g.itemsize, run.layers[l].d, rows,
+                           layer.n_out, accumulate)
+
+
+# ---- phase 3 -------------------------------------------------------------------------------
+
+cdef int update_tile(Run *run, size_t first, const double *constants) noexcept nogil:
+    cdef Geometry *g = run.geometry
+    cdef void *moments[FNN_MAX_MOMENTS]
+    cdef size_t offset = first * g.itemsize, i
+    for i in range(run.n_moments):
+        moments[i] = run.moments[i] + offset
+    return run.optimizer.update(run.parameters + offset, moments, run.gradient + offset,
+                                min(UPDATE_TILE, g.n_parameters - first), constants)
+
+
+# ---- step, epoch, run ------------------------------------------------------------------------
+
+cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t rows,
+                       double *loss) noexcept nogil:
+    """Phases 1 and 2 of one mini-batch; `loss` is the mean over its samples."""
+    cdef Geometry *g = run.geometry
+    cdef double scale = 1.0 / rows, total = 0
+    cdef size_t done = 0, slab, n_tiles, tile_rows, tile, first, i
+    cdef int vote
+    while done < rows:
+        slab = min(run.n_slab_rows, rows - done)
+        n_tiles = (slab + g.row_tile - 1) // g.row_tile
+        tile_rows = (slab + n_tiles - 1) // n_tiles
+        vote = RUNNING
+        tile = team_next_tile(team)
+        while tile < n_tiles and vote == RUNNING:
+            first = tile * tile_rows
+            if first < slab:
+                row_tile(run, tile, first, min(tile_rows, slab - first), start + done, scale)
+            else:
+                run.tile_losses[tile] = 0
+            if member == 0 and run.check_signals_in_tiles:
+                vote = pending_signals(run)
+            tile = team_next_tile(team)
+        vote = team_barrier(team, vote)
+        if vote != RUNNING:
+            return vote
+        for i in range(n_tiles):  # every member the same sum, in the order of the tiles
+            total += run.tile_losses[i]
+        tile = team_next_tile(team)
+        while tile < g.n_weight_tiles and vote == RUNNING:
+            weight_tile(run, tile, slab, start + done, done > 0)
+            if member == 0 and run.check_signals_in_tiles:
+                vote = pending_signals(run)
+            tile = team_next_tile(team)
+        vote = team_barrier(team, vote)
+        if vote != RUNNING:
+            return vote
+        done += slab
+    loss[0] = total / rows
+    return RUNNING if isfinite(total) else LOSS_NOT_FINITE
+
+
+cdef int update_step(Run *run, fnn_team *team, int member) noexcept nogil:
+    """Phase 3; its votes may end the run after this step."""
+    cdef double constants[FNN_MAX_HYPERPARAMETERS]
+    cdef size_t n_tiles = (run.geometry.n_parameters + UPDATE_TILE - 1) // UPDATE_TILE
+    cdef size_t tile
+    cdef int vote = RUNNING
+    run.optimizer.prepare(constants, run.hyperparameters, run.n_updates + 1)
+    tile = team_next_tile(team)
+    while tile < n_tiles:
+        if update_tile(run, tile * UPDATE_TILE, constants):
+            vote |= UPDATE_NOT_FINITE
+        tile = team_next_tile(team)
+    if member == 0 and (run.n_updates + 1 >= run.updates_allowed or now() >= run.deadline):
+        vote |= OUT_OF_TIME
+    return team_barrier(team, vote)
+
+
+cdef void shuffle(Run *run) noexcept nogil:
+    """A random permutation of the samples: Fisher and Yates, from the identity every time."""
+    cdef size_t i
+    cdef uint64_t j, mask
+    cdef int64_t swapped
+    for i in range(run.n_samples):
+        run.order[i] = i
+    for i in range(run.n_samples - 1, 0, -1):
+        # j uniform in [0, i]: random bits, drawn again while too large
+        mask = i
+        mask |= mask >> 1
+        mask |= mask >> 2
+        mask |= mask >> 4
+        mask |= mask >> 8
+        mask |= mask >> 16
+        mask |= mask >> 32
+        j = run.bitgen.next_uint64(run.bitgen.state) & mask
+        while j > i:
+            j = run.bitgen.next_uint64(run.bitgen.state) & mask
+        swapped = run.order[i]
+        run.order[i] = run.order[j]
+        run.order[j] = swapped
+
+
+cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
+    """Steps until `until_epoch`, the deadline, or trouble; run by every member of the team.
+
+    Every member walks through the same mini-batches on its own; member 0 keeps the books.
+    """
+    cdef Run *run = <Run *> context
+    cdef size_t epoch = run.epoch, until_epoch = run.until_epoch, start = run.start, rows
+    cdef size_t n_samples = run.n_samples, batch_size = run.batch_size
+    cdef double loss = 0
+    cdef int status = RUNNING
+    while status == RUNNING and epoch < until_epoch:
+        if start == 0 and run.order != NULL:
+            if member == 0:
+                shuffle(run)
+            team_barrier(team, RUNNING)
+        rows = min(batch_size, n_samples - start)
+        status = gradient_step(run, team, member, start, rows, &loss)
+        if status == RUNNING:
+            status = update_step(run, team, member)
+            if status & UPDATE_NOT_FINITE:
+                status = UPDATE_NOT_FINITE
+            else:
+                start += rows
+                if start == n_samples:
+                    start = 0
+                    epoch += 1
+                if member == 0:
+                    record_step(run, loss * rows, start)
+    if member == 0:
+        run.status = status
+        run.bad_loss = loss
+
+
+cdef void record_step(Run *run, double loss, size_t next_start) noexcept nogil:
+    run.n_updates += 1
+    run.epoch_loss += loss
+    run.start = next_start
+    if next_start == 0:
+        run.epoch_losses[run.epoch] = run.epoch_loss / run.n_samples
+        run.epoch_loss = 0
+        run.epoch += 1
+
+
+cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept nogil:
+    """Phases 1 and 2 over all samples as one batch."""
+    cdef Run *run = <Run *> context
+    cdef double loss = 0
+    cdef int status = gradient_step(run, team, member, 0, run.n_samples, &loss)
+    if member == 0:
+        run.status = status
+        run.epoch_losses[0] = loss
+
+
+cdef int raise_interruption() except -1:
+    """Raises what the signal handler raised."""
+    global _raised
+    error = _raised
+    _raised = None
+    raise error
+
+
+cdef class Workspace:
+    """Buffers and data of one training run: everything is allocated here, before the first step.
+
+    Parameters
+    ----------
+    plan : Plan
+    parameters : ndarray of shape (n_parameters,), of the plan's dtype
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+    targets : ndarray of shape (n_samples,), int64 labels, or (n_samples, n_outputs), plan's dtype
+    batch_size : int
+    n_epochs : int
+    shuffled : bool
+    gradient : ndarray of shape (n_parameters,), optional
+        Receives the gradient.
+    n_threads : int
+    """
+
+    cdef Run run
+    cdef Plan plan
+    cdef list views  # keeps alive what `run` points into
+    cdef int n_threads
+    cdef readonly object losses  # (n_epochs,) float64: the mean loss of each finished epoch
+    cdef object order
+    cdef object parameters
+
+    def __init__(self, Plan plan, parameters, X, targets, size_t batch_size, size_t n_epochs,
+                 bint shuffled, int n_threads, gradient=None):
+        cdef Run *run = &self.run
+        cdef Geometry *g = &plan.geometry
+        cdef size_t n_samples = X.shape[0], i, n_slabs, rows
+        cdef LayerPlan *layer
+        cdef bint needs_logits
+        self.plan = plan
+        self.views = []
+        self.n_threads = n_threads
+        self.parameters = parameters
+        run.geometry = g
+        run.input = find_input(g.kernels, X.dtype)
+        run.own_input = find_input(g.kernels, plan.dtype)
+        run.gemm = gemm_for(plan.dtype, n_threads)
+        run.output_activation = g.layers[g.n_layers - 1].activation
+        if g.loss.from_logits:
+            run.output_activation = find_activation(g.kernels, "linear")
+
+        run.X = self.keep(X, X.dtype, (n_samples, g.n_features))
+        run.has_labels = targets.ndim == 1
+        if run.has_labels:
+            run.targets = self.keep(targets, np.dtype(np.int64), (n_samples,))
+        else:
+            run.targets = self.keep(targets, plan.dtype, (n_samples, g.n_outputs))
+        run.n_samples = n_samples
+        run.parameters = self.keep_writable(parameters, plan.dtype, (g.n_parameters,))
+
+        run.batch_size = batch_size
+        rows = min(batch_size, n_samples)
+        n_slabs = (rows + g.slab_rows - 1) // g.slab_rows
+        rows = (rows + n_slabs - 1) // n_slabs
+        run.n_slab_rows = rows
+        if shuffled:
+            self.order = np.zeros(n_samples, np.int64)
+            run.order = <int64_t *> self.keep_writable(self.order, np.dtype(np.int64), (n_samples,))
+        if shuffled or X.dtype != plan.dtype:
+            run.batch_X = self.buffer(rows, g.n_features)
+        if shuffled:
+            run.batch_targets = self.buffer(rows, max(g.n_outputs, 8 // g.itemsize))
+        run.layers = <LayerBuffers *> self.scratch(g.n_layers, sizeof(LayerBuffers))
+        for i in range(g.n_layers):
+            layer = &g.layers[i]
+            needs_logits = layer.activation.needs_logits and not (
+                i == g.n_layers - 1 and g.loss.from_logits)
+            run.layers[i].a = self.buffer(rows, layer.n_out)
+            run.layers[i].d = self.buffer(rows, layer.n_out)
+            run.layers[i].logits = self.buffer(rows, layer.n_out) if needs_logits else NULL
+        run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile, 8)
+        if gradient is None:
+            run.gradient = self.buffer(1, g.n_parameters)
+        else:
+            run.gradient = self.keep_writable(gradient, plan.dtype, (g.n_parameters,))
+        self.losses = np.zeros(n_epochs)
+        run.epoch_losses = <double *> self.keep_writable(self.losses, np.dtype(np.float64),
+                                                         (n_epochs,))
+        # A look at the signals costs a clock: only where a step may take long
+        run.check_signals_in_tiles = plan.training_flops(min(batch_size, n_samples)) > 1e8
+
+    cdef const char *keep(self, array, dtype, tuple shape):
+        cdef const unsigned char[::1] view = bytes_of(array, dtype, shape)
+        self.views.append(view)
+        return pointer_to(view)
+
+    cdef char *keep_writable(self, array, dtype, tuple shape):
+        cdef unsigned char[::1] view = writable_bytes_of(array, dtype, shape)
+        self.views.append(view)
+        return writable_pointer_to(view)
+
+    cdef char *scratch(self, size_t n, size_t itemsize):
+        """Memory for n items, 64-byte aligned, zeroed."""
+        if itemsize != 0 and n > (<size_t> -1 - 64) // itemsize:
+            raise MemoryError("the buffers of the training step exceed the address space")
+        cdef unsigned char[::1] view = np.zeros(n * itemsize + 64, np.uint8)
+        self.views.append(view)
+        return writable_pointer_to(view) + (64 - <size_t> writable_pointer_to(view) % 64) % 64
+
+    cdef char *buffer(self, size_t rows, size_t n_units):
+        """Memory for (rows, n_units) numbers of the plan's dtype."""
+        return self.scratch(rows * n_units, self.plan.geometry.itemsize)
+
+    cdef int execute(self, bint only_gradient) except -1:
+        """Runs the team; returns its status, or raises what a signal handler raised."""
+        cdef Run *run = &self.run
+        with nogil:
+            run.next_signal_check = now() + SIGNAL_SECONDS
+            run.caller_float_state = flush_denormals()
+            set_float_state(run.caller_float_state)
+            team_run(measure_gradient if only_gradient else train, run, self.n_threads)
+        if run.status & INTERRUPTED:
+            raise_interruption()
+        return run.status
+
+
+def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_threads):
+    """The mean loss over all samples; its gradient goes into `gradient`.
+
+    Parameters
+    ----------
+    plan : Plan
+    parameters, gradient : ndarray of shape (n_parameters,), of the plan's dtype
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+    targets : ndarray of shape (n_samples,), int64 labels, or (n_samples, n_outputs), plan's dtype
+    n_threads : int
+
+    Returns
+    -------
+    float
+    """
+    cdef Workspace workspace = Workspace(plan, parameters, X, targets, X.shape[0], 1, False,
+                                         n_threads, gradient)
+    workspace.execute(only_gradient=True)
+    return float(workspace.losses[0])
+
+
+cdef class Trainer(Workspace):
+    """Training of one network, in portions of about a tenth of a second.
+
+    Parameters
+    ----------
+    plan, parameters, X, targets, batch_size, n_epochs, n_threads
+        As for `Workspace`.
+    optimizer : str
+    hyperparameters : sequence of float
+        In the order of the optimiser's class, learning rate first.
+    moments : ndarray of shape (n_moments, n_parameters), of the plan's dtype
+    n_updates : int
+        Steps that `moments` have seen.
+    bit_generator : numpy.random.BitGenerator, optional
+        Shuffles the samples; None keeps them in order.
+    """
+
+    cdef object bit_generator
+    cdef object moments
+    cdef object kept_parameters
+    cdef object kept_moments
+    cdef object kept_order
+    cdef object kept_random_state
+
+    def __init__(self, Plan plan, parameters, X, targets, batch_size, n_epochs, int n_threads, *,
+                 str optimizer, hyperparameters, moments, uint64_t n_updates, bit_generator):
+        super().__init__(plan, parameters, X, targets, batch_size, n_epochs,
+                         bit_generator is not None, n_threads)
+        cdef Run *run = &self.run
+        cdef size_t n_parameters = plan.geometry.n_parameters, i
+        cdef size_t n_given = len(hyperparameters)
+        cdef char *moment
+        run.optimizer = find_optimizer(plan.geometry.kernels, optimizer)
+        run.n_moments = moments.shape[0]
+        if (run.n_moments > <size_t> FNN_MAX_MOMENTS
+                or n_given > <size_t> FNN_MAX_HYPERPARAMETERS):
+            raise ValueError(f"{optimizer} has more moments or hyperparameters than the core takes")
+        moment = self.keep_writable(moments, plan.dtype, (run.n_moments, n_parameters))
+        for i in range(run.n_moments):
+            run.moments[i] = moment + i * n_parameters * plan.geometry.itemsize
+        for i in range(<size_t> FNN_MAX_HYPERPARAMETERS):
+            run.hyperparameters[i] = hyperparameters[i] if i < n_given else 0.0
+        run.n_updates = n_updates
+        self.moments = moments
+        self.bit_generator = bit_generator
+        if bit_generator is not None:
+            run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+            self.kept_order = np.zeros_like(self.order)
+        self.kept_parameters = np.zeros_like(parameters)
+        self.kept_moments = np.zeros_like(moments)
+
+    @property
+    def epoch(self):
+        """Finished epochs."""
+        return self.run.epoch
+
+    @property
+    def n_updates(self):
+        """Finished steps, those before this trainer included."""
+        return self.run.n_updates
+
+    @property
+    def samples_seen(self):
+        """Samples of this epoch in finished mini-batches."""
+        return self.run.start
+
+    def advance(self, size_t until_epoch):
+        """Trains until `until_epoch` epochs are finished, or about a tenth of a second.
+
+        Raises
+        ------
+        FloatingPointError
+            When a loss or an update is not finite. The parameters are those of the last mini-batch
+            before it.
+        KeyboardInterrupt
+            Or whatever a signal handler raised: after a finished mini-batch.
+        """
+        cdef Run *run = &self.run
+        cdef Run kept = run[0]
+        cdef int status
+        run.until_epoch = min(until_epoch, <size_t> len(self.losses))
+        run.updates_allowed = <uint64_t> -1
+        run.deadline = now() + ADVANCE_SECONDS
+        self.keep_state()
+        status = self.execute(only_gradient=False)
+        if status & UPDATE_NOT_FINITE:
+            self.replay(&kept)
+            raise FloatingPointError(self.describe_step("an update gave parameters that are not "
+                                                        "finite"))
+        if status & LOSS_NOT_FINITE:
+            raise FloatingPointError(self.describe_step(f"the loss is {run.bad_loss}"))
+
+    def keep_state(self):
+        """Copies all that training changes: updates are written in place, and a step that turns
+        out bad is undone by going back here and repeating the good ones, bit for bit."""
+        self.kept_parameters[:] = self.parameters
+        self.kept_moments[:] = self.moments
+        if self.bit_generator is not None:
+            self.kept_order[:] = self.order
+            self.kept_random_state = self.bit_generator.state
+
+    cdef int replay(self, Run *kept) except -1:
+        """Goes back to the kept state and repeats every step but the one that failed."""
+        cdef uint64_t n_good = self.run.n_updates
+        cdef size_t until_epoch = self.run.until_epoch
+        self.parameters[:] = self.kept_parameters
+        self.moments[:] = self.kept_moments
+        if self.bit_generator is not None:
+            self.order[:] = self.kept_order
+            self.bit_generator.state = self.kept_random_state
+        self.run = kept[0]
+        if n_good == self.run.n_updates:
+            return 0
+        self.run.until_epoch = until_epoch
+        self.run.updates_allowed = n_good
+        self.run.deadline = now() + 1e9
+        return self.execute(only_gradient=False)
+
+    def describe_step(self, str what):
+        """`what`, and at which step of this trainer."""
+        cdef Run *run = &self.run
+        return (
+            f"{what} at epoch {run.epoch + 1}, mini-batch {run.start // run.batch_size + 1} "
+            f"(step {run.n_updates + 1}); the network keeps the parameters from before this step. "
+            f"A smaller learning_rate or scaled inputs usually help."
+        )
