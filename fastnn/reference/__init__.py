@@ -1,0 +1,9 @@
+"""The same mathematics twice, for reading, testing and racing.
+
+`loops` is plain Python, one number at a time; `vectorized` is NumPy, one matrix product per layer
+and role. Both have the same names in the same order, to be read side by side.
+"""
+
+from fastnn.reference import loops, vectorized
+
+__all__ = ["loops", "vectorized"]

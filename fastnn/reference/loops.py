@@ -1,0 +1,668 @@
+"""Fully connected networks in plain Python: one number at a time, lists and `math` only.
+
+Rows are samples: ``X`` is a list of samples, each a list of features; layer ``l`` has ``weights``
+with one row for each input and one column for each unit, and one ``bias`` for each unit.
+`fastnn.reference.vectorized` says the same with one matrix product per layer and role.
+
+In the formulas ``z`` is a logit, ``a`` an activation, ``y`` a target, ``L`` is the mean loss, and
+``dZ``, ``dA``, ``dW``, ``db`` are the gradients of ``L`` with respect to what follows the ``d``.
+
+References
+----------
+A. Ng, "Neural Networks and Deep Learning", deeplearning.ai, weeks 2 to 4.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+Row: TypeAlias = list[float]
+Rows: TypeAlias = list[Row]
+
+# --- Activations: a = function(z), and derivative(z, a) = da/dz, of one number ------------------
+
+LEAKY_RELU_SLOPE = 0.01
+SELU_SCALE = 1.0507009873554805  # Klambauer et al., "Self-normalizing neural networks", 2017
+SELU_ALPHA = 1.6732632423543772
+
+
+def linear(z: float) -> float:
+    """``z``."""
+    return z
+
+
+def linear_derivative(z: float, a: float) -> float:
+    """``1``."""
+    return 1.0
+
+
+def sigmoid(z: float) -> float:
+    """``1 / (1 + exp(-z)) = exp(z) / (exp(z) + 1)``, whichever ``exp`` does not overflow."""
+    if z >= 0.0:
+        return 1.0 / (1.0 + math.exp(-z))
+    return math.exp(z) / (math.exp(z) + 1.0)
+
+
+def sigmoid_derivative(z: float, a: float) -> float:
+    """``a (1 - a)``."""
+    return a * (1.0 - a)
+
+
+def tanh(z: float) -> float:
+    """``tanh(z)``."""
+    return math.tanh(z)
+
+
+def tanh_derivative(z: float, a: float) -> float:
+    """``1 - a^2``."""
+    return 1.0 - a * a
+
+
+def relu(z: float) -> float:
+    """``max(z, 0)``."""
+    return max(z, 0.0)
+
+
+def relu_derivative(z: float, a: float) -> float:
+    """``1 if z > 0 else 0``."""
+    return 1.0 if z > 0.0 else 0.0
+
+
+def leaky_relu(z: float) -> float:
+    """``z if z > 0 else slope z``."""
+    return z if z > 0.0 else LEAKY_RELU_SLOPE * z
+
+
+def leaky_relu_derivative(z: float, a: float) -> float:
+    """``1 if z > 0 else slope``."""
+    return 1.0 if z > 0.0 else LEAKY_RELU_SLOPE
+
+
+def elu(z: float) -> float:
+    """``z if z > 0 else exp(z) - 1``."""
+    return z if z > 0.0 else math.expm1(z)
+
+
+def elu_derivative(z: float, a: float) -> float:
+    """``1 if z > 0 else exp(z)``, and there ``exp(z) = a + 1``."""
+    return 1.0 if z > 0.0 else a + 1.0
+
+
+def selu(z: float) -> float:
+    """``scale (z if z > 0 else alpha (exp(z) - 1))``."""
+    return SELU_SCALE * (z if z > 0.0 else SELU_ALPHA * math.expm1(z))
+
+
+def selu_derivative(z: float, a: float) -> float:
+    """``scale if z > 0 else scale alpha exp(z)``, and the latter is ``a + scale alpha``."""
+    return SELU_SCALE if z > 0.0 else a + SELU_SCALE * SELU_ALPHA
+
+
+def normal_cdf(z: float) -> float:
+    """``Phi(z) = (1 + erf(z / sqrt(2))) / 2 = erfc(-z / sqrt(2)) / 2``, exact in the left tail."""
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+
+
+def gelu(z: float) -> float:
+    """``z Phi(z)``."""
+    return z * normal_cdf(z)
+
+
+def gelu_derivative(z: float, a: float) -> float:
+    """``Phi(z) + z phi(z)``, where ``phi(z) = exp(-z^2 / 2) / sqrt(2 pi)``."""
+    return normal_cdf(z) + z * math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+
+
+def silu(z: float) -> float:
+    """``z sigmoid(z)``."""
+    return z * sigmoid(z)
+
+
+def silu_derivative(z: float, a: float) -> float:
+    """``s + a (1 - s)``, where ``s = sigmoid(z)``."""
+    s = sigmoid(z)
+    return s + a * (1.0 - s)
+
+
+def mish(z: float) -> float:
+    """``z tanh(softplus(z))``."""
+    return z * math.tanh(softplus(z))
+
+
+def mish_derivative(z: float, a: float) -> float:
+    """``t + z (1 - t^2) sigmoid(z)``, where ``t = tanh(softplus(z))``."""
+    t = math.tanh(softplus(z))
+    return t + z * (1.0 - t * t) * sigmoid(z)
+
+
+def softplus(z: float) -> float:
+    """``log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|))``, whose ``exp`` never overflows."""
+    return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
+
+
+def softplus_derivative(z: float, a: float) -> float:
+    """``sigmoid(z)``."""
+    return sigmoid(z)
+
+
+def softmax(Z: Rows) -> Rows:
+    """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum."""
+    A = []
+    for z in Z:
+        largest = max(z)
+        exponentials = [math.exp(z_j - largest) for z_j in z]
+        total = sum(exponentials)
+        A.append([e / total for e in exponentials])
+    return A
+
+
+# Softmax is not here: it mixes a row's elements, and serves the output layer only, where its
+# derivative is part of categorical_cross_entropy's.
+ACTIVATIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], float]]] = {
+    "linear": (linear, linear_derivative),
+    "sigmoid": (sigmoid, sigmoid_derivative),
+    "tanh": (tanh, tanh_derivative),
+    "relu": (relu, relu_derivative),
+    "leaky_relu": (leaky_relu, leaky_relu_derivative),
+    "elu": (elu, elu_derivative),
+    "selu": (selu, selu_derivative),
+    "gelu": (gelu, gelu_derivative),
+    "silu": (silu, silu_derivative),
+    "mish": (mish, mish_derivative),
+    "softplus": (softplus, softplus_derivative),
+}
+
+# --- Losses -------------------------------------------------------------------------------------
+# The cross-entropies take the logits Z, so that no probability is ever logged, and their derivative
+# is dZ, which needs A only. The others take A, and their derivative is dA.
+
+
+def _mean(function: Callable[[float, float], float], P: Rows, Y: Rows) -> float:
+    """Mean of ``function(p, y)`` over all elements of `P` and `Y`."""
+    total = 0.0
+    for p_row, y_row in zip(P, Y, strict=True):
+        for p, y in zip(p_row, y_row, strict=True):
+            total += function(p, y)
+    return total / (len(P) * len(P[0]))
+
+
+def _mean_derivative(derivative: Callable[[float, float], float], A: Rows, Y: Rows) -> Rows:
+    """``derivative(a, y) / size`` for every element of `A` and `Y`."""
+    size = len(A) * len(A[0])
+    gradient = []
+    for a_row, y_row in zip(A, Y, strict=True):
+        gradient.append([derivative(a, y) / size for a, y in zip(a_row, y_row, strict=True)])
+    return gradient
+
+
+def binary_cross_entropy(Z: Rows, Y: Rows) -> float:
+    """Mean of ``-y log(a) - (1 - y) log(1 - a) = softplus(z) - y z``, where ``a = sigmoid(z)``."""
+    return _mean(lambda z, y: max(z, 0.0) - y * z + math.log1p(math.exp(-abs(z))), Z, Y)
+
+
+def binary_cross_entropy_derivative(A: Rows, Y: Rows) -> Rows:
+    """``dZ = (a - y) / size``."""
+    return _mean_derivative(lambda a, y: a - y, A, Y)
+
+
+def categorical_cross_entropy(Z: Rows, Y: Rows) -> float:
+    """Mean over rows of ``-sum_j y_j log(a_j) = log(sum_j exp(z_j)) - sum_j y_j z_j``."""
+    total = 0.0
+    for z, y in zip(Z, Y, strict=True):
+        largest = max(z)
+        total += math.log(sum(math.exp(z_j - largest) for z_j in z))
+        total -= sum(y_j * (z_j - largest) for z_j, y_j in zip(z, y, strict=True))
+    return total / len(Z)
+
+
+def categorical_cross_entropy_derivative(A: Rows, Y: Rows) -> Rows:
+    """``dZ = (a - y) / n_samples``, for rows of `Y` which sum to 1."""
+    n_samples = len(A)
+    gradient = []
+    for a_row, y_row in zip(A, Y, strict=True):
+        gradient.append([(a - y) / n_samples for a, y in zip(a_row, y_row, strict=True)])
+    return gradient
+
+
+def mean_squared_error(A: Rows, Y: Rows) -> float:
+    """Mean of ``r^2``, where ``r = a - y``."""
+    return _mean(lambda a, y: (a - y) * (a - y), A, Y)
+
+
+def mean_squared_error_derivative(A: Rows, Y: Rows) -> Rows:
+    """``dA = 2 r / size``."""
+    return _mean_derivative(lambda a, y: 2.0 * (a - y), A, Y)
+
+
+def mean_absolute_error(A: Rows, Y: Rows) -> float:
+    """Mean of ``|r|``, where ``r = a - y``."""
+    return _mean(lambda a, y: abs(a - y), A, Y)
+
+
+def mean_absolute_error_derivative(A: Rows, Y: Rows) -> Rows:
+    """``dA = sign(r) / size``."""
+    return _mean_derivative(lambda a, y: float(a > y) - float(a < y), A, Y)
+
+
+def huber(A: Rows, Y: Rows) -> float:
+    """Mean of ``r^2 / 2 if |r| <= 1 else |r| - 1/2``, where ``r = a - y``."""
+
+    def of_one(a: float, y: float) -> float:
+        r = abs(a - y)
+        return 0.5 * r * r if r <= 1.0 else r - 0.5
+
+    return _mean(of_one, A, Y)
+
+
+def huber_derivative(A: Rows, Y: Rows) -> Rows:
+    """``dA = r / size``, with ``r`` clipped to ``[-1, 1]``."""
+    return _mean_derivative(lambda a, y: min(max(a - y, -1.0), 1.0), A, Y)
+
+
+LOSSES: dict[str, tuple[Callable[[Rows, Rows], float], Callable[[Rows, Rows], Rows]]] = {
+    "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_derivative),
+    "categorical_cross_entropy": (categorical_cross_entropy, categorical_cross_entropy_derivative),
+    "mean_squared_error": (mean_squared_error, mean_squared_error_derivative),
+    "mean_absolute_error": (mean_absolute_error, mean_absolute_error_derivative),
+    "huber": (huber, huber_derivative),
+}
+
+# Losses computed from the logits, and the output activation each of them belongs to.
+FROM_LOGITS = {"binary_cross_entropy": "sigmoid", "categorical_cross_entropy": "softmax"}
+
+# --- Optimisers ---------------------------------------------------------------------------------
+# Each changes a parameter `w` (a bias, or one row of weights) in place, given its gradient `g`, its
+# moments (lists like `w`, zero before the first step, changed in place) and the number `t` of the
+# step, from 1.
+
+
+def sgd(w: Row, g: Row, moments: Sequence[Row], t: int, learning_rate: float) -> None:
+    """``w -= learning_rate g``."""
+    for i in range(len(w)):
+        w[i] -= learning_rate * g[i]
+
+
+def momentum(
+    w: Row,
+    g: Row,
+    moments: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+) -> None:
+    """``v = momentum v + g``, then ``w -= learning_rate v``."""
+    (v,) = moments
+    for i in range(len(w)):
+        v[i] = momentum * v[i] + g[i]
+        w[i] -= learning_rate * v[i]
+
+
+def nesterov(
+    w: Row,
+    g: Row,
+    moments: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+) -> None:
+    """``v = momentum v + g``, then ``w -= learning_rate (g + momentum v)``."""
+    (v,) = moments
+    for i in range(len(w)):
+        v[i] = momentum * v[i] + g[i]
+        w[i] -= learning_rate * (g[i] + momentum * v[i])
+
+
+def rmsprop(
+    w: Row,
+    g: Row,
+    moments: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    rho: float = 0.9,
+    epsilon: float = 1e-8,
+) -> None:
+    """``s = rho s + (1 - rho) g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
+    (s,) = moments
+    for i in range(len(w)):
+        s[i] = rho * s[i] + (1.0 - rho) * g[i] * g[i]
+        w[i] -= learning_rate * g[i] / (math.sqrt(s[i]) + epsilon)
+
+
+def adagrad(
+    w: Row,
+    g: Row,
+    moments: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    epsilon: float = 1e-8,
+) -> None:
+    """``s += g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
+    (s,) = moments
+    for i in range(len(w)):
+        s[i] += g[i] * g[i]
+        w[i] -= learning_rate * g[i] / (math.sqrt(s[i]) + epsilon)
+
+
+def adam(
+    w: Row,
+    g: Row,
+    moments: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> None:
+    """``w -= learning_rate m_hat / (sqrt(v_hat) + epsilon)``.
+
+    ``m = beta_1 m + (1 - beta_1) g`` and ``v = beta_2 v + (1 - beta_2) g^2`` start at zero, which
+    ``m_hat = m / (1 - beta_1^t)`` and ``v_hat = v / (1 - beta_2^t)`` correct.
+
+    References
+    ----------
+    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", 2015.
+    """
+    m, v = moments
+    for i in range(len(w)):
+        m[i] = beta_1 * m[i] + (1.0 - beta_1) * g[i]
+        v[i] = beta_2 * v[i] + (1.0 - beta_2) * g[i] * g[i]
+        m_hat = m[i] / (1.0 - beta_1**t)
+        v_hat = v[i] / (1.0 - beta_2**t)
+        w[i] -= learning_rate * m_hat / (math.sqrt(v_hat) + epsilon)
+
+
+def adamw(
+    w: Row,
+    g: Row,
+    moments: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> None:
+    """`adam`, and ``w -= learning_rate weight_decay w`` with the ``w`` before the step.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019.
+    """
+    for i in range(len(w)):
+        w[i] -= learning_rate * weight_decay * w[i]
+    adam(w, g, moments, t, learning_rate, beta_1, beta_2, epsilon)
+
+
+# name -> (update, number of moments)
+OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
+    "sgd": (sgd, 0),
+    "momentum": (momentum, 1),
+    "nesterov": (nesterov, 1),
+    "rmsprop": (rmsprop, 1),
+    "adagrad": (adagrad, 1),
+    "adam": (adam, 2),
+    "adamw": (adamw, 2),
+}
+
+# --- Layers -------------------------------------------------------------------------------------
+
+
+def layer_forward(A_prev: Rows, W: Rows, b: Row, activation: str) -> tuple[Rows, Rows]:
+    """``Z = A_prev W + b`` and ``A = activation(Z)``."""
+    Z = []
+    for a_prev in A_prev:
+        z = []
+        for j in range(len(b)):
+            z_j = b[j]
+            for i in range(len(a_prev)):
+                z_j += a_prev[i] * W[i][j]
+            z.append(z_j)
+        Z.append(z)
+    if activation == "softmax":
+        return Z, softmax(Z)
+    function = ACTIVATIONS[activation][0]
+    return Z, [[function(z_j) for z_j in z] for z in Z]
+
+
+def loss_and_output_gradient(
+    Z: Rows, A: Rows, Y: Rows, activation: str, loss: str
+) -> tuple[float, Rows]:
+    """Mean loss of the output layer, and its gradient ``dZ``."""
+    function, derivative = LOSSES[loss]
+    if loss in FROM_LOGITS:
+        return function(Z, Y), derivative(A, Y)
+    dZ = derivative(A, Y)
+    _multiply_by_derivative(dZ, Z, A, activation)
+    return function(A, Y), dZ
+
+
+def parameter_gradients(A_prev: Rows, dZ: Rows) -> tuple[Rows, Row]:
+    """``dW = A_prev^T dZ`` and ``db``, the sum of the rows of ``dZ``."""
+    n_in, n_out = len(A_prev[0]), len(dZ[0])
+    dW = [[0.0] * n_out for _ in range(n_in)]
+    db = [0.0] * n_out
+    for a_prev, dz in zip(A_prev, dZ, strict=True):
+        for j in range(n_out):
+            for i in range(n_in):
+                dW[i][j] += a_prev[i] * dz[j]
+            db[j] += dz[j]
+    return dW, db
+
+
+def layer_backward(dZ: Rows, W: Rows, Z_prev: Rows, A_prev: Rows, activation: str) -> Rows:
+    """``dZ_prev = dA_prev * activation'(Z_prev)``, where ``dA_prev = dZ W^T``.
+
+    ``Z_prev``, ``A_prev`` and `activation` are those of the layer before the one of `dZ` and `W`.
+    """
+    dZ_prev = []
+    for dz in dZ:
+        dz_prev = []
+        for i in range(len(W)):
+            da = 0.0
+            for j in range(len(dz)):
+                da += dz[j] * W[i][j]
+            dz_prev.append(da)
+        dZ_prev.append(dz_prev)
+    _multiply_by_derivative(dZ_prev, Z_prev, A_prev, activation)
+    return dZ_prev
+
+
+def _multiply_by_derivative(dA: Rows, Z: Rows, A: Rows, activation: str) -> None:
+    """Turn ``dA`` into ``dZ = dA * activation'(Z)``, in place."""
+    derivative = ACTIVATIONS[activation][1]
+    for da, z, a in zip(dA, Z, A, strict=True):
+        for j in range(len(da)):
+            da[j] *= derivative(z[j], a[j])
+
+
+# --- Network ------------------------------------------------------------------------------------
+
+
+class Network:
+    """A fully connected network: ``A_l = activation_l(A_{l-1} W_l + b_l)``, with ``A_0 = X``.
+
+    Parameters
+    ----------
+    weights : sequence of n_layers matrices of shape (n_in, n_out)
+        Copied into lists of lists of floats.
+    biases : sequence of n_layers sequences of n_out floats
+        Copied.
+    activations : sequence of n_layers str
+        Keys of `ACTIVATIONS`; the last may be ``"softmax"``.
+    loss : str
+        Key of `LOSSES`.
+
+    Attributes
+    ----------
+    weights : list of lists of lists of float
+    biases : list of lists of float
+        The parameters, which `fit` changes in place.
+
+    Raises
+    ------
+    ValueError
+        If a loss computed from logits does not belong to the output activation.
+    """
+
+    def __init__(
+        self,
+        weights: Iterable[Iterable[Iterable[float]]],
+        biases: Iterable[Iterable[float]],
+        activations: Sequence[str],
+        loss: str,
+    ) -> None:
+        if FROM_LOGITS.get(loss, activations[-1]) != activations[-1]:
+            raise ValueError(
+                f"{loss} needs the output activation {FROM_LOGITS[loss]}, got {activations[-1]}"
+            )
+        self.weights = [_float_rows(W) for W in weights]
+        self.biases = _float_rows(biases)
+        self.activations = list(activations)
+        self.loss = loss
+        self._optimizer = ""
+        self._moments: list[list[Row]] = []
+        self._step = 0
+
+    def forward(self, X: Iterable[Iterable[float]]) -> list[tuple[Rows, Rows]]:
+        """Logits and activations of every layer: the cache that the backward pass uses.
+
+        Parameters
+        ----------
+        X : n_samples sequences of n_features floats
+
+        Returns
+        -------
+        caches : list of n_layers tuples (Z, A), each n_samples lists of n_out floats
+        """
+        A = _float_rows(X)
+        caches = []
+        for W, b, activation in zip(self.weights, self.biases, self.activations, strict=True):
+            Z, A = layer_forward(A, W, b, activation)
+            caches.append((Z, A))
+        return caches
+
+    def predict_proba(self, X: Iterable[Iterable[float]]) -> Rows:
+        """Activations of the output layer: n_samples lists of n_outputs floats."""
+        return self.forward(X)[-1][1]
+
+    def loss_and_gradients(
+        self, X: Iterable[Iterable[float]], y: Sequence[Any]
+    ) -> tuple[float, list[tuple[Rows, Row]]]:
+        """Mean loss over the samples, and its gradient by every parameter.
+
+        Parameters
+        ----------
+        X : n_samples sequences of n_features floats
+        y : n_samples numbers, or n_samples sequences of n_outputs numbers
+            Targets. With softmax: class labels (int), or rows of probabilities.
+
+        Returns
+        -------
+        loss : float
+        gradients : list of n_layers tuples (dW, db), shaped like the parameters
+        """
+        X = _float_rows(X)
+        Y = self._target_rows(y)
+        caches = self.forward(X)
+        Z, A = caches[-1]
+        loss, dZ = loss_and_output_gradient(Z, A, Y, self.activations[-1], self.loss)
+        gradients = []
+        for layer in range(len(self.weights) - 1, 0, -1):
+            Z_prev, A_prev = caches[layer - 1]
+            gradients.append(parameter_gradients(A_prev, dZ))
+            W, activation = self.weights[layer], self.activations[layer - 1]
+            dZ = layer_backward(dZ, W, Z_prev, A_prev, activation)
+        gradients.append(parameter_gradients(X, dZ))
+        return loss, gradients[::-1]
+
+    def fit(
+        self,
+        X: Iterable[Iterable[float]],
+        y: Sequence[Any],
+        epochs: int = 1,
+        batch_size: int | None = None,
+        optimizer: str = "sgd",
+        learning_rate: float = 0.01,
+        **hyperparameters: float,
+    ) -> list[float]:
+        """Train on consecutive mini-batches, the last of which may be shorter.
+
+        Parameters
+        ----------
+        X : n_samples sequences of n_features floats
+        y : n_samples numbers, or n_samples sequences of n_outputs numbers
+            As for `loss_and_gradients`.
+        epochs : int
+        batch_size : int, optional
+            Samples in a mini-batch; None for all of them.
+        optimizer : str
+            Key of `OPTIMIZERS`. Its moments and step number are kept until another is named.
+        learning_rate : float
+        **hyperparameters : float
+            Further arguments of the optimiser.
+
+        Returns
+        -------
+        losses : list of `epochs` floats
+            Mean over the samples, the loss of each mini-batch taken before its update.
+        """
+        X = _float_rows(X)
+        Y = self._target_rows(y)
+        n_samples = len(X)
+        batch_size = batch_size or n_samples
+        if optimizer != self._optimizer:
+            self._start_optimizer(optimizer)
+        losses = []
+        for _ in range(epochs):
+            total = 0.0
+            for start in range(0, n_samples, batch_size):
+                X_batch = X[start : start + batch_size]
+                Y_batch = Y[start : start + batch_size]
+                loss, gradients = self.loss_and_gradients(X_batch, Y_batch)
+                total += loss * len(X_batch)
+                self._update(gradients, learning_rate, hyperparameters)
+            losses.append(total / n_samples)
+        return losses
+
+    def _target_rows(self, y: Sequence[Any]) -> Rows:
+        """Targets as rows of n_outputs floats; a class label becomes a one-hot row."""
+        if hasattr(y[0], "__len__"):
+            return _float_rows(y)
+        if self.activations[-1] == "softmax":
+            n_classes = len(self.biases[-1])
+            return [[float(k == label) for k in range(n_classes)] for label in y]
+        return [[float(target)] for target in y]
+
+    def _parameters(self) -> list[Row]:
+        """Rows of weights and the bias, layer by layer."""
+        return _rows_and_biases(zip(self.weights, self.biases, strict=True))
+
+    def _start_optimizer(self, optimizer: str) -> None:
+        """Moments of zero for every parameter, and no step done."""
+        _, n_moments = OPTIMIZERS[optimizer]
+        self._moments = [[[0.0] * len(p) for _ in range(n_moments)] for p in self._parameters()]
+        self._step = 0
+        self._optimizer = optimizer
+
+    def _update(
+        self,
+        gradients: list[tuple[Rows, Row]],
+        learning_rate: float,
+        hyperparameters: dict[str, float],
+    ) -> None:
+        """One step of the optimiser, for every parameter."""
+        update, _ = OPTIMIZERS[self._optimizer]
+        self._step += 1
+        flat = _rows_and_biases(gradients)
+        for w, g, moments in zip(self._parameters(), flat, self._moments, strict=True):
+            update(w, g, moments, self._step, learning_rate, **hyperparameters)
+
+
+def _float_rows(rows: Iterable[Iterable[float]]) -> Rows:
+    """Copy of `rows` as lists of floats."""
+    return [[float(value) for value in row] for row in rows]
+
+
+def _rows_and_biases(layers: Iterable[tuple[Rows, Row]]) -> list[Row]:
+    """Every row of weights and every bias of `layers`, themselves and not copies, as one list."""
+    return [row for W, b in layers for row in (*W, b)]

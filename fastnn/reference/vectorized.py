@@ -1,0 +1,591 @@
+"""Fully connected networks in NumPy: one matrix product per layer and role.
+
+Rows are samples: ``X`` is ``(n_samples, n_features)``, layer ``l`` has ``weights`` of shape
+``(n_in, n_out)`` and ``bias`` of shape ``(n_out,)``. Every array is computed in the dtype of the
+weights, float32 or float64. `fastnn.reference.loops` says the same one number at a time.
+
+In the formulas ``Z`` are logits, ``A`` activations, ``Y`` targets, ``L`` is the mean loss, and
+``dZ``, ``dA``, ``dW``, ``db`` are the gradients of ``L`` with respect to what follows the ``d``.
+
+References
+----------
+A. Ng, "Neural Networks and Deep Learning", deeplearning.ai, weeks 2 to 4.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.floating[Any]]
+
+# --- Activations: A = function(Z), and derivative(Z, A) = dA/dZ, element by element -------------
+
+LEAKY_RELU_SLOPE = 0.01
+SELU_SCALE = 1.0507009873554805  # Klambauer et al., "Self-normalizing neural networks", 2017
+SELU_ALPHA = 1.6732632423543772
+
+
+def linear(Z: Array) -> Array:
+    """``z``."""
+    return Z
+
+
+def linear_derivative(Z: Array, A: Array) -> Array:
+    """``1``."""
+    return np.ones_like(Z)
+
+
+def sigmoid(Z: Array) -> Array:
+    """``1 / (1 + exp(-z))``; where ``exp`` overflows to infinity, the result is rightly 0."""
+    with np.errstate(over="ignore"):
+        return 1.0 / (1.0 + np.exp(-Z))
+
+
+def sigmoid_derivative(Z: Array, A: Array) -> Array:
+    """``a (1 - a)``."""
+    return A * (1.0 - A)
+
+
+def tanh(Z: Array) -> Array:
+    """``tanh(z)``."""
+    return np.tanh(Z)
+
+
+def tanh_derivative(Z: Array, A: Array) -> Array:
+    """``1 - a^2``."""
+    return 1.0 - A * A
+
+
+def relu(Z: Array) -> Array:
+    """``max(z, 0)``."""
+    return np.maximum(Z, 0.0)
+
+
+def relu_derivative(Z: Array, A: Array) -> Array:
+    """``1 if z > 0 else 0``."""
+    return (Z > 0.0).astype(Z.dtype)
+
+
+def leaky_relu(Z: Array) -> Array:
+    """``z if z > 0 else slope z``."""
+    A: Array = np.maximum(Z, LEAKY_RELU_SLOPE * Z)
+    return A
+
+
+def leaky_relu_derivative(Z: Array, A: Array) -> Array:
+    """``1 if z > 0 else slope``."""
+    return np.maximum((Z > 0.0).astype(Z.dtype), LEAKY_RELU_SLOPE)
+
+
+def elu(Z: Array) -> Array:
+    """``z if z > 0 else exp(z) - 1``: one of the two terms below is always 0."""
+    return np.maximum(Z, 0.0) + np.expm1(np.minimum(Z, 0.0))
+
+
+def elu_derivative(Z: Array, A: Array) -> Array:
+    """``1 if z > 0 else exp(z)``, and there ``exp(z) = a + 1``."""
+    return np.minimum(A, 0.0) + 1.0
+
+
+def selu(Z: Array) -> Array:
+    """``scale (z if z > 0 else alpha (exp(z) - 1))``."""
+    return SELU_SCALE * (np.maximum(Z, 0.0) + SELU_ALPHA * np.expm1(np.minimum(Z, 0.0)))
+
+
+def selu_derivative(Z: Array, A: Array) -> Array:
+    """``scale if z > 0 else scale alpha exp(z)``, and the latter is ``a + scale alpha``."""
+    return np.where(Z > 0.0, SELU_SCALE, A + SELU_SCALE * SELU_ALPHA)
+
+
+_erfc = np.vectorize(math.erfc, otypes=[float])  # NumPy has no error function
+
+
+def normal_cdf(Z: Array) -> Array:
+    """``Phi(z) = (1 + erf(z / sqrt(2))) / 2 = erfc(-z / sqrt(2)) / 2``, exact in the left tail."""
+    cdf: Array = 0.5 * _erfc(-Z / math.sqrt(2.0)).astype(Z.dtype)
+    return cdf
+
+
+def gelu(Z: Array) -> Array:
+    """``z Phi(z)``."""
+    return Z * normal_cdf(Z)
+
+
+def gelu_derivative(Z: Array, A: Array) -> Array:
+    """``Phi(z) + z phi(z)``, where ``phi(z) = exp(-z^2 / 2) / sqrt(2 pi)``."""
+    return normal_cdf(Z) + Z * np.exp(-0.5 * Z * Z) / math.sqrt(2.0 * math.pi)
+
+
+def silu(Z: Array) -> Array:
+    """``z sigmoid(z)``."""
+    return Z * sigmoid(Z)
+
+
+def silu_derivative(Z: Array, A: Array) -> Array:
+    """``s + a (1 - s)``, where ``s = sigmoid(z)``."""
+    S = sigmoid(Z)
+    return S + A * (1.0 - S)
+
+
+def mish(Z: Array) -> Array:
+    """``z tanh(softplus(z))``."""
+    return Z * np.tanh(softplus(Z))
+
+
+def mish_derivative(Z: Array, A: Array) -> Array:
+    """``t + z (1 - t^2) sigmoid(z)``, where ``t = tanh(softplus(z))``."""
+    T = np.tanh(softplus(Z))
+    return T + Z * (1.0 - T * T) * sigmoid(Z)
+
+
+def softplus(Z: Array) -> Array:
+    """``log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|))``, whose ``exp`` never overflows."""
+    return np.maximum(Z, 0.0) + np.log1p(np.exp(-np.abs(Z)))
+
+
+def softplus_derivative(Z: Array, A: Array) -> Array:
+    """``sigmoid(z)``."""
+    return sigmoid(Z)
+
+
+def softmax(Z: Array) -> Array:
+    """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum."""
+    A: Array = np.exp(Z - Z.max(axis=1, keepdims=True))
+    A /= A.sum(axis=1, keepdims=True)
+    return A
+
+
+# Softmax is not here: it mixes a row's elements, and serves the output layer only, where its
+# derivative is part of categorical_cross_entropy's.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+    "linear": (linear, linear_derivative),
+    "sigmoid": (sigmoid, sigmoid_derivative),
+    "tanh": (tanh, tanh_derivative),
+    "relu": (relu, relu_derivative),
+    "leaky_relu": (leaky_relu, leaky_relu_derivative),
+    "elu": (elu, elu_derivative),
+    "selu": (selu, selu_derivative),
+    "gelu": (gelu, gelu_derivative),
+    "silu": (silu, silu_derivative),
+    "mish": (mish, mish_derivative),
+    "softplus": (softplus, softplus_derivative),
+}
+
+# --- Losses -------------------------------------------------------------------------------------
+# The cross-entropies take the logits Z, so that no probability is ever logged, and their derivative
+# is dZ, which needs A only. The others take A, and their derivative is dA.
+
+
+def binary_cross_entropy(Z: Array, Y: Array) -> float:
+    """Mean of ``-y log(a) - (1 - y) log(1 - a) = softplus(z) - y z``, where ``a = sigmoid(z)``."""
+    return float(np.mean(np.maximum(Z, 0.0) - Y * Z + np.log1p(np.exp(-np.abs(Z)))))
+
+
+def binary_cross_entropy_derivative(A: Array, Y: Array) -> Array:
+    """``dZ = (a - y) / size``."""
+    return (A - Y) / A.size
+
+
+def categorical_cross_entropy(Z: Array, Y: Array) -> float:
+    """Mean over rows of ``-sum_j y_j log(a_j) = log(sum_j exp(z_j)) - sum_j y_j z_j``."""
+    Z = Z - Z.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(Z).sum(axis=1)) - (Y * Z).sum(axis=1)))
+
+
+def categorical_cross_entropy_derivative(A: Array, Y: Array) -> Array:
+    """``dZ = (a - y) / n_samples``, for rows of `Y` which sum to 1."""
+    return (A - Y) / len(A)
+
+
+def mean_squared_error(A: Array, Y: Array) -> float:
+    """Mean of ``r^2``, where ``r = a - y``."""
+    return float(np.mean(np.square(A - Y)))
+
+
+def mean_squared_error_derivative(A: Array, Y: Array) -> Array:
+    """``dA = 2 r / size``."""
+    return (2.0 / A.size) * (A - Y)
+
+
+def mean_absolute_error(A: Array, Y: Array) -> float:
+    """Mean of ``|r|``, where ``r = a - y``."""
+    return float(np.mean(np.abs(A - Y)))
+
+
+def mean_absolute_error_derivative(A: Array, Y: Array) -> Array:
+    """``dA = sign(r) / size``."""
+    return np.sign(A - Y) / A.size
+
+
+def huber(A: Array, Y: Array) -> float:
+    """Mean of ``r^2 / 2 if |r| <= 1 else |r| - 1/2``, where ``r = a - y``."""
+    R = np.abs(A - Y)
+    return float(np.mean(np.where(R <= 1.0, 0.5 * R * R, R - 0.5)))
+
+
+def huber_derivative(A: Array, Y: Array) -> Array:
+    """``dA = r / size``, with ``r`` clipped to ``[-1, 1]``."""
+    return np.clip(A - Y, -1.0, 1.0) / A.size
+
+
+LOSSES: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]] = {
+    "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_derivative),
+    "categorical_cross_entropy": (categorical_cross_entropy, categorical_cross_entropy_derivative),
+    "mean_squared_error": (mean_squared_error, mean_squared_error_derivative),
+    "mean_absolute_error": (mean_absolute_error, mean_absolute_error_derivative),
+    "huber": (huber, huber_derivative),
+}
+
+# Losses computed from the logits, and the output activation each of them belongs to.
+FROM_LOGITS = {"binary_cross_entropy": "sigmoid", "categorical_cross_entropy": "softmax"}
+
+# --- Optimisers ---------------------------------------------------------------------------------
+# Each changes a parameter `w` in place, given its gradient `g`, its moments (arrays like `w`, zero
+# before the first step, changed in place) and the number `t` of the step, from 1.
+
+
+def sgd(w: Array, g: Array, moments: Sequence[Array], t: int, learning_rate: float) -> None:
+    """``w -= learning_rate g``."""
+    w -= learning_rate * g
+
+
+def momentum(
+    w: Array,
+    g: Array,
+    moments: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+) -> None:
+    """``v = momentum v + g``, then ``w -= learning_rate v``."""
+    (v,) = moments
+    v *= momentum
+    v += g
+    w -= learning_rate * v
+
+
+def nesterov(
+    w: Array,
+    g: Array,
+    moments: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+) -> None:
+    """``v = momentum v + g``, then ``w -= learning_rate (g + momentum v)``."""
+    (v,) = moments
+    v *= momentum
+    v += g
+    w -= learning_rate * (g + momentum * v)
+
+
+def rmsprop(
+    w: Array,
+    g: Array,
+    moments: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    rho: float = 0.9,
+    epsilon: float = 1e-8,
+) -> None:
+    """``s = rho s + (1 - rho) g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
+    (s,) = moments
+    s *= rho
+    s += (1.0 - rho) * g * g
+    w -= learning_rate * g / (np.sqrt(s) + epsilon)
+
+
+def adagrad(
+    w: Array,
+    g: Array,
+    moments: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    epsilon: float = 1e-8,
+) -> None:
+    """``s += g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
+    (s,) = moments
+    s += g * g
+    w -= learning_rate * g / (np.sqrt(s) + epsilon)
+
+
+def adam(
+    w: Array,
+    g: Array,
+    moments: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> None:
+    """``w -= learning_rate m_hat / (sqrt(v_hat) + epsilon)``.
+
+    ``m = beta_1 m + (1 - beta_1) g`` and ``v = beta_2 v + (1 - beta_2) g^2`` start at zero, which
+    ``m_hat = m / (1 - beta_1^t)`` and ``v_hat = v / (1 - beta_2^t)`` correct.
+
+    References
+    ----------
+    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", 2015.
+    """
+    m, v = moments
+    m *= beta_1
+    m += (1.0 - beta_1) * g
+    v *= beta_2
+    v += (1.0 - beta_2) * g * g
+    step = learning_rate / (1.0 - beta_1**t)
+    w -= step * m / (np.sqrt(v / (1.0 - beta_2**t)) + epsilon)
+
+
+def adamw(
+    w: Array,
+    g: Array,
+    moments: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> None:
+    """`adam`, and ``w -= learning_rate weight_decay w`` with the ``w`` before the step.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019.
+    """
+    w *= 1.0 - learning_rate * weight_decay
+    adam(w, g, moments, t, learning_rate, beta_1, beta_2, epsilon)
+
+
+# name -> (update, number of moments)
+OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
+    "sgd": (sgd, 0),
+    "momentum": (momentum, 1),
+    "nesterov": (nesterov, 1),
+    "rmsprop": (rmsprop, 1),
+    "adagrad": (adagrad, 1),
+    "adam": (adam, 2),
+    "adamw": (adamw, 2),
+}
+
+# --- Layers -------------------------------------------------------------------------------------
+
+
+def layer_forward(A_prev: Array, W: Array, b: Array, activation: str) -> tuple[Array, Array]:
+    """``Z = A_prev W + b`` and ``A = activation(Z)``."""
+    Z = A_prev @ W
+    Z += b
+    function = softmax if activation == "softmax" else ACTIVATIONS[activation][0]
+    return Z, function(Z)
+
+
+def loss_and_output_gradient(
+    Z: Array, A: Array, Y: Array, activation: str, loss: str
+) -> tuple[float, Array]:
+    """Mean loss of the output layer, and its gradient ``dZ``."""
+    function, derivative = LOSSES[loss]
+    if loss in FROM_LOGITS:
+        return function(Z, Y), derivative(A, Y)
+    return function(A, Y), derivative(A, Y) * ACTIVATIONS[activation][1](Z, A)
+
+
+def parameter_gradients(A_prev: Array, dZ: Array) -> tuple[Array, Array]:
+    """``dW = A_prev^T dZ`` and ``db``, the sum of the rows of ``dZ``."""
+    return A_prev.T @ dZ, dZ.sum(axis=0)
+
+
+def layer_backward(dZ: Array, W: Array, Z_prev: Array, A_prev: Array, activation: str) -> Array:
+    """``dZ_prev = dA_prev * activation'(Z_prev)``, where ``dA_prev = dZ W^T``.
+
+    ``Z_prev``, ``A_prev`` and `activation` are those of the layer before the one of `dZ` and `W`.
+    """
+    dZ_prev = dZ @ W.T
+    dZ_prev *= ACTIVATIONS[activation][1](Z_prev, A_prev)
+    return dZ_prev
+
+
+# --- Network ------------------------------------------------------------------------------------
+
+
+class Network:
+    """A fully connected network: ``A_l = activation_l(A_{l-1} W_l + b_l)``, with ``A_0 = X``.
+
+    Parameters
+    ----------
+    weights : sequence of n_layers ndarrays of shape (n_in, n_out), float32 or float64
+        Copied. Their dtype is that of the whole computation.
+    biases : sequence of n_layers ndarrays of shape (n_out,)
+        Copied.
+    activations : sequence of n_layers str
+        Keys of `ACTIVATIONS`; the last may be ``"softmax"``.
+    loss : str
+        Key of `LOSSES`.
+
+    Attributes
+    ----------
+    weights, biases : list of ndarray
+        The parameters, which `fit` changes in place.
+
+    Raises
+    ------
+    ValueError
+        If a loss computed from logits does not belong to the output activation.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[Array],
+        biases: Sequence[Array],
+        activations: Sequence[str],
+        loss: str,
+    ) -> None:
+        if FROM_LOGITS.get(loss, activations[-1]) != activations[-1]:
+            raise ValueError(
+                f"{loss} needs the output activation {FROM_LOGITS[loss]}, got {activations[-1]}"
+            )
+        self.weights = [np.array(W) for W in weights]
+        self.dtype = self.weights[0].dtype
+        self.biases = [np.array(b, dtype=self.dtype) for b in biases]
+        self.activations = list(activations)
+        self.loss = loss
+        self._optimizer = ""
+        self._moments: list[list[Array]] = []
+        self._step = 0
+
+    def forward(self, X: npt.ArrayLike) -> list[tuple[Array, Array]]:
+        """Logits and activations of every layer: the cache that the backward pass uses.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        caches : list of n_layers tuples (Z, A), each of shape (n_samples, n_out)
+        """
+        A = np.asarray(X, dtype=self.dtype)
+        caches = []
+        for W, b, activation in zip(self.weights, self.biases, self.activations, strict=True):
+            Z, A = layer_forward(A, W, b, activation)
+            caches.append((Z, A))
+        return caches
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """Activations of the output layer, of shape (n_samples, n_outputs)."""
+        return self.forward(X)[-1][1]
+
+    def loss_and_gradients(
+        self, X: npt.ArrayLike, y: npt.ArrayLike
+    ) -> tuple[float, list[tuple[Array, Array]]]:
+        """Mean loss over the samples, and its gradient by every parameter.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets. With softmax: class labels (int), or rows of probabilities.
+
+        Returns
+        -------
+        loss : float
+        gradients : list of n_layers tuples (dW, db), shaped like the parameters
+        """
+        X = np.asarray(X, dtype=self.dtype)
+        Y = self._target_rows(y)
+        caches = self.forward(X)
+        Z, A = caches[-1]
+        loss, dZ = loss_and_output_gradient(Z, A, Y, self.activations[-1], self.loss)
+        gradients = []
+        for layer in range(len(self.weights) - 1, 0, -1):
+            Z_prev, A_prev = caches[layer - 1]
+            gradients.append(parameter_gradients(A_prev, dZ))
+            W, activation = self.weights[layer], self.activations[layer - 1]
+            dZ = layer_backward(dZ, W, Z_prev, A_prev, activation)
+        gradients.append(parameter_gradients(X, dZ))
+        return loss, gradients[::-1]
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        optimizer: str = "sgd",
+        learning_rate: float = 0.01,
+        **hyperparameters: float,
+    ) -> list[float]:
+        """Train on consecutive mini-batches, the last of which may be shorter.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            As for `loss_and_gradients`.
+        epochs : int
+        batch_size : int, optional
+            Samples in a mini-batch; None for all of them.
+        optimizer : str
+            Key of `OPTIMIZERS`. Its moments and step number are kept until another is named.
+        learning_rate : float
+        **hyperparameters : float
+            Further arguments of the optimiser.
+
+        Returns
+        -------
+        losses : list of `epochs` floats
+            Mean over the samples, the loss of each mini-batch taken before its update.
+        """
+        X = np.asarray(X, dtype=self.dtype)
+        Y = self._target_rows(y)
+        n_samples = len(X)
+        batch_size = batch_size or n_samples
+        if optimizer != self._optimizer:
+            self._start_optimizer(optimizer)
+        losses = []
+        for _ in range(epochs):
+            total = 0.0
+            for start in range(0, n_samples, batch_size):
+                X_batch = X[start : start + batch_size]
+                Y_batch = Y[start : start + batch_size]
+                loss, gradients = self.loss_and_gradients(X_batch, Y_batch)
+                total += loss * len(X_batch)
+                self._update(gradients, learning_rate, hyperparameters)
+            losses.append(total / n_samples)
+        return losses
+
+    def _target_rows(self, y: npt.ArrayLike) -> Array:
+        """Targets of shape (n_samples, n_outputs); a class label becomes a one-hot row."""
+        y = np.asarray(y)
+        n_outputs = len(self.biases[-1])
+        if self.activations[-1] == "softmax" and y.ndim == 1:
+            one_hot: Array = np.eye(n_outputs, dtype=self.dtype)[y]
+            return one_hot
+        return y.astype(self.dtype, copy=False).reshape(len(y), n_outputs)
+
+    def _parameters(self) -> list[Array]:
+        """Weights and biases, layer by layer."""
+        return [p for layer in zip(self.weights, self.biases, strict=True) for p in layer]
+
+    def _start_optimizer(self, optimizer: str) -> None:
+        """Moments of zero for every parameter, and no step done."""
+        _, n_moments = OPTIMIZERS[optimizer]
+        self._moments = [[np.zeros_like(p) for _ in range(n_moments)] for p in self._parameters()]
+        self._step = 0
+        self._optimizer = optimizer
+
+    def _update(
+        self,
+        gradients: list[tuple[Array, Array]],
+        learning_rate: float,
+        hyperparameters: dict[str, float],
+    ) -> None:
+        """One step of the optimiser, for every parameter."""
+        update, _ = OPTIMIZERS[self._optimizer]
+        self._step += 1
+        flat = [g for layer in gradients for g in layer]
+        for w, g, moments in zip(self._parameters(), flat, self._moments, strict=True):
+            update(w, g, moments, self._step, learning_rate, **hyperparameters)
