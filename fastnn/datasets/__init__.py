@@ -1,0 +1,18 @@
+"""Data to try networks on: built in, generated, or read from files."""
+
+from fastnn.datasets.digits import load_digits
+from fastnn.datasets.idx import read_idx
+from fastnn.datasets.images import read_image_folder
+from fastnn.datasets.planar import make_circles, make_flower, make_moons, make_spirals
+from fastnn.datasets.split import train_test_split
+
+__all__ = [
+    "load_digits",
+    "make_circles",
+    "make_flower",
+    "make_moons",
+    "make_spirals",
+    "read_idx",
+    "read_image_folder",
+    "train_test_split",
+]

@@ -1,0 +1,151 @@
+"""Classes of points in the plane that no straight line separates.
+
+Every function returns `X` of shape (n_samples, 2), float64, and `y` of shape (n_samples,), int64.
+Samples come class by class; where the classes cannot be equally large, the first ones get one
+sample more. `fit` and `train_test_split` shuffle.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.datasets._arguments import non_negative_number, positive_integer, random_seed
+
+Points = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Labels]:
+    """Two classes of alternating petals: ``r = 4 sin(4 t)``, with noise on `r` and on `t`.
+
+    Parameters
+    ----------
+    n_samples : int
+        At least 2.
+    seed : int or None
+        The defaults give the very numbers of the deep learning course's planar data.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2), float64
+    y : ndarray of shape (n_samples,), int64
+        Class, 0 or 1.
+
+    References
+    ----------
+    A. Ng, K. Katanforoosh and Y. Bensouda Mourri, "Neural Networks and Deep Learning", week 3,
+    "Planar data classification with one hidden layer", Coursera.
+    """
+    sizes = _class_sizes(n_samples, 2)
+    # The course's numbers come from NumPy's legacy generator.
+    random = np.random.RandomState(random_seed(seed))
+    petals = []
+    for label, size in enumerate(sizes):
+        angle = np.linspace(label * 3.12, (label + 1) * 3.12, size) + random.randn(size) * 0.2
+        radius = 4 * np.sin(4 * angle) + random.randn(size) * 0.2
+        petals.append(np.column_stack([radius * np.sin(angle), radius * np.cos(angle)]))
+    return np.concatenate(petals), _labels(sizes)
+
+
+def make_moons(
+    n_samples: int = 400, noise: float = 0.1, seed: int | None = 0
+) -> tuple[Points, Labels]:
+    """Two half circles of radius 1 that reach into each other.
+
+    Parameters
+    ----------
+    n_samples : int
+        At least 2.
+    noise : float
+        Standard deviation of the Gaussian noise on each coordinate.
+    seed : int or None
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2), float64
+    y : ndarray of shape (n_samples,), int64
+        0 for the upper moon, 1 for the lower one.
+    """
+    sizes = _class_sizes(n_samples, 2)
+    upper, lower = (np.linspace(0, np.pi, size) for size in sizes)
+    moons = [
+        np.column_stack([np.cos(upper), np.sin(upper)]),
+        np.column_stack([1 - np.cos(lower), 0.5 - np.sin(lower)]),
+    ]
+    return _with_noise(moons, noise, seed), _labels(sizes)
+
+
+def make_circles(
+    n_samples: int = 400, noise: float = 0.05, seed: int | None = 0, *, factor: float = 0.5
+) -> tuple[Points, Labels]:
+    """A circle of radius 1 around a circle of radius `factor`.
+
+    Parameters
+    ----------
+    n_samples : int
+        At least 2.
+    noise : float
+        Standard deviation of the Gaussian noise on each coordinate.
+    seed : int or None
+    factor : float
+        Radius of the inner circle.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2), float64
+    y : ndarray of shape (n_samples,), int64
+        0 for the outer circle, 1 for the inner one.
+    """
+    sizes = _class_sizes(n_samples, 2)
+    circles = []
+    for radius, size in zip((1.0, non_negative_number("factor", factor)), sizes, strict=True):
+        angle = np.linspace(0, 2 * np.pi, size, endpoint=False)
+        circles.append(radius * np.column_stack([np.cos(angle), np.sin(angle)]))
+    return _with_noise(circles, noise, seed), _labels(sizes)
+
+
+def make_spirals(
+    n_samples: int = 400, noise: float = 0.03, seed: int | None = 0, *, n_classes: int = 2
+) -> tuple[Points, Labels]:
+    """Arms that wind once around the origin while their radius grows from 0 to 1.
+
+    Parameters
+    ----------
+    n_samples : int
+        At least `n_classes`.
+    noise : float
+        Standard deviation of the Gaussian noise on each coordinate.
+    seed : int or None
+    n_classes : int
+        Number of arms.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2), float64
+    y : ndarray of shape (n_samples,), int64
+        Arm, in ``[0, n_classes)``.
+    """
+    sizes = _class_sizes(n_samples, positive_integer("n_classes", n_classes))
+    arms = []
+    for label, size in enumerate(sizes):
+        radius = np.linspace(0, 1, size)
+        angle = 2 * np.pi * (radius + label / n_classes)
+        arms.append(np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]))
+    return _with_noise(arms, noise, seed), _labels(sizes)
+
+
+def _class_sizes(n_samples: int, n_classes: int) -> list[int]:
+    n_samples = positive_integer("n_samples", n_samples)
+    if n_samples < n_classes:
+        raise ValueError(f"n_samples must be at least {n_classes}, one a class, got {n_samples}")
+    smallest, n_larger = divmod(n_samples, n_classes)
+    return [smallest + (label < n_larger) for label in range(n_classes)]
+
+
+def _labels(sizes: list[int]) -> Labels:
+    return np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+
+
+def _with_noise(classes: list[Points], noise: float, seed: int | None) -> Points:
+    X = np.concatenate(classes)
+    random = np.random.default_rng(random_seed(seed))
+    return X + random.normal(0, non_negative_number("noise", noise), X.shape)
