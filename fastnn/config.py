@@ -1,0 +1,113 @@
+"""What the library runs on: threads, instruction set, BLAS."""
+
+import os
+import platform
+import sys
+
+import numpy as np
+
+from fastnn import _validation
+from fastnn._core import gemm, kernels
+from fastnn._version import __version__
+
+# A second thread pays when a call is well above its barriers of a few microseconds: about 30 us of
+# work at 100 GFLOP/s.
+_FLOPS_WORTH_A_TEAM = 3e6
+
+_MAX_THREADS = 256
+
+_n_threads: int | None = None
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs that a container's quota allows, if there is one."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:  # version 2
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        try:  # version 1
+            with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
+                quota = file.read()
+            with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
+                period = file.read()
+        except OSError:
+            return None
+    try:
+        return int(quota) / int(period) if int(quota) > 0 else None
+    except ValueError:  # "max"
+        return None
+
+
+def _available_cpus() -> int:
+    """CPUs that this process may use: affinity and container quota."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(cpus, cpus if quota is None else int(quota), _MAX_THREADS))
+
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads calls use where they are not told, and the work is worth it.
+
+    Results do not depend on it, to the bit.
+
+    Parameters
+    ----------
+    n : int
+        From 1 to 256.
+    """
+    global _n_threads
+    _n_threads = _validation.positive_int(n, "n", at_most=_MAX_THREADS)
+
+
+def get_num_threads() -> int:
+    """How many threads calls use where they are not told: at first, the CPUs of the process."""
+    global _n_threads
+    if _n_threads is None:
+        _n_threads = _available_cpus()
+    return _n_threads
+
+
+def choose_threads(threads: int | None, flops: float) -> int:
+    """Threads for a call of `flops` operations a step, `threads` being what the user asked for."""
+    if threads is not None:
+        return _validation.positive_int(threads, "threads", at_most=_MAX_THREADS)
+    return get_num_threads() if flops >= _FLOPS_WORTH_A_TEAM else 1
+
+
+def fma_peak(seconds: float = 0.05) -> float:
+    """Measured peak of one core: fused multiply-adds in float32, in GFLOP/s.
+
+    Parameters
+    ----------
+    seconds : float
+        How long to measure; the best of many short bursts counts.
+
+    Returns
+    -------
+    float
+    """
+    seconds = _validation.positive_number(seconds, "seconds")
+    return float(kernels.fma_peak(np.dtype(np.float32), seconds) / 1e9)
+
+
+def configuration() -> dict[str, str]:
+    """What the library runs on, as texts by name. Loads the BLAS."""
+    gemm.load()
+    return {
+        "fastnn": __version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+        "instruction set": f"{kernels.ISA} (this CPU runs {', '.join(kernels.supported_isas())})",
+        "BLAS": str(gemm.blas_config),
+        "threads": f"{get_num_threads()} (this process may use {_available_cpus()} CPUs)",
+    }
+
+
+def show_config() -> None:
+    """Prints what the library runs on: versions, instruction set, BLAS, threads."""
+    entries = configuration()
+    width = max(map(len, entries))
+    for name, text in entries.items():
+        print(f"{name:{width}}  {text}")

@@ -1,0 +1,108 @@
+"""Initializers of weights; biases start at zero.
+
+Numbers are drawn in float64 and then rounded, so that the initial weights of a seed do not depend
+on the network's dtype.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal numbers with mean 0 and standard deviation `scale`."""
+
+    scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        _validation.positive_number(self.scale, "scale")
+
+    def draw(self, n_in: int, n_out: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+        """Weights of shape (n_in, n_out), float64."""
+        return self.scale * random.standard_normal((n_in, n_out))
+
+
+_Draw = Callable[[int, int, np.random.Generator], npt.NDArray[np.float64]]
+
+
+def _normal(variance: Callable[[int, int], float]) -> _Draw:
+    return lambda n_in, n_out, random: random.normal(
+        0.0, sqrt(variance(n_in, n_out)), (n_in, n_out)
+    )
+
+
+def _uniform(variance: Callable[[int, int], float]) -> _Draw:
+    """Uniform in [-limit, limit], whose variance is limit^2 / 3."""
+
+    def draw(n_in: int, n_out: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+        limit = sqrt(3 * variance(n_in, n_out))
+        return random.uniform(-limit, limit, (n_in, n_out))
+
+    return draw
+
+
+def _he(n_in: int, n_out: int) -> float:
+    """He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10."""
+    return 2 / n_in
+
+
+def _glorot(n_in: int, n_out: int) -> float:
+    """Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, eq. 12."""
+    return 2 / (n_in + n_out)
+
+
+def _lecun(n_in: int, n_out: int) -> float:
+    """LeCun et al., "Efficient BackProp", 1998, section 4.6."""
+    return 1 / n_in
+
+
+#: name -> function of (n_in, n_out, random)
+INITIALIZERS: dict[str, _Draw] = {
+    "he_normal": _normal(_he),
+    "he_uniform": _uniform(_he),
+    "glorot_normal": _normal(_glorot),
+    "glorot_uniform": _uniform(_glorot),
+    "lecun_normal": _normal(_lecun),
+    "lecun_uniform": _uniform(_lecun),
+    "normal": lambda n_in, n_out, random: Normal().draw(n_in, n_out, random),
+    "zeros": lambda n_in, n_out, random: np.zeros((n_in, n_out)),
+}
+
+
+def check_initializer(initializer: Any) -> None:
+    """Refuses what is neither a known name, nor None, nor a `Normal`."""
+    if isinstance(initializer, str):
+        _validation.known_name(initializer, INITIALIZERS, "initializer")
+    elif initializer is not None and not isinstance(initializer, Normal):
+        raise TypeError(
+            f"initializer must be a name ({', '.join(INITIALIZERS)}), fastnn.Normal(scale) or "
+            f"None, got {initializer!r}"
+        )
+
+
+def draw_weights(
+    initializer: str | Normal, n_in: int, n_out: int, random: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Initial weights.
+
+    Parameters
+    ----------
+    initializer : str or Normal
+    n_in, n_out : int
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (n_in, n_out), float64
+    """
+    if isinstance(initializer, Normal):
+        return initializer.draw(n_in, n_out, random)
+    return INITIALIZERS[initializer](n_in, n_out, random)

@@ -1,0 +1,48 @@
+"""Descriptions of layers: small, frozen, without arithmetic."""
+
+from dataclasses import dataclass
+
+from fastnn import _validation
+from fastnn.activations import ACTIVATIONS
+from fastnn.initializers import Normal, check_initializer
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer: ``activation(A_prev @ weights + bias)``.
+
+    Parameters
+    ----------
+    n_units : int
+    activation : str
+        One of ``fastnn.activations.ACTIVATIONS``.
+    initializer : str, fastnn.Normal or None
+        Of the weights, one of ``fastnn.initializers.INITIALIZERS``. None chooses by the activation:
+        He for relu and its kin, LeCun for selu, Glorot for the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+    """
+
+    n_units: int
+    activation: str = "linear"
+    initializer: str | Normal | None = None
+
+    def __post_init__(self) -> None:
+        n_units = _validation.positive_int(self.n_units, "n_units", at_most=_validation.MAX_SIZE)
+        object.__setattr__(self, "n_units", n_units)
+        _validation.known_name(self.activation, ACTIVATIONS, "activation")
+        check_initializer(self.initializer)
+
+    def __repr__(self) -> str:
+        initializer = "" if self.initializer is None else f", initializer={self.initializer!r}"
+        return f"Dense({self.n_units}, {self.activation!r}{initializer})"
+
+    @property
+    def chosen_initializer(self) -> str | Normal:
+        """The initializer named, or the default of the activation."""
+        if self.initializer is None:
+            return ACTIVATIONS[self.activation].default_initializer
+        return self.initializer

@@ -1,0 +1,54 @@
+"""Losses: their names, and which outputs they fit.
+
+The arithmetic is in ``csrc/losses.inc.h``, the textbook form in `fastnn.reference`. Every loss is a
+mean over the samples, and over the outputs too where it is taken output by output.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is known of a loss by name.
+
+    Attributes
+    ----------
+    name : str
+    formula : str
+        For the output a (or the logit z) and the target t.
+    output : str or None
+        The one output activation it fits, or None for every one that is not ``output_only``.
+    """
+
+    name: str
+    formula: str
+    output: str | None = None
+
+
+LOSSES = {
+    loss.name: loss
+    for loss in (
+        Loss(
+            "binary_cross_entropy",
+            "-t log(a) - (1 - t) log(1 - a), from the logits",
+            output="sigmoid",
+        ),
+        Loss(
+            "categorical_cross_entropy",
+            "-sum(t log(a)) over the classes, from the logits",
+            output="softmax",
+        ),
+        Loss("mean_squared_error", "(a - t)^2"),
+        Loss("mean_absolute_error", "|a - t|"),
+        Loss("huber", "r^2 / 2 if |r| <= 1 else |r| - 1/2, r = a - t"),
+    )
+}
+
+#: Other names under which the same losses are known.
+ALIASES = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "binary_crossentropy": "binary_cross_entropy",
+    "categorical_crossentropy": "categorical_cross_entropy",
+    "sparse_categorical_crossentropy": "categorical_cross_entropy",
+}

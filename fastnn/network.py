@@ -1,0 +1,890 @@
+"""The network: what it is, and what fit, predict and their kin do, in the words of the field."""
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _files, _validation
+from fastnn._access import Access
+from fastnn._core.inference import infer
+from fastnn._core.plan import Plan
+from fastnn._core.training import Trainer, loss_and_gradients
+from fastnn.activations import ACTIVATIONS
+from fastnn.config import choose_threads
+from fastnn.initializers import Normal, draw_weights
+from fastnn.layers import Dense
+from fastnn.losses import ALIASES, LOSSES
+from fastnn.optimizers import Optimizer, OptimizerState, get_optimizer
+
+Array = npt.NDArray[Any]
+ArrayLike = npt.ArrayLike
+
+
+class Network:
+    """A fully connected network.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        From the first hidden layer to the output.
+    n_features : int, optional
+        Columns of the inputs. None: learnt at the first `fit` or `partial_fit`.
+    loss : str, optional
+        One of ``fastnn.losses.LOSSES``. None follows the output activation: sigmoid has
+        ``binary_cross_entropy``, softmax ``categorical_cross_entropy``, all others
+        ``mean_squared_error``.
+    dtype : {"float32", "float64"}
+        Of parameters and computation.
+    seed : int, optional
+        Makes initial weights and shuffling repeat exactly. None: different every time.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not one of these, or loss and output do not fit together.
+
+    Notes
+    -----
+    Rows are samples. Layer l computes ``A_l = activation(A_(l-1) @ weights[l] + biases[l])`` from
+    ``A_0 = X``. All parameters are one block; `parameters`, `weights` and `biases` are live views
+    of it.
+
+    Any number of threads may use one network. `predict` and its kin while another thread trains
+    give the result for the parameters after one of the mini-batches; a second `fit` at the same
+    time is refused.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Network
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
+    >>> y = [0, 1, 1, 0]
+    >>> net = Network([Dense(8, "tanh"), Dense(1, "sigmoid")], n_features=2, seed=0)
+    >>> history = net.fit(X, y, epochs=500, batch_size=None, learning_rate=0.05)
+    >>> net.predict(X)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Dense],
+        n_features: int | None = None,
+        *,
+        loss: str | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        self._layers = _checked_layers(layers)
+        if n_features is not None:
+            n_features = _validation.positive_int(
+                n_features, "n_features", at_most=_validation.MAX_SIZE
+            )
+        self._loss = _checked_loss(loss, self._layers[-1].activation)
+        self._dtype = _validation.float_dtype(dtype)
+        self._seed = _validation.seed(seed)
+
+        initial, shuffling = np.random.SeedSequence(self._seed).spawn(2)
+        self._initial_seed = initial
+        self._bit_generator = np.random.PCG64(shuffling)
+        self._optimizer_state: OptimizerState | None = None
+        self._plan: Plan | None = None
+        self._block: Array | None = None
+        self._access = Access()
+        self._training = threading.Lock()
+        if n_features is not None:
+            self._adopt(*self._build(n_features))
+
+    @classmethod
+    def from_sizes(
+        cls,
+        sizes: Sequence[int],
+        hidden: str = "relu",
+        output: str = "sigmoid",
+        *,
+        loss: str | None = None,
+        initializer: str | Normal | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> "Network":
+        """A network from its sizes: ``[n_features, units of layer 1, ..., units of the output]``.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            At least two. ``[n, 1]`` with a sigmoid is logistic regression.
+        hidden, output : str
+            Activations of the hidden layers and of the output.
+        initializer : str, fastnn.Normal or None
+            Of all weights; see `Dense`.
+        loss, dtype, seed
+            As for `Network`.
+
+        Returns
+        -------
+        Network
+        """
+        if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__len__"):
+            raise TypeError(f"sizes must be a sequence of integers, got {type(sizes).__name__}")
+        if len(sizes) < 2:
+            raise ValueError(
+                f"sizes must hold at least n_features and the units of one layer, got {sizes!r}"
+            )
+        checked = [
+            _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
+            for i, size in enumerate(sizes)
+        ]
+        activations = [hidden] * (len(checked) - 2) + [output]
+        layers = [
+            Dense(n_units, activation, initializer)
+            for n_units, activation in zip(checked[1:], activations, strict=True)
+        ]
+        return cls(layers, checked[0], loss=loss, dtype=dtype, seed=seed)
+
+    # ---- what it is --------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """The layers, from the first hidden one to the output."""
+        return self._layers
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss that training minimises."""
+        return self._loss
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._dtype
+
+    @property
+    def seed(self) -> int | None:
+        """The seed it was made with."""
+        return self._seed
+
+    @property
+    def n_features(self) -> int | None:
+        """Columns of the inputs, or None before the first `fit` of a network not told."""
+        return None if self._block is None else self._sizes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of the last layer."""
+        return self._layers[-1].n_units
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return int(self.parameters.size)
+
+    @property
+    def parameters(self) -> Array:
+        """All weights and biases: the block of shape (n_parameters,), live.
+
+        It holds the weights (in C order) and then the bias of each layer in turn.
+        """
+        return self._built()[1]
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """Live views of each layer's weights, of shape (n_in, n_out)."""
+        return tuple(weights for weights, _ in self.split(self.parameters))
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """Live views of each layer's bias, of shape (n_out,)."""
+        return tuple(bias for _, bias in self.split(self.parameters))
+
+    def split(self, block: Array) -> list[tuple[Array, Array]]:
+        """Views of a block laid out like `parameters`: (weights, bias) of each layer.
+
+        Parameters
+        ----------
+        block : ndarray of shape (n_parameters,)
+            Such as the gradient from `loss_and_gradients`.
+
+        Returns
+        -------
+        list of (ndarray of shape (n_in, n_out), ndarray of shape (n_out,))
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `block` is not an array of that shape.
+        """
+        n_parameters = self.parameters.size
+        if not isinstance(block, np.ndarray):
+            raise TypeError(f"block must be an ndarray, got {type(block).__name__}")
+        if block.shape != (n_parameters,):
+            raise ValueError(f"block must be of shape ({n_parameters},), got shape {block.shape}")
+        return _split(block, self._sizes)
+
+    def __repr__(self) -> str:
+        arguments = [repr(list(self._layers))]
+        if self._block is not None:
+            arguments.append(f"n_features={self._sizes[0]}")
+        if self._loss != ACTIVATIONS[self._layers[-1].activation].default_loss:
+            arguments.append(f"loss={self._loss!r}")
+        if self._dtype != np.float32:
+            arguments.append(f"dtype={self._dtype.name!r}")
+        if self._seed is not None:
+            arguments.append(f"seed={self._seed}")
+        count = "not built yet" if self._block is None else f"{self._block.size:,} parameters"
+        return f"Network({', '.join(arguments)})  # {count}"
+
+    def summary(self) -> str:
+        """The dimensions of every W, b, Z and A, and the number of parameters, as a table.
+
+        Returns
+        -------
+        str
+            ``n`` stands for the number of samples.
+        """
+        self._built()
+        header = ("layer", "activation", "W", "b", "Z = A_prev W + b", "A", "parameters")
+        rows = [header]
+        for number, layer in enumerate(self._layers, start=1):
+            n_in, n_out = self._sizes[number - 1], self._sizes[number]
+            rows.append(
+                (
+                    str(number),
+                    layer.activation,
+                    f"({n_in}, {n_out})",
+                    f"({n_out},)",
+                    f"(n, {n_out})",
+                    f"(n, {n_out})",
+                    f"{n_in * n_out + n_out:,}",
+                )
+            )
+        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        lines = [
+            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows
+        ]
+        lines.insert(1, "-" * len(lines[0]))
+        return _Text(
+            "\n".join(line.rstrip() for line in lines)
+            + f"\n\nX: (n, {self._sizes[0]})   loss: {self._loss}   dtype: {self._dtype}"
+            + f"   parameters: {self.n_parameters:,}"
+        )
+
+    # ---- what it does ------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 10,
+        batch_size: int | None = 128,
+        optimizer: str | Optimizer = "adam",
+        learning_rate: float | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        shuffle: bool = True,
+        progress: bool = False,
+        threads: int | None = None,
+    ) -> dict[str, list[float]]:
+        """Trains the network; it goes on from where it is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers. Not copied if it is float32 or float64 and C-contiguous.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
+            for sigmoid 0, 1 or a probability; else finite numbers.
+        epochs : int
+            Passes over the samples.
+        batch_size : int or None
+            Samples a mini-batch; the last one of an epoch may be smaller. None: all of them.
+        optimizer : str or Optimizer
+            One of ``fastnn.optimizers.OPTIMIZERS``, or an object such as ``fastnn.Adam(1e-3)``.
+            Its moments are kept from call to call while the kind of optimiser is the same.
+        learning_rate : float, optional
+            Takes the place of the optimiser's own.
+        validation_data : (X, y), optional
+            Evaluated after each epoch.
+        shuffle : bool
+            Whether each epoch takes the samples in another order. A full batch is never shuffled.
+        progress : bool
+            Whether to show a bar on the standard error stream.
+        threads : int, optional
+            None: as many as `set_num_threads` says where the work is worth it. The results do not
+            depend on it, to the bit.
+
+        Returns
+        -------
+        dict of str to list of float
+            ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
+            before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
+            ``"val_accuracy"``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above. Nothing has changed then.
+        FloatingPointError
+            If the loss or an update stops being finite. The network keeps the parameters from
+            before that mini-batch.
+        RuntimeError
+            If another call trains this network at the moment.
+        MemoryError
+            If the buffers cannot be allocated. Nothing has changed then.
+        """
+        epochs = _validation.positive_int(epochs, "epochs")
+        progress = _validation.boolean(progress, "progress")
+        with self._exclusive_training():
+            X, y = self._training_data(X, y)
+            validation = None
+            if validation_data is not None:
+                validation = self._validation_data(validation_data, X.shape[1])
+            trainer, state = self._prepare_training(
+                X, y, epochs, batch_size, optimizer, learning_rate, shuffle, threads
+            )
+            history: dict[str, list[float]] = {"loss": []}
+            with _progress_bar(epochs * len(X) if progress else None) as bar:
+                while trainer.epoch < epochs:
+                    until_epoch = epochs if validation is None else trainer.epoch + 1
+                    self._advance(trainer, state, until_epoch)
+                    if validation is not None and trainer.epoch == until_epoch:
+                        for name, value in self._evaluate(*validation).items():
+                            history.setdefault(f"val_{name}", []).append(value)
+                    if bar is not None:
+                        bar.n = trainer.epoch * len(X) + trainer.samples_seen
+                        if trainer.epoch > 0:
+                            bar.set_postfix(loss=f"{trainer.losses[trainer.epoch - 1]:.4g}")
+                        bar.refresh()
+            history["loss"] = trainer.losses.tolist()
+            return history
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        batch_size: int | None = 128,
+        optimizer: str | Optimizer = "adam",
+        learning_rate: float | None = None,
+        shuffle: bool = True,
+        threads: int | None = None,
+    ) -> float:
+        """Trains on one pass over what is given: for data that arrive, or fit, in parts.
+
+        The moments of the optimiser are kept from call to call while its kind is the same.
+
+        Parameters
+        ----------
+        X, y, batch_size, optimizer, learning_rate, shuffle, threads
+            As for `fit`.
+
+        Returns
+        -------
+        float
+            The mean loss over the samples, each mini-batch's taken before its update.
+
+        Raises
+        ------
+        As `fit`.
+        """
+        history = self.fit(
+            X,
+            y,
+            epochs=1,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            shuffle=shuffle,
+            threads=threads,
+        )
+        return history["loss"][0]
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Labels for a classifier (sigmoid or softmax output), else the output values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            softmax: the most probable class of each sample, int64. sigmoid: 1 where the
+            probability is above 0.5, else 0, int64. Otherwise the values, of the network's dtype.
+            A network with one output gives shape (n_samples,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not of this shape or has NaN or infinity, or the network is not built yet.
+        """
+        return self._decide(self.predict_proba(X))
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """The activations of the output layer: probabilities for a classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs), of the network's dtype
+
+        Raises
+        ------
+        As `predict`.
+        """
+        hidden = [None] * (len(self._layers) - 1)
+        plan, block = self._built()
+        data = _validation.samples(X, plan.n_features, self._dtype)
+        output = np.empty((len(data), self.n_outputs), self._dtype)
+        with self._access.reading():
+            infer(plan, block, data, [*hidden, output], self._inference_threads(plan, data))
+        return output
+
+    def forward(self, X: ArrayLike) -> list[Array]:
+        """The activations of every layer: the cache that the backward pass uses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        list of ndarray of shape (n_samples, n_out)
+            ``[A_1, ..., A_L]``; the last one is what `predict_proba` gives.
+
+        Raises
+        ------
+        As `predict`.
+        """
+        plan, block = self._built()
+        data = _validation.samples(X, plan.n_features, self._dtype)
+        outputs = [np.empty((len(data), layer.n_units), self._dtype) for layer in self._layers]
+        with self._access.reading():
+            infer(plan, block, data, outputs, self._inference_threads(plan, data))
+        return outputs
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
+        """The mean loss, and for classifiers the accuracy.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As for `fit`.
+
+        Returns
+        -------
+        dict
+            ``{"loss": ..., "accuracy": ...}``; accuracy is the share of right labels (of all
+            labels, where a sample has several), in [0, 1].
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or y are not as for `fit`, or the network is not built yet.
+        """
+        plan, _ = self._built()
+        return self._evaluate(*self._validation_data((X, y), plan.n_features, names=("X", "y")))
+
+    def loss_and_gradients(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Array]:
+        """The mean loss over the samples, and its gradient.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As for `fit`.
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,), of the network's dtype
+            Laid out like `parameters`; `split` gives the gradient of each layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or y are not as for `fit`, or the network is not built yet.
+        """
+        plan, block = self._built()
+        data, answers = self._validation_data((X, y), plan.n_features, names=("X", "y"))
+        gradient = np.empty_like(block)
+        threads = choose_threads(None, plan.training_flops(len(data)))
+        with self._access.reading():
+            loss = loss_and_gradients(plan, block, data, answers, gradient, threads)
+        return loss, gradient
+
+    # ---- copies and files ----------------------------------------------------------------------
+
+    def copy(self, dtype: npt.DTypeLike | None = None) -> "Network":
+        """An independent copy, with parameters, optimiser state and random state.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}, optional
+            Of the copy.
+
+        Returns
+        -------
+        Network
+        """
+        chosen = self._dtype if dtype is None else _validation.float_dtype(dtype)
+        copy = Network(self._layers, loss=self._loss, dtype=chosen, seed=self._seed)
+        with self._access.reading():
+            if self._block is not None:
+                plan = Plan(_plan_layers(self._layers), self._sizes[0], self._loss, chosen)
+                copy._adopt(plan, _aligned_copy(self._block, chosen))
+            if self._optimizer_state is not None:
+                copy._optimizer_state = self._optimizer_state.copy(chosen)
+            copy._bit_generator.state = self._bit_generator.state
+            copy._initial_seed = self._initial_seed
+        return copy
+
+    def __copy__(self) -> "Network":
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._access.reading():
+            return _rebuild, (self._description(), self._tensors(copied=True), self._initial_seed)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the network to a file, from which training goes on exactly where it stopped.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A safetensors file: parameters, description, and the states of optimiser and shuffling.
+            Written beside and moved into place, so that there is always a whole file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. A file that was there stays as it was.
+        ValueError
+            If the network is not built yet.
+        """
+        self._built()
+        with self._access.reading():
+            description, tensors = self._description(), self._tensors(copied=True)
+        _files.write_model(path, description, tensors)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Network":
+        """Reads a network from a file written by `save`. No code in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        ValueError
+            If the file is not such a file, or is damaged.
+        OSError
+            If it cannot be read.
+        """
+        description, tensors = _files.read_model(path)
+        try:
+            return _rebuild(description, tensors)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: not a network that this version can read: {error}"
+            ) from error
+
+    # ---- inside --------------------------------------------------------------------------------
+
+    def _built(self) -> tuple[Plan, Array]:
+        if self._plan is None or self._block is None:
+            raise ValueError(
+                "the network is not built yet: give n_features, or call fit or partial_fit first"
+            )
+        return self._plan, self._block
+
+    def _build(self, n_features: int) -> tuple[Plan, Array]:
+        """The plan and the initial parameters for inputs of `n_features` columns."""
+        sizes = [n_features, *(layer.n_units for layer in self._layers)]
+        n_parameters = sum(
+            (n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes)
+        )
+        block = _aligned(n_parameters, self._dtype)
+        random = np.random.Generator(np.random.PCG64(self._initial_seed))
+        for layer, (weights, bias) in zip(self._layers, _split(block, sizes), strict=True):
+            n_in, n_out = weights.shape
+            weights[:] = draw_weights(layer.chosen_initializer, n_in, n_out, random)
+            bias[:] = 0
+        return Plan(_plan_layers(self._layers), n_features, self._loss, self._dtype), block
+
+    def _adopt(self, plan: Plan, block: Array) -> None:
+        self._sizes = [plan.n_features, *(layer.n_units for layer in self._layers)]
+        self._plan = plan
+        self._block = block
+
+    @contextmanager
+    def _exclusive_training(self) -> Iterator[None]:
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError(
+                "this network is being trained by another call; train a copy (net.copy()) instead"
+            )
+        try:
+            yield
+        finally:
+            self._training.release()
+
+    def _training_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        return self._validation_data((X, y), self.n_features, names=("X", "y"))
+
+    def _validation_data(
+        self,
+        data: tuple[ArrayLike, ArrayLike],
+        n_features: int | None,
+        names: tuple[str, str] = ("validation_data[0]", "validation_data[1]"),
+    ) -> tuple[Array, Array]:
+        """X and y, checked, as the core reads them."""
+        X_given, y_given = _validation.pair(data, "validation_data")
+        X = _validation.samples(X_given, n_features, self._dtype, names[0], at_least=1)
+        y = _validation.targets(y_given, len(X), self.n_outputs, self._loss, self._dtype, names[1])
+        _validation.finite(X, self._dtype, names[0])
+        return X, y
+
+    def _prepare_training(
+        self,
+        X: Array,
+        y: Array,
+        epochs: int,
+        batch_size: int | None,
+        optimizer: str | Optimizer,
+        learning_rate: float | None,
+        shuffle: bool,
+        threads: int | None,
+    ) -> tuple[Trainer, OptimizerState]:
+        """All that can be refused or fail to be allocated; then the network takes it over."""
+        n_samples = len(X)
+        if batch_size is None:
+            batch_size = n_samples
+        batch_size = min(_validation.positive_int(batch_size, "batch_size"), n_samples)
+        shuffle = _validation.boolean(shuffle, "shuffle") and batch_size < n_samples
+        chosen = get_optimizer(optimizer, learning_rate)
+        if threads is not None:
+            threads = choose_threads(threads, 0.0)
+        built = self._plan is not None
+        plan, block = self._built() if built else self._build(X.shape[1])
+        state = self._optimizer_state
+        if state is None or state.name != chosen.name:
+            state = OptimizerState.new(chosen, block)
+        trainer = Trainer(
+            plan,
+            block,
+            X,
+            y,
+            batch_size,
+            epochs,
+            choose_threads(threads, plan.training_flops(batch_size)),
+            optimizer=chosen.name,
+            hyperparameters=chosen.hyperparameters,
+            moments=state.moments,
+            n_updates=state.n_updates,
+            bit_generator=self._bit_generator if shuffle else None,
+        )
+        if not built:
+            self._adopt(plan, block)
+        self._optimizer_state = state
+        return trainer, state
+
+    def _advance(self, trainer: Trainer, state: OptimizerState, until_epoch: int) -> None:
+        with self._access.writing():
+            try:
+                trainer.advance(until_epoch)
+            finally:
+                state.n_updates = trainer.n_updates
+
+    def _inference_threads(self, plan: Plan, X: Array) -> int:
+        return choose_threads(None, plan.training_flops(len(X)) / 3)
+
+    def _evaluate(self, X: Array, y: Array) -> dict[str, float]:
+        """Loss and accuracy from data that have been checked."""
+        plan, block = self._built()
+        output = np.empty((len(X), self.n_outputs), self._dtype)
+        outputs = [*[None] * (len(self._layers) - 1), output]
+        with self._access.reading():
+            loss = infer(plan, block, X, outputs, self._inference_threads(plan, X), y)
+        result = {"loss": loss}
+        if ACTIVATIONS[self._layers[-1].activation].is_classifier:
+            right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
+            result["accuracy"] = float(np.mean(right))
+        return result
+
+    def _decide(self, output: Array) -> Array:
+        """What `predict` gives for these output activations."""
+        activation = self._layers[-1].activation
+        if activation == "softmax":
+            labels: Array = output.argmax(axis=1)
+            return labels
+        if ACTIVATIONS[activation].is_classifier:
+            output = (output > 0.5).astype(np.int64)
+        return output.reshape(-1) if self.n_outputs == 1 else output
+
+    def _description(self) -> dict[str, Any]:
+        """All of the network but its arrays, as JSON knows it."""
+        state = self._optimizer_state
+        return {
+            "layers": [asdict(layer) for layer in self._layers],
+            "n_features": self.n_features,
+            "loss": self._loss,
+            "dtype": self._dtype.name,
+            "seed": self._seed,
+            "random_state": self._bit_generator.state,
+            "optimizer": None if state is None else state.name,
+            "n_updates": 0 if state is None else state.n_updates,
+        }
+
+    def _tensors(self, copied: bool) -> dict[str, Array]:
+        tensors = {}
+        if self._block is not None:
+            tensors["parameters"] = self._block.copy() if copied else self._block
+        if self._optimizer_state is not None:
+            tensors["moments"] = self._optimizer_state.moments.copy()
+        return tensors
+
+
+# ---- helpers -------------------------------------------------------------------------------------
+
+
+class _Text(str):
+    """A string that an interactive session shows as it is printed."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _checked_layers(layers: Any) -> tuple[Dense, ...]:
+    if isinstance(layers, Dense) or not isinstance(layers, Sequence) or isinstance(layers, str):
+        raise TypeError(f"layers must be a sequence of Dense, got {type(layers).__name__}")
+    if len(layers) == 0:
+        raise ValueError("layers must hold at least one layer, got none")
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}")
+        if ACTIVATIONS[layer.activation].output_only and i < len(layers) - 1:
+            raise ValueError(
+                f"layers[{i}] has the activation {layer.activation!r}, which only the last layer "
+                f"can have"
+            )
+    if layers[-1].activation == "softmax" and layers[-1].n_units < 2:
+        raise ValueError(
+            "a softmax output must have at least 2 units, got 1; for two classes use "
+            "Dense(2, 'softmax') or Dense(1, 'sigmoid')"
+        )
+    return tuple(layers)
+
+
+def _checked_loss(loss: Any, output: str) -> str:
+    """The name of the loss, if it fits the output activation."""
+    if loss is None:
+        return ACTIVATIONS[output].default_loss
+    if isinstance(loss, str):
+        loss = ALIASES.get(loss, loss)
+    row = _validation.known_name(loss, LOSSES, "loss")
+    fits = not ACTIVATIONS[output].output_only if row.output is None else row.output == output
+    if not fits:
+        wanted = "an element-wise" if row.output is None else f"a {row.output}"
+        raise ValueError(f"loss {row.name!r} needs {wanted} output, got {output!r}")
+    return row.name
+
+
+def _plan_layers(layers: Sequence[Dense]) -> list[tuple[int, str]]:
+    return [(layer.n_units, layer.activation) for layer in layers]
+
+
+def _aligned(n: int, dtype: np.dtype[Any]) -> Array:
+    """An array of shape (n,) that starts at a multiple of 64 bytes; its content is arbitrary."""
+    try:
+        memory = np.empty(n * dtype.itemsize + 64, np.uint8)
+    except ValueError:  # beyond what an array can be
+        raise MemoryError(f"no memory for {n} parameters of {dtype}") from None
+    start = -memory.ctypes.data % 64
+    return memory[start : start + n * dtype.itemsize].view(dtype)
+
+
+def _aligned_copy(block: Array, dtype: np.dtype[Any]) -> Array:
+    copy = _aligned(block.size, dtype)
+    copy[:] = block
+    return copy
+
+
+def _split(block: Array, sizes: Sequence[int]) -> list[tuple[Array, Array]]:
+    """Views of weights and bias of each layer of a block of parameters."""
+    views = []
+    offset = 0
+    for n_in, n_out in itertools.pairwise(sizes):
+        end = offset + n_in * n_out
+        views.append((block[offset:end].reshape(n_in, n_out), block[end : end + n_out]))
+        offset = end + n_out
+    return views
+
+
+@contextmanager
+def _progress_bar(total: int | None) -> Iterator[Any]:
+    """A bar that counts samples, or None."""
+    if total is None:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=" samples", unit_scale=True) as bar:
+        yield bar
+
+
+def _rebuild(
+    description: dict[str, Any],
+    tensors: dict[str, Array],
+    initial_seed: np.random.SeedSequence | None = None,
+) -> Network:
+    """The network of a description and its arrays, as `Network._description` gives them."""
+    layers = []
+    for layer in description["layers"]:
+        initializer = layer["initializer"]
+        if isinstance(initializer, dict):
+            initializer = Normal(**initializer)
+        layers.append(Dense(layer["n_units"], layer["activation"], initializer))
+    net = Network(
+        layers, loss=description["loss"], dtype=description["dtype"], seed=description["seed"]
+    )
+    if description["n_features"] is not None:
+        n_features = _validation.positive_int(
+            description["n_features"], "n_features", at_most=_validation.MAX_SIZE
+        )
+        plan = Plan(_plan_layers(layers), n_features, net.loss, net.dtype)
+        block = tensors["parameters"]
+        if block.shape != (plan.n_parameters,) or block.dtype != net.dtype:
+            raise ValueError(
+                f"parameters must be {plan.n_parameters} numbers of {net.dtype}, got "
+                f"{block.dtype} of shape {block.shape}"
+            )
+        net._adopt(plan, _aligned_copy(block, net.dtype))
+    if description["optimizer"] is not None:
+        optimizer = get_optimizer(description["optimizer"], None)
+        state = OptimizerState.new(optimizer, net.parameters)
+        if tensors["moments"].shape != state.moments.shape:
+            raise ValueError(
+                f"moments must be of shape {state.moments.shape}, got {tensors['moments'].shape}"
+            )
+        state.moments[:] = tensors["moments"]
+        state.n_updates = int(description["n_updates"])
+        net._optimizer_state = state
+    net._bit_generator.state = description["random_state"]
+    if initial_seed is not None:
+        net._initial_seed = initial_seed
+    return net

@@ -1,0 +1,229 @@
+"""Optimisers: names and hyperparameters. The arithmetic is in ``csrc/optimizers.inc.h``.
+
+In the formulas w are the parameters, g is the gradient of the mean loss of the mini-batch, lr the
+learning rate, and t counts the steps from 1.
+"""
+
+from dataclasses import astuple, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimisers have: a name, a learning rate, and moments.
+
+    The core receives the hyperparameters in the order of the fields.
+
+    Attributes
+    ----------
+    name : str
+        By which `Network.fit` and the core know it.
+    n_moments : int
+        Blocks of numbers, each like the parameters, that it carries from step to step.
+    """
+
+    name: ClassVar[str]
+    n_moments: ClassVar[int]
+
+    learning_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        _validation.positive_number(self.learning_rate, "learning_rate")
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        """All hyperparameters, the learning rate first."""
+        return tuple(float(value) for value in astuple(self))
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``w -= lr g``."""
+
+    name: ClassVar[str] = "sgd"
+    n_moments: ClassVar[int] = 0
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``."""
+
+    name: ClassVar[str] = "momentum"
+    n_moments: ClassVar[int] = 1
+
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.number_in_unit_interval(self.momentum, "momentum")
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """Nesterov's accelerated gradient: ``v = momentum v + g; w -= lr (g + momentum v)``.
+
+    References
+    ----------
+    Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep
+    learning", ICML 2013.
+    """
+
+    name: ClassVar[str] = "nesterov"
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """``s = rho s + (1 - rho) g^2; w -= lr g / (sqrt(s) + epsilon)``.
+
+    References
+    ----------
+    Tieleman and Hinton, "Lecture 6.5: rmsprop", COURSERA: Neural Networks for Machine Learning,
+    2012.
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    n_moments: ClassVar[int] = 1
+
+    learning_rate: float = 0.001
+    rho: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.number_in_unit_interval(self.rho, "rho")
+        _validation.positive_number(self.epsilon, "epsilon")
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """``s += g^2; w -= lr g / (sqrt(s) + epsilon)``.
+
+    References
+    ----------
+    Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
+    optimization", JMLR 12, 2011.
+    """
+
+    name: ClassVar[str] = "adagrad"
+    n_moments: ClassVar[int] = 1
+
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.positive_number(self.epsilon, "epsilon")
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, then
+    ``w -= lr m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1^t)``,
+    ``v^ = v / (1 - beta_2^t)``.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    """
+
+    name: ClassVar[str] = "adam"
+    n_moments: ClassVar[int] = 2
+
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.number_in_unit_interval(self.beta_1, "beta_1")
+        _validation.number_in_unit_interval(self.beta_2, "beta_2")
+        _validation.positive_number(self.epsilon, "epsilon")
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: ``w -= lr weight_decay w`` besides, on all parameters.
+
+    References
+    ----------
+    Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    """
+
+    name: ClassVar[str] = "adamw"
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validation.non_negative_number(self.weight_decay, "weight_decay")
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    optimizer.name: optimizer
+    for optimizer in (SGD, Momentum, Nesterov, RMSprop, Adagrad, Adam, AdamW)
+}
+
+
+def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Optimizer:
+    """The optimiser that `Network.fit` was asked for.
+
+    Parameters
+    ----------
+    optimizer : str or Optimizer
+    learning_rate : float, optional
+        Takes the place of the optimiser's own.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `optimizer` is neither a known name nor an object of this module, or `learning_rate` is
+        not a positive number.
+    """
+    if isinstance(optimizer, str):
+        chosen = _validation.known_name(optimizer, OPTIMIZERS, "optimizer")()
+    elif type(optimizer) in OPTIMIZERS.values():
+        chosen = optimizer
+    else:
+        raise TypeError(
+            f"optimizer must be a name ({', '.join(OPTIMIZERS)}) or an object such as "
+            f"fastnn.Adam(1e-3), got {optimizer!r}"
+        )
+    return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
+
+
+@dataclass
+class OptimizerState:
+    """What an optimiser carries from step to step.
+
+    Attributes
+    ----------
+    name : str
+        Of the optimiser.
+    moments : ndarray of shape (n_moments, n_parameters), of the network's dtype
+    n_updates : int
+        Steps so far.
+    """
+
+    name: str
+    moments: npt.NDArray[Any]
+    n_updates: int = 0
+
+    @classmethod
+    def new(cls, optimizer: Optimizer, parameters: npt.NDArray[Any]) -> "OptimizerState":
+        """The state before the first step."""
+        return cls(
+            optimizer.name, np.zeros((optimizer.n_moments, parameters.size), parameters.dtype)
+        )
+
+    def copy(self, dtype: npt.DTypeLike) -> "OptimizerState":
+        """An independent copy in another dtype."""
+        return OptimizerState(self.name, self.moments.astype(dtype), self.n_updates)
