@@ -4,7 +4,9 @@
 >>> net = Network([Dense(128, "relu"), Dense(10, "softmax")], n_features=784, seed=0)
 """
 
-from fastnn import activations, config, datasets, initializers, losses, optimizers
+from typing import TYPE_CHECKING, Any
+
+from fastnn import activations, config, initializers, losses, optimizers
 from fastnn._version import __version__
 from fastnn.config import get_num_threads, set_num_threads, show_config
 from fastnn.gradients import GradientCheck, gradient_check
@@ -12,6 +14,9 @@ from fastnn.initializers import Normal
 from fastnn.layers import Dense
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+
+if TYPE_CHECKING:
+    from fastnn import datasets
 
 __all__ = [
     "SGD",
@@ -37,3 +42,12 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports ``fastnn.datasets`` when it is first used: most programs never do."""
+    if name == "datasets":
+        import importlib
+
+        return importlib.import_module("fastnn.datasets")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._validation import checked_path
+
 FORMAT = "fastnn"
 VERSION = "1"
 
@@ -41,14 +43,6 @@ _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors refuses to read more
 _PIECE = 1 << 22  # bytes handled between two looks for Ctrl-C
-
-
-def checked_path(path: str | os.PathLike[str]) -> str:
-    """`path` as a string; TypeError for anything else, integers (open files) included."""
-    name = os.fspath(path) if isinstance(path, os.PathLike) else path
-    if not isinstance(name, str):
-        raise TypeError(f"path must be a str or an os.PathLike of one, got {type(path).__name__}")
-    return name
 
 
 def open_regular(path: str) -> BufferedReader:

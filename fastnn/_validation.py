@@ -5,6 +5,7 @@ Errors are `ValueError` or `TypeError` and name the argument, what was expected 
 
 import numbers
 import operator
+import os
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, TypeVar
@@ -101,15 +102,25 @@ def float_dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(dtype.name)
 
 
-def seed(value: Any) -> int | None:
-    """`value`, if it can seed a random generator."""
+def seed(value: Any, below: int | None = None) -> int | None:
+    """`value`, if it can seed a random generator (which may only take numbers up to a limit)."""
     if value is None:
         return None
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"seed must be a non-negative integer or None, got {_shown(value)}")
-    if value < 0:
-        raise ValueError(f"seed must be a non-negative integer or None, got {value}")
-    return operator.index(value)
+    number = operator.index(value)
+    if number < 0 or (below is not None and number >= below):
+        limit = "" if below is None else f" below {below}"
+        raise ValueError(f"seed must be a non-negative integer{limit} or None, got {number}")
+    return number
+
+
+def checked_path(path: str | os.PathLike[str]) -> str:
+    """`path` as a string; open files and their numbers are refused."""
+    name = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(name, str):
+        raise TypeError(f"path must be a str or an os.PathLike of one, got {type(path).__name__}")
+    return name
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,7 @@
 """The network: what it is, and what fit, predict and their kin do, in the words of the field."""
 
+from __future__ import annotations
+
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _files, _validation
+from fastnn import _validation
 from fastnn._access import Access
 from fastnn._core.inference import infer
 from fastnn._core.plan import Plan
@@ -112,7 +114,7 @@ class Network:
         initializer: str | Normal | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
-    ) -> "Network":
+    ) -> Network:
         """A network from its sizes: ``[n_features, units of layer 1, ..., units of the output]``.
 
         Parameters
@@ -522,7 +524,7 @@ class Network:
 
     # ---- copies and files ----------------------------------------------------------------------
 
-    def copy(self, dtype: npt.DTypeLike | None = None) -> "Network":
+    def copy(self, dtype: npt.DTypeLike | None = None) -> Network:
         """An independent copy, with parameters, optimiser state and random state.
 
         Parameters
@@ -546,15 +548,15 @@ class Network:
             copy._initial_seed = self._initial_seed
         return copy
 
-    def __copy__(self) -> "Network":
+    def __copy__(self) -> Network:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
 
     def __reduce__(self) -> tuple[Any, ...]:
         with self._access.reading():
-            return _rebuild, (self._description(), self._tensors(copied=True), self._initial_seed)
+            return _rebuild, (self._description(), self._tensors(), self._initial_seed)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the network to a file, from which training goes on exactly where it stopped.
@@ -572,13 +574,15 @@ class Network:
         ValueError
             If the network is not built yet.
         """
+        from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
+
         self._built()
         with self._access.reading():
-            description, tensors = self._description(), self._tensors(copied=True)
+            description, tensors = self._description(), self._tensors()
         _files.write_model(path, description, tensors)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> "Network":
+    def load(cls, path: str | PathLike[str]) -> Network:
         """Reads a network from a file written by `save`. No code in the file is executed.
 
         Parameters
@@ -596,6 +600,8 @@ class Network:
         OSError
             If it cannot be read.
         """
+        from fastnn import _files
+
         description, tensors = _files.read_model(path)
         try:
             return _rebuild(description, tensors)
@@ -616,9 +622,7 @@ class Network:
     def _build(self, n_features: int) -> tuple[Plan, Array]:
         """The plan and the initial parameters for inputs of `n_features` columns."""
         sizes = [n_features, *(layer.n_units for layer in self._layers)]
-        n_parameters = sum(
-            (n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes)
-        )
+        n_parameters = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
         block = _aligned(n_parameters, self._dtype)
         random = np.random.Generator(np.random.PCG64(self._initial_seed))
         for layer, (weights, bias) in zip(self._layers, _split(block, sizes), strict=True):
@@ -750,10 +754,11 @@ class Network:
             "n_updates": 0 if state is None else state.n_updates,
         }
 
-    def _tensors(self, copied: bool) -> dict[str, Array]:
+    def _tensors(self) -> dict[str, Array]:
+        """Copies of all its arrays."""
         tensors = {}
         if self._block is not None:
-            tensors["parameters"] = self._block.copy() if copied else self._block
+            tensors["parameters"] = self._block.copy()
         if self._optimizer_state is not None:
             tensors["moments"] = self._optimizer_state.moments.copy()
         return tensors

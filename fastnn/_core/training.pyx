@@ -17,7 +17,6 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
-from numpy.random cimport bitgen_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.gemm cimport gemm_for
@@ -43,6 +42,12 @@ from fastnn._core.kernels cimport (
     writable_pointer_to,
 )
 from fastnn._core.plan cimport Geometry, LayerPlan, Plan
+
+# NumPy's contract with users of its bit generators; a cimport of numpy.random would import it all.
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
 
 # Parameters a tile of the update phase.
 cdef size_t UPDATE_TILE = 16384

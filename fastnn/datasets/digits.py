@@ -1,7 +1,5 @@
 """The UCI handwritten digits, which come with the package."""
 
-from importlib import resources
-
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +20,8 @@ def load_digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     Repository, 1998, https://doi.org/10.24432/C50P49, licensed CC BY 4.0; the test part, in the
     order of the source, pixels stored as bytes.
     """
+    from importlib import resources
+
     with (
         resources.files(__package__).joinpath("digits.npz").open("rb") as file,
         np.load(file, allow_pickle=False) as data,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._files import checked_path, open_regular
+from fastnn._files import open_regular
+from fastnn._validation import checked_path
 
 Reader = BufferedReader | gzip.GzipFile
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._files import checked_path
-from fastnn.datasets._arguments import positive_integer
+from fastnn import _validation
+from fastnn._validation import checked_path
 
 
 def read_image_folder(
@@ -68,7 +68,9 @@ def read_image_folder(
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
     if not isinstance(size, tuple | list) or len(size) != 2:
         raise TypeError(f"size must be (height, width), got {size!r}")
-    return positive_integer("height in size", size[0]), positive_integer("width in size", size[1])
+    return _validation.positive_int(size[0], "height in size"), _validation.positive_int(
+        size[1], "width in size"
+    )
 
 
 def _names(folder: str, *, folders: bool) -> list[str]:

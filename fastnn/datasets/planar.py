@@ -8,7 +8,7 @@ sample more. `fit` and `train_test_split` shuffle.
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.datasets._arguments import non_negative_number, positive_integer, random_seed
+from fastnn import _validation
 
 Points = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Lab
     """
     sizes = _class_sizes(n_samples, 2)
     # The course's numbers come from NumPy's legacy generator.
-    random = np.random.RandomState(random_seed(seed))
+    random = np.random.RandomState(_validation.seed(seed, below=2**32))
     petals = []
     for label, size in enumerate(sizes):
         angle = np.linspace(label * 3.12, (label + 1) * 3.12, size) + random.randn(size) * 0.2
@@ -97,7 +97,9 @@ def make_circles(
     """
     sizes = _class_sizes(n_samples, 2)
     circles = []
-    for radius, size in zip((1.0, non_negative_number("factor", factor)), sizes, strict=True):
+    for radius, size in zip(
+        (1.0, _validation.non_negative_number(factor, "factor")), sizes, strict=True
+    ):
         angle = np.linspace(0, 2 * np.pi, size, endpoint=False)
         circles.append(radius * np.column_stack([np.cos(angle), np.sin(angle)]))
     return _with_noise(circles, noise, seed), _labels(sizes)
@@ -124,7 +126,7 @@ def make_spirals(
     y : ndarray of shape (n_samples,), int64
         Arm, in ``[0, n_classes)``.
     """
-    sizes = _class_sizes(n_samples, positive_integer("n_classes", n_classes))
+    sizes = _class_sizes(n_samples, _validation.positive_int(n_classes, "n_classes"))
     arms = []
     for label, size in enumerate(sizes):
         radius = np.linspace(0, 1, size)
@@ -134,7 +136,7 @@ def make_spirals(
 
 
 def _class_sizes(n_samples: int, n_classes: int) -> list[int]:
-    n_samples = positive_integer("n_samples", n_samples)
+    n_samples = _validation.positive_int(n_samples, "n_samples")
     if n_samples < n_classes:
         raise ValueError(f"n_samples must be at least {n_classes}, one a class, got {n_samples}")
     smallest, n_larger = divmod(n_samples, n_classes)
@@ -147,5 +149,5 @@ def _labels(sizes: list[int]) -> Labels:
 
 def _with_noise(classes: list[Points], noise: float, seed: int | None) -> Points:
     X = np.concatenate(classes)
-    random = np.random.default_rng(random_seed(seed))
-    return X + random.normal(0, non_negative_number("noise", noise), X.shape)
+    random = np.random.default_rng(_validation.seed(seed))
+    return X + random.normal(0, _validation.non_negative_number(noise, "noise"), X.shape)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.datasets._arguments import random_seed
+from fastnn import _validation
 
 Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ def train_test_split(
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
         raise ValueError(f"X and y must have one row a sample, got shapes {X.shape} and {y.shape}")
     n_test = _n_test(test_size, len(X))
-    order = np.random.default_rng(random_seed(seed)).permutation(len(X))
+    order = np.random.default_rng(_validation.seed(seed)).permutation(len(X))
     test, train = order[:n_test], order[n_test:]
     return X[train], X[test], y[train], y[test]
 
