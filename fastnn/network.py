@@ -358,10 +358,10 @@ class Network:
                         for name, value in self._evaluate(*validation).items():
                             history.setdefault(f"val_{name}", []).append(value)
                     if bar is not None:
-                        bar.n = trainer.epoch * len(X) + trainer.samples_seen
                         if trainer.epoch > 0:
-                            bar.set_postfix(loss=f"{trainer.losses[trainer.epoch - 1]:.4g}")
-                        bar.refresh()
+                            loss = trainer.losses[trainer.epoch - 1]
+                            bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+                        bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
             history["loss"] = trainer.losses.tolist()
             return history
 
