@@ -1,0 +1,320 @@
+"""Pictures of a training run, as SVG text: nothing but Python is needed to draw them.
+
+Every function returns a whole SVG document. To keep one::
+
+    Path("learning_curves.svg").write_text(plots.learning_curves(history), encoding="utf-8")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["bar_chart", "format_duration", "learning_curves", "misclassified"]
+
+# Okabe and Ito's palette, which readers with any colour vision can tell apart, and a grey.
+_COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999",
+)  # fmt: skip
+_INK, _GREY, _GRID = "#222222", "#666666", "#e4e4e4"
+
+
+def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
+    """Draw what `Network.fit` returned: the losses and, beside them, the accuracies, by epoch.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``) get the
+        right-hand panel, all others the left-hand one, whose axis is logarithmic if it can be.
+
+    Returns
+    -------
+    svg : str
+
+    Raises
+    ------
+    ValueError
+        If `history` is empty, or holds an empty or non-finite series.
+    """
+    if not history:
+        raise ValueError("history must hold at least one series, got none")
+    for name, values in history.items():
+        if len(values) == 0 or not all(map(math.isfinite, values)):
+            raise ValueError(f"history[{name!r}] must be a non-empty series of finite numbers")
+    accuracies = {name: v for name, v in history.items() if name.endswith("accuracy")}
+    losses = {name: v for name, v in history.items() if name not in accuracies}
+    panels = [
+        (title, series, percent)
+        for title, series, percent in (("loss", losses, False), ("accuracy", accuracies, True))
+        if series
+    ]
+    width = 440
+    parts = [
+        _line_panel(title, series, left=width * i, percent=percent)
+        for i, (title, series, percent) in enumerate(panels)
+    ]
+    return _document(width * len(panels), 320, "Learning curves", parts)
+
+
+def misclassified(
+    images: npt.ArrayLike,
+    y: Sequence[object] | npt.NDArray[np.generic],
+    predicted: Sequence[object] | npt.NDArray[np.generic],
+    probabilities: npt.ArrayLike,
+) -> str:
+    """Draw images with ``true -> predicted (probability of the predicted class)`` below each.
+
+    Parameters
+    ----------
+    images : array-like of shape (n_images, height, width)
+        Grey values in ``[0, 1]``, drawn as ink: 0 is white, 1 is black.
+    y, predicted : sequence of length n_images
+        True and predicted class of each image.
+    probabilities : array-like of shape (n_images,)
+        Probability that the network gave its prediction, in ``[0, 1]``.
+
+    Returns
+    -------
+    svg : str
+
+    Raises
+    ------
+    ValueError
+        If `images` is not three-dimensional or the four lengths differ.
+    """
+    images = np.asarray(images, dtype=np.float64)
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if images.ndim != 3:
+        raise ValueError(f"images must have shape (n_images, height, width), got {images.shape}")
+    n_images, height, width = images.shape
+    lengths = (len(y), len(predicted), len(probabilities))
+    if lengths != (n_images,) * 3:
+        raise ValueError(f"y, predicted and probabilities must have length {n_images}, {lengths=}")
+    if n_images == 0:
+        return _document(440, 80, "Misclassified", [_text(220, 45, "Nothing was misclassified.")])
+    cell_width, cell_height, margin, head = 110, 126, 20, 50
+    pixel = 80 / max(height, width)
+    n_columns = max(3, min(n_images, 6))  # three columns leave room for the heading
+    n_rows = math.ceil(n_images / n_columns)
+    heading = "true → predicted (probability)"
+    parts = [_text(margin + 15, 30, heading, size=14, anchor="start")]
+    for i, image in enumerate(images):
+        left = margin + cell_width * (i % n_columns)
+        top = head + cell_height * (i // n_columns)
+        middle = left + cell_width / 2
+        parts.append(_image(image, middle - pixel * width / 2, top, pixel))
+        parts.append(_text(middle, top + 97, f"{y[i]} → {predicted[i]}", size=14))
+        parts.append(_text(middle, top + 112, f"{100 * probabilities[i]:.0f} %", colour=_GREY))
+    return _document(
+        2 * margin + cell_width * n_columns,
+        head + cell_height * n_rows,
+        f"Misclassified: {heading}",
+        parts,
+    )
+
+
+def bar_chart(
+    groups: Mapping[str, Mapping[str, float]], *, title: str, caption: Sequence[str] = ()
+) -> str:
+    """Draw positive durations as horizontal bars on one logarithmic axis, in groups.
+
+    Parameters
+    ----------
+    groups : mapping of str to mapping of str to float
+        The bars of each group, label to duration in seconds; one label has one colour throughout.
+    title : str
+    caption : sequence of str, optional
+        Lines of text below the axis.
+
+    Returns
+    -------
+    svg : str
+
+    Raises
+    ------
+    ValueError
+        If there is no bar, or a duration is not positive and finite.
+    """
+    values = [value for bars in groups.values() for value in bars.values()]
+    if not values:
+        raise ValueError("groups must hold at least one bar, got none")
+    if not all(value > 0 and math.isfinite(value) for value in values):
+        raise ValueError("groups must hold positive, finite durations")
+    labels = list(dict.fromkeys(label for bars in groups.values() for label in bars))
+    colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
+    left, right, top, row, gap = 220, 840, 56, 20, 34
+    # Bars of a logarithmic axis need a floor: the decade below the shortest.
+    scale = _Scale(
+        10 ** (math.ceil(math.log10(min(values))) - 1),
+        10 ** math.ceil(math.log10(max(values) * 1.01)),
+        left,
+        right,
+        logarithmic=True,
+    )
+    bottom = top + sum(gap + row * len(bars) for bars in groups.values())
+    parts = [_text(left, 28, title, size=16, anchor="start")]
+    for tick in scale.ticks():
+        x = scale(tick)
+        parts += [
+            _line(x, top, x, bottom),
+            _text(x, bottom + 18, format_duration(tick), colour=_GREY),
+        ]
+    y = top
+    for name, bars in groups.items():
+        parts.append(_text(left + 6, y + 20, name, size=13, anchor="start"))
+        y += gap - 6
+        for label, value in bars.items():
+            length = scale(value) - left
+            parts.append(
+                f'<rect class="bar" x="{left}" y="{y:g}" width="{length:.1f}" height="{row - 5}"'
+                f' fill="{colours[label]}"/>'
+            )
+            middle = y + row / 2 + 2
+            parts.append(_text(left - 8, middle, label, anchor="end"))
+            parts.append(
+                _text(
+                    left + length + 6, middle, format_duration(value), colour=_GREY, anchor="start"
+                )
+            )
+            y += row
+        y += 6
+    for i, line in enumerate(caption):
+        parts.append(_text(20, bottom + 46 + 16 * i, line, colour=_GREY, anchor="start"))
+    return _document(right + 90, bottom + 40 + 16 * len(caption), title, parts)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in words: three digits and a unit, as in ``12.3 ms``."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= unit * (1 - 1e-9):
+            value = seconds / unit
+            return f"{value:.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Maps values in ``[low, high]`` to pixels in ``[start, stop]``."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        if self.logarithmic:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.stop - self.start)
+
+    def ticks(self) -> list[float]:
+        """Round values inside the range: powers of ten, or about five steps of 1, 2 or 5."""
+        if self.logarithmic:
+            first, last = math.log10(self.low), math.log10(self.high)
+            return [10.0**e for e in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
+        rough = (self.high - self.low) / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * (1 - 1e-9))
+        first_index, last_index = math.ceil(self.low / step - 1e-9), self.high / step + 1e-9
+        return [step * i for i in range(first_index, math.floor(last_index) + 1)]
+
+
+def _line_panel(
+    title: str, series: Mapping[str, Sequence[float]], *, left: float, percent: bool
+) -> str:
+    """One chart of `series` by epoch (the first epoch is 1), with axes, grid and legend."""
+    x0, x1, y0, y1 = left + 62, left + 420, 262.0, 48.0
+    values = [value for line in series.values() for value in line]
+    n_epochs = max(len(line) for line in series.values())
+    x = _Scale(1, max(n_epochs, 2), x0, x1)
+    y = _value_scale(values, y0, y1, percent=percent)
+
+    parts = [_text(x0, 28, title, size=16, anchor="start")]
+    for tick in y.ticks():
+        label = f"{100 * tick:g} %" if percent else f"{tick:g}"
+        parts += [
+            _line(x0, y(tick), x1, y(tick)),
+            _text(x0 - 8, y(tick) + 4, label, colour=_GREY, anchor="end"),
+        ]
+    for tick in x.ticks():
+        if tick == int(tick):
+            parts.append(_line(x(tick), y0, x(tick), y0 + 4, _GREY))
+            parts.append(_text(x(tick), y0 + 18, f"{tick:g}", colour=_GREY))
+    parts.append(_line(x0, y0, x1, y0, _GREY))
+    parts.append(_text((x0 + x1) / 2, y0 + 38, "epoch", colour=_GREY))
+    legend = x1
+    for i, (name, line) in reversed(list(enumerate(series.items()))):
+        colour = _COLOURS[i % len(_COLOURS)]
+        points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in enumerate(line, start=1))
+        parts.append(
+            f'<polyline class="curve" points="{points}" fill="none" stroke="{colour}"'
+            ' stroke-width="2" stroke-linejoin="round"/>'
+        )
+        parts.append(
+            f'<circle cx="{x(len(line)):.1f}" cy="{y(line[-1]):.1f}" r="3" fill="{colour}"/>'
+        )
+        # The legend grows from the right; 7 pixels are a letter of this size, generously.
+        parts.append(_text(legend, 28, name, colour=colour, anchor="end"))
+        legend -= 7 * len(name) + 14
+    return "\n".join(parts)
+
+
+def _value_scale(values: Sequence[float], start: float, stop: float, *, percent: bool) -> _Scale:
+    """An axis that holds all values: logarithmic for positive losses, up to 100 % for shares."""
+    low, high = min(values), max(values)
+    if percent:
+        return _Scale(min(low, 0.99) - 0.05 * (1 - min(low, 0.99)), 1.0, start, stop)
+    if low > 0 and high > 10 * low:
+        return _Scale(
+            10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)), start, stop, True
+        )
+    margin = 0.05 * (high - low) or 0.5
+    return _Scale(low - margin, high + margin, start, stop)
+
+
+def _image(image: npt.NDArray[np.float64], left: float, top: float, pixel: float) -> str:
+    """A grey image as one square a pixel; white pixels are left out."""
+    height, width = image.shape
+    parts = [
+        f'<g class="image" transform="translate({left:.1f} {top:.1f}) scale({pixel:.4g})"'
+        ' shape-rendering="crispEdges">',
+        f'<rect width="{width}" height="{height}" fill="none" stroke="{_GRID}"'
+        ' stroke-width="0.1"/>',
+    ]
+    for row, column in zip(*np.nonzero(image > 0), strict=True):
+        grey = f"{round(255 * (1 - min(image[row, column], 1.0))):02x}"
+        parts.append(f'<rect x="{column}" y="{row}" width="1" height="1" fill="#{grey * 3}"/>')
+    parts.append("</g>")
+    return "\n".join(parts)
+
+
+def _text(
+    x: float, y: float, text: str, *, size: int = 12, colour: str = _INK, anchor: str = "middle"
+) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}"'
+        f' text-anchor="{anchor}">{escape(text)}</text>'
+    )
+
+
+def _line(x0: float, y0: float, x1: float, y1: float, colour: str = _GRID) -> str:
+    return f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{colour}"/>'
+
+
+def _document(width: float, height: float, title: str, parts: Iterable[str]) -> str:
+    body = "\n".join(parts)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}"'
+        f' viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif">\n'
+        f"<title>{escape(title)}</title>\n"
+        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
+    )

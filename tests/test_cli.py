@@ -1,0 +1,241 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import race
+from fastnn.cli import main
+from fastnn.datasets import load_digits, train_test_split
+
+COMMAND = [sys.executable, "-m", "fastnn"]
+# The package under test in any folder; buffered output, since argparse hides errors of other.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+ENVIRONMENT["PYTHONPATH"] = str(Path(fastnn.__file__).parents[1])
+
+
+def run_process(*arguments, stdout=subprocess.PIPE, **options):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The folder and the output of one full demo in a process of its own."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = run_process("demo", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "fastnn-demo", done.stdout
+
+
+def test_demo_reaches_97_5_percent_on_unseen_digits(demo):
+    folder, output = demo
+    X, y = load_digits()
+    _, X_test, _, y_test = train_test_split(X, y, test_size=0.2, seed=0)
+    accuracy = fastnn.Network.load(folder / "digits.safetensors").evaluate(X_test, y_test)[
+        "accuracy"
+    ]
+    assert accuracy >= 0.975
+    assert f"test accuracy: {accuracy:.2%}" in output
+
+
+def test_demo_prints_summary_history_and_confusion_table(demo):
+    folder, output = demo
+    net = fastnn.Network.load(folder / "digits.safetensors")
+    assert net.summary() in output
+    lines = output.splitlines()
+    (head,) = [i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"]]
+    assert lines[head].split() == ["epoch", "loss", "val_loss", "val_accuracy"]
+    assert lines[head + 1].split()[0] == "1"
+    assert "60" in [line.split()[0] for line in lines[head + 1 :] if line]
+    (head,) = [i for i, line in enumerate(lines) if line.startswith("true")]
+    table = [line.split() for line in lines[head + 1 : head + 12]]
+    assert table[0] == [str(k) for k in range(10)]
+    counts = np.array([[0 if x == "." else int(x) for x in row[1:]] for row in table[1:]])
+    X, y = load_digits()
+    _, X_test, _, y_test = train_test_split(X, y, test_size=0.2, seed=0)
+    np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(y_test))
+    np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(net.predict(X_test)))
+
+
+def test_demo_draws_the_curves_and_every_mistake(demo):
+    folder, output = demo
+    curves = ElementTree.parse(folder / "learning_curves.svg").getroot()
+    assert len([e for e in curves.iter() if e.get("class") == "curve"]) == 3
+    mistakes = ElementTree.parse(folder / "misclassified.svg").getroot()
+    n_images = len([e for e in mistakes.iter() if e.get("class") == "image"])
+    assert f"({n_images} of 359 digits wrong)" in output
+
+
+def test_demo_says_that_the_saved_network_predicts_the_same(demo):
+    _, output = demo
+    assert "loaded again, it predicts exactly the same" in output
+
+
+def test_demo_notices_a_saved_network_that_predicts_differently(tmp_path, monkeypatch, capsys):
+    def load_untrained(path):
+        return fastnn.Network.from_sizes([64, 128, 10], "relu", "softmax", seed=99)
+
+    monkeypatch.setattr(fastnn.Network, "load", load_untrained)
+    assert main(["demo", "--epochs", "1", "--output", str(tmp_path)]) == 2
+    assert "predicts differently" in capsys.readouterr().err
+
+
+def test_demo_repeats_exactly_with_one_seed_and_not_with_another(tmp_path):
+    parameters = []
+    for seed in ("3", "3", "4"):
+        assert main(["demo", "--epochs", "1", "--seed", seed, "--output", str(tmp_path)]) == 0
+        parameters.append(fastnn.Network.load(tmp_path / "digits.safetensors").parameters)
+    np.testing.assert_array_equal(parameters[0], parameters[1])
+    assert not np.array_equal(parameters[0], parameters[2])
+
+
+def test_info_prints_the_configuration(capsys):
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    fastnn.show_config()
+    assert printed == capsys.readouterr().out != ""
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fastnn {fastnn.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["info"]])
+def test_help_ends_with_examples(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--help"])
+    epilog = capsys.readouterr().out.rpartition("example")[2]
+    assert f"  fastnn {' '.join(command)}".rstrip() in epilog
+
+
+def test_bench_prints_the_table_and_writes_json_and_plot(tmp_path, capsys):
+    plot, report = tmp_path / "race.svg", tmp_path / "race.json"
+    options = ["--nets", "flower", "--quick", "--seconds", "0.1"]
+    assert main(["bench", *options, "--plot", str(plot), "--json", str(report)]) == 0
+    output = capsys.readouterr().out
+    assert "2-4-1 tanh, planar flower" in output
+    assert "losses agree" in output
+    content = json.loads(report.read_text())
+    assert content["configuration"] == fastnn.config.configuration()
+    assert content["fma_peak_gflops"] > 0
+    (flower,) = content["races"]
+    assert flower["net"] == "flower"
+    assert flower["largest_difference"] <= flower["tolerance"]
+    names = [result["contestant"] for result in flower["results"]]
+    assert {"fastnn, 1 thread", "NumPy reference", "pure Python"} <= set(names)
+    chart = ElementTree.parse(plot).getroot()
+    assert len([e for e in chart.iter() if e.get("class") == "bar"]) == len(names)
+
+
+def errors(argv, capsys) -> str:
+    """The message of a command that fails as it should: one line, exit code 2."""
+    assert main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fastnn: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "arguments are required: COMMAND (see fastnn --help)"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["demo", "--epochs", "many"], "invalid int value: 'many' (see fastnn demo --help)"),
+        (["bench", "--sideways"], "unrecognized arguments: --sideways"),
+        (["bench", "--nets", "flower", "tree"], "--nets must be among logistic, flower, digits"),
+        (["bench", "--nets", "flower", "--seconds", "-1"], "seconds must be a positive number"),
+    ],
+)
+def test_bad_arguments_get_one_line(argv, message, capsys):
+    assert message in errors(argv, capsys)
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--seed"])
+def test_errors_of_the_library_get_one_line(option, tmp_path, capsys):
+    message = errors(["demo", option, "-1", "--output", str(tmp_path)], capsys)
+    assert option.removeprefix("--") in message
+    assert "-1" in message
+
+
+def test_a_folder_that_cannot_be_made_is_reported_before_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "demo"
+    assert errors(["demo", "--output", str(folder)], capsys) == f"fastnn: {folder}: Not a directory"
+
+
+@pytest.mark.parametrize("option", ["--plot", "--json"])
+def test_a_report_that_cannot_be_written_is_reported_before_the_race(
+    option, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(race, "run", lambda *_, **__: pytest.fail("there was a race"))
+    path = tmp_path / "missing" / "report"
+    message = errors(["bench", option, str(path)], capsys)
+    assert message == f"fastnn: {path}: No such file or directory"
+
+
+def test_a_missing_extra_gets_one_line(monkeypatch, capsys):
+    def without_extra():
+        raise ImportError("pillow is not installed:\npip install 'fastnn-mlp[images]'")
+
+    monkeypatch.setattr(fastnn, "show_config", without_extra)
+    message = errors(["info"], capsys)
+    assert message == "fastnn: pillow is not installed: pip install 'fastnn-mlp[images]'"
+
+
+def test_an_error_without_words_is_named(monkeypatch, capsys):
+    def exhaust():
+        raise MemoryError
+
+    monkeypatch.setattr(fastnn, "show_config", exhaust)
+    assert errors(["info"], capsys) == "fastnn: MemoryError"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_ctrl_c_ends_a_training_with_one_line_and_130(tmp_path):
+    with subprocess.Popen(
+        [*COMMAND, "demo", "--epochs", "1000000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        process.stdout.readline()  # of the summary: training begins
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "fastnn: interrupted"
+    assert "Traceback" not in error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
+@pytest.mark.parametrize("argument", ["info", "--help"])
+def test_a_reader_that_went_away_is_no_error(argument):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed_pipe:
+        done = run_process(argument, stdout=closed_pipe)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_module_and_its_exit_code(tmp_path):
+    done = run_process("dance", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("fastnn: ")

@@ -1,0 +1,161 @@
+import math
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from fastnn import plots
+
+SVG = "{http://www.w3.org/2000/svg}"
+HISTORY = {
+    "loss": [2.0, 0.5, 0.1, 0.02],
+    "val_loss": [1.9, 0.6, 0.2, 0.15],
+    "val_accuracy": [0.5, 0.9, 0.95, 0.97],
+}
+
+
+def parse(svg: str) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg.encode())
+    assert root.tag == SVG + "svg"
+    return root
+
+
+def texts(root: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in root.iter(SVG + "text")]
+
+
+def of_class(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [element for element in root.iter() if element.get("class") == name]
+
+
+def points(curve: ElementTree.Element) -> np.ndarray:
+    return np.array([pair.split(",") for pair in curve.attrib["points"].split()], dtype=float)
+
+
+def curve_by_name(root: ElementTree.Element, name: str) -> np.ndarray:
+    """The points of the curve that has the colour of the legend's entry."""
+    (colour,) = [t.get("fill") for t in root.iter(SVG + "text") if t.text == name]
+    curves = [c for c in of_class(root, "curve") if c.get("stroke") == colour]
+    return points(curves[0])
+
+
+def test_learning_curves_draw_every_series_and_name_it():
+    root = parse(plots.learning_curves(HISTORY))
+    assert len(of_class(root, "curve")) == 3
+    assert {"loss", "val_loss", "val_accuracy", "accuracy", "epoch"} <= set(texts(root))
+
+
+def test_learning_curves_go_down_as_the_loss_does_and_right_with_the_epochs():
+    root = parse(plots.learning_curves({"loss": HISTORY["loss"], "val_loss": [1.0] * 4}))
+    loss = curve_by_name(root, "val_loss")
+    assert np.all(loss[:, 1] == loss[0, 1])
+    falling = points(of_class(root, "curve")[1])
+    assert np.all(np.diff(falling[:, 0]) > 0)
+    assert np.all(np.diff(falling[:, 1]) > 0)  # y grows downwards
+
+
+def test_losses_over_more_than_a_decade_get_a_logarithmic_axis():
+    root = parse(plots.learning_curves({"loss": [10.0, 1.0, 0.1]}))
+    steps = np.diff(points(of_class(root, "curve")[0])[:, 1])
+    assert steps[0] == pytest.approx(steps[1], abs=0.11)
+    assert {"10", "1", "0.1"} <= set(texts(root))
+
+
+@pytest.mark.parametrize("losses", [[3.0, 2.0, 1.0], [20.0, 10.0, 0.0], [5.0, 0.0, -5.0]])
+def test_other_losses_get_a_linear_axis(losses):
+    root = parse(plots.learning_curves({"loss": losses}))
+    steps = np.diff(points(of_class(root, "curve")[0])[:, 1])
+    assert steps[0] == pytest.approx(steps[1], abs=0.11)
+
+
+def test_learning_curves_stay_inside_the_picture():
+    root = parse(plots.learning_curves(HISTORY))
+    corners = np.concatenate([points(curve) for curve in of_class(root, "curve")])
+    assert corners.min() > 0
+    assert np.all(corners.max(axis=0) < [float(root.attrib["width"]), float(root.attrib["height"])])
+
+
+def test_accuracy_axis_is_labelled_in_percent_up_to_100():
+    labels = texts(parse(plots.learning_curves({"val_accuracy": [0.5, 0.9]})))
+    assert "100 %" in labels
+    assert "60 %" in labels
+
+
+@pytest.mark.parametrize("losses", [[0.7], [0.7, 0.7], [0.0]])
+def test_learning_curves_of_one_epoch_or_a_constant_can_be_drawn(losses):
+    assert len(of_class(parse(plots.learning_curves({"loss": losses})), "curve")) == 1
+
+
+@pytest.mark.parametrize("history", [{}, {"loss": []}, {"loss": [1.0, math.nan]}])
+def test_learning_curves_refuse_what_cannot_be_drawn(history):
+    with pytest.raises(ValueError, match="history"):
+        plots.learning_curves(history)
+
+
+def test_misclassified_shows_each_image_with_its_classes_and_probability():
+    images = np.zeros((8, 2, 3))
+    root = parse(plots.misclassified(images, range(8), np.arange(1, 9), np.linspace(0.2, 0.9, 8)))
+    assert len(of_class(root, "image")) == 8
+    assert {"0 → 1", "7 → 8", "20 %", "90 %"} <= set(texts(root))
+
+
+def test_misclassified_draws_pixels_as_ink_where_they_are():
+    image = [[0.0, 1.0, 0.0], [0.0, 0.0, 0.5]]
+    (group,) = of_class(parse(plots.misclassified([image], [1], [2], [0.5])), "image")
+    pixels = {
+        (e.get("x"), e.get("y")): e.get("fill") for e in group.iter(SVG + "rect") if e.get("x")
+    }
+    assert pixels == {("1", "0"): "#000000", ("2", "1"): "#808080"}
+
+
+def test_misclassified_escapes_class_names():
+    root = parse(plots.misclassified(np.ones((1, 2, 2)), ["<cat>"], ["dog & co"], [1.0]))
+    assert "<cat> → dog & co" in texts(root)
+
+
+def test_misclassified_of_nothing_says_so():
+    root = parse(plots.misclassified(np.zeros((0, 8, 8)), [], [], []))
+    assert texts(root) == ["Nothing was misclassified."]
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths"), [((2, 4), (2, 2, 2)), ((2, 2, 2), (1, 2, 2)), ((2, 2, 2), (2, 2, 3))]
+)
+def test_misclassified_refuses_wrong_shapes(shape, lengths):
+    y, predicted, probabilities = (np.ones(n) for n in lengths)
+    with pytest.raises(ValueError, match="must have"):
+        plots.misclassified(np.zeros(shape), y, predicted, probabilities)
+
+
+def test_bar_chart_has_logarithmic_bars_from_a_common_floor():
+    groups = {"one": {"a": 1e-3, "b": 1e-2}, "two": {"a": 1.0}}
+    bars = of_class(parse(plots.bar_chart(groups, title="t")), "bar")
+    a, b, c = (float(bar.attrib["width"]) for bar in bars)
+    assert a > 0
+    assert c - b == pytest.approx(2 * (b - a), abs=0.2)
+    assert len({bar.get("x") for bar in bars}) == 1
+
+
+def test_bar_chart_gives_a_label_the_same_colour_in_every_group():
+    groups = {"one": {"a": 1.0, "b": 2.0}, "two": {"b": 3.0, "a": 4.0}}
+    colours = [b.get("fill") for b in of_class(parse(plots.bar_chart(groups, title="t")), "bar")]
+    assert colours[0] == colours[3] != colours[1] == colours[2]
+
+
+def test_bar_chart_writes_labels_durations_title_and_caption():
+    chart = plots.bar_chart({"g": {"a & b": 0.0123}}, title="The title", caption=["x < y"])
+    assert {"g", "a & b", "12.3 ms", "The title", "x < y"} <= set(texts(parse(chart)))
+
+
+@pytest.mark.parametrize("groups", [{}, {"g": {}}, {"g": {"a": 0.0}}, {"g": {"a": math.inf}}])
+def test_bar_chart_refuses_what_has_no_logarithm(groups):
+    with pytest.raises(ValueError, match="groups must hold"):
+        plots.bar_chart(groups, title="t")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1234.5, "1234 s"), (1.0, "1 s"), (0.5, "500 ms"), (4.567e-5, "45.7 us"), (2e-9, "2 ns")],
+)
+def test_durations_are_written_with_three_digits_and_a_unit(seconds, text):
+    assert plots.format_duration(seconds) == text
