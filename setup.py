@@ -81,6 +81,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("kernels", C_SOURCES),  # owns the C code: the others reach it through this
+            extension("access"),
             extension("gemm"),
             extension("plan"),
             extension("training"),

@@ -1,44 +1,39 @@
-/* Activations: bias and function in one pass over the product; derivatives from the outputs where
- * the function can be inverted, else from the logits.
+/* Activations; derivatives from the outputs where the function can be inverted, else from the
+ * logits.
  *
  * Comparisons are written so that NaN takes the branch that keeps it: `z < 0 ? 0 : z`. */
 
-/* ---- functions of one logit ---- */
+/* ---- functions of the logits z ---- */
 
-static inline real NAME(linear)(real z) { return z; }
+ALWAYS_INLINE vector NAME(linear)(vector z) { return z; }
 
-static inline real NAME(sigmoid)(real z)
-{
-    const real e = R(exp)(-R(fabs)(z)); /* in (0, 1]: cannot overflow */
-    return z < 0 ? e / (1 + e) : 1 / (1 + e);
-}
+ALWAYS_INLINE vector NAME(relu)(vector z) { return SELECT(z < 0, CONSTANT(0), z); }
 
-static inline real NAME(tanh)(real z) { return R(tanh)(z); }
+ALWAYS_INLINE vector NAME(leaky_relu)(vector z) { return SELECT(z < 0, z * CONSTANT(0.01), z); }
 
-static inline real NAME(relu)(real z) { return z < 0 ? 0 : z; }
-
-static inline real NAME(leaky_relu)(real z) { return z < 0 ? (real)0.01 * z : z; }
-
-static inline real NAME(elu)(real z) { return z < 0 ? R(expm1)(z) : z; }
+ALWAYS_INLINE vector NAME(elu)(vector z) { return SELECT(z < 0, NAME(vector_expm1)(z), z); }
 
 /* Klambauer et al., "Self-Normalizing Neural Networks" (2017), section 3 */
-#define SELU_SCALE ((real)1.0507009873554804934193349852946)
-#define SELU_ALPHA ((real)1.6732632423543772848170429916717)
+#define SELU_SCALE 1.0507009873554804934193349852946
+#define SELU_ALPHA 1.6732632423543772848170429916717
 
-static inline real NAME(selu)(real z)
+ALWAYS_INLINE vector NAME(selu)(vector z)
 {
-    return z < 0 ? SELU_SCALE * SELU_ALPHA * R(expm1)(z) : SELU_SCALE * z;
+    return SELECT(z < 0, CONSTANT(SELU_SCALE * SELU_ALPHA) * NAME(vector_expm1)(z),
+                  CONSTANT(SELU_SCALE) * z);
 }
 
-#define SQRT_HALF ((real)0.70710678118654752440084436210485)
+ALWAYS_INLINE vector NAME(silu)(vector z) { return z * NAME(vector_sigmoid)(z); }
 
-/* z Phi(z), Phi the normal distribution function; erfc keeps the left tail accurate. */
-static inline real NAME(gelu)(real z)
+#define SQRT_HALF 0.70710678118654752440084436210485
+
+/* Phi(z), the normal distribution function; erfc keeps the left tail accurate. */
+static inline real NAME(normal_cdf)(real z)
 {
-    return z * ((real)0.5 * R(erfc)(-z * SQRT_HALF));
+    return (real)0.5 * R(erfc)(-z * (real)SQRT_HALF);
 }
 
-static inline real NAME(silu)(real z) { return z * NAME(sigmoid)(z); }
+static inline real NAME(gelu)(real z) { return z * NAME(normal_cdf)(z); }
 
 static inline real NAME(softplus)(real z)
 {
@@ -49,60 +44,59 @@ static inline real NAME(mish)(real z) { return z * R(tanh)(NAME(softplus)(z)); }
 
 /* ---- derivatives: of the output a, and of the logit z where a does not determine it ---- */
 
-static inline real NAME(linear_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(linear_derivative)(vector a, vector z)
 {
     (void)a, (void)z;
-    return 1;
+    return CONSTANT(1);
 }
 
-static inline real NAME(sigmoid_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(vector_sigmoid_derivative)(vector a, vector z)
 {
     (void)z;
     return a * (1 - a);
 }
 
-static inline real NAME(tanh_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(vector_tanh_derivative)(vector a, vector z)
 {
     (void)z;
     return 1 - a * a;
 }
 
-static inline real NAME(relu_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(relu_derivative)(vector a, vector z)
 {
     (void)z;
-    return a > 0 ? 1 : 0;
+    return SELECT(a > 0, CONSTANT(1), CONSTANT(0));
 }
 
-static inline real NAME(leaky_relu_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(leaky_relu_derivative)(vector a, vector z)
 {
     (void)z;
-    return a > 0 ? 1 : (real)0.01;
+    return SELECT(a > 0, CONSTANT(1), CONSTANT(0.01));
 }
 
-static inline real NAME(elu_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(elu_derivative)(vector a, vector z)
 {
     (void)z;
-    return a > 0 ? 1 : a + 1; /* a = exp(z) - 1 */
+    return SELECT(a > 0, CONSTANT(1), a + 1); /* a = exp(z) - 1 */
 }
 
-static inline real NAME(selu_derivative)(real a, real z)
+ALWAYS_INLINE vector NAME(selu_derivative)(vector a, vector z)
 {
     (void)z;
-    return a > 0 ? SELU_SCALE : a + SELU_SCALE * SELU_ALPHA;
+    return SELECT(a > 0, CONSTANT(SELU_SCALE), a + CONSTANT(SELU_SCALE * SELU_ALPHA));
+}
+
+ALWAYS_INLINE vector NAME(silu_derivative)(vector a, vector z)
+{
+    const vector s = NAME(vector_sigmoid)(z);
+    return s + a * (1 - s); /* a = z s, s' = s (1 - s) */
 }
 
 static inline real NAME(gelu_derivative)(real a, real z)
 {
     (void)a;
     const real one_over_sqrt_2pi = (real)0.39894228040143267793994605993438;
-    return (real)0.5 * R(erfc)(-z * SQRT_HALF)
-           + z * one_over_sqrt_2pi * R(exp)((real)-0.5 * z * z);
-}
-
-static inline real NAME(silu_derivative)(real a, real z)
-{
-    const real s = NAME(sigmoid)(z);
-    return s + a * (1 - s); /* a = z s, s' = s (1 - s) */
+    return NAME(normal_cdf)(z) + z * one_over_sqrt_2pi * R(exp)((real)-0.5 * z * z);
 }
 
 static inline real NAME(softplus_derivative)(real a, real z)
@@ -114,72 +108,143 @@ static inline real NAME(softplus_derivative)(real a, real z)
 static inline real NAME(mish_derivative)(real a, real z)
 {
     (void)a;
+    const real e = R(exp)(-R(fabs)(z));
+    const real sigmoid = z < 0 ? e / (1 + e) : 1 / (1 + e);
     const real t = R(tanh)(NAME(softplus)(z)); /* a = z t */
-    return t + z * (1 - t * t) * NAME(sigmoid)(z);
+    return t + z * (1 - t * t) * sigmoid;
 }
 
 /* ---- kernels: the loops around them ---- */
 
-#define ELEMENTWISE(f)                                                                            \
-    static void NAME(f##_forward)(void *a_, void *logits_, const void *bias_, size_t rows,        \
-                                  size_t n_units)                                                 \
+/* From a function of vectors; those of the last, partial vector are computed with zeros. */
+#define VECTOR_KERNELS(name, f)                                                                   \
+    static void NAME(name##_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)  \
     {                                                                                             \
-        real *restrict a = a_;                                                                    \
-        real *restrict logits = logits_;                                                          \
-        const real *restrict bias = bias_;                                                        \
-        for (size_t i = 0; i < rows; i++, a += n_units) {                                         \
-            if (logits != NULL) {                                                                 \
-                for (size_t j = 0; j < n_units; j++)                                              \
-                    logits[i * n_units + j] = a[j] + bias[j];                                     \
-            }                                                                                     \
-            for (size_t j = 0; j < n_units; j++)                                                  \
-                a[j] = NAME(f)(a[j] + bias[j]);                                                   \
-        }                                                                                         \
+        real *a = a_;                                                                             \
+        const real *logits = logits_;                                                             \
+        const size_t n = rows * n_units;                                                          \
+        size_t i = 0;                                                                             \
+        for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)                                          \
+            NAME(store)(a + i, NAME(f)(NAME(load)(logits + i)));                                  \
+        if (i < n)                                                                                \
+            NAME(store_lanes)(a + i, NAME(f)(NAME(load_lanes)(logits + i, n - i)), n - i);        \
     }                                                                                             \
-    static void NAME(f##_backward)(void *d_, const void *a_, const void *logits_, size_t n)       \
+    static void NAME(name##_backward)(void *d_, const void *a_, const void *logits_, size_t n)    \
     {                                                                                             \
-        real *restrict d = d_;                                                                    \
-        const real *restrict a = a_;                                                              \
-        const real *restrict logits = logits_;                                                    \
-        for (size_t i = 0; i < n; i++)                                                            \
-            d[i] *= NAME(f##_derivative)(a[i], logits != NULL ? logits[i] : 0);                   \
+        real *d = d_;                                                                             \
+        const real *a = a_;                                                                       \
+        const real *logits = logits_;                                                             \
+        size_t i = 0;                                                                             \
+        for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)                                          \
+            NAME(store)(d + i, NAME(load)(d + i)                                                  \
+                                   * NAME(f##_derivative)(NAME(load)(a + i),                      \
+                                                          NAME(load)(logits + i)));               \
+        if (i < n)                                                                                \
+            NAME(store_lanes)(d + i, NAME(load_lanes)(d + i, n - i)                               \
+                                         * NAME(f##_derivative)(                                  \
+                                             NAME(load_lanes)(a + i, n - i),                      \
+                                             NAME(load_lanes)(logits + i, n - i)),                \
+                              n - i);                                                             \
     }
 
-ELEMENTWISE(linear)
-ELEMENTWISE(sigmoid)
-ELEMENTWISE(tanh)
-ELEMENTWISE(relu)
-ELEMENTWISE(leaky_relu)
-ELEMENTWISE(elu)
-ELEMENTWISE(selu)
-ELEMENTWISE(gelu)
-ELEMENTWISE(silu)
-ELEMENTWISE(mish)
-ELEMENTWISE(softplus)
+/* From a function of one number, by the C library. */
+#define SCALAR_KERNELS(name)                                                                      \
+    static void NAME(name##_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)  \
+    {                                                                                             \
+        real *a = a_;                                                                             \
+        const real *logits = logits_;                                                             \
+        for (size_t i = 0; i < rows * n_units; i++)                                               \
+            a[i] = NAME(name)(logits[i]);                                                         \
+    }                                                                                             \
+    static void NAME(name##_backward)(void *d_, const void *a_, const void *logits_, size_t n)    \
+    {                                                                                             \
+        real *d = d_;                                                                             \
+        const real *a = a_;                                                                       \
+        const real *logits = logits_;                                                             \
+        for (size_t i = 0; i < n; i++)                                                            \
+            d[i] *= NAME(name##_derivative)(a[i], logits[i]);                                     \
+    }
+
+VECTOR_KERNELS(linear, linear)
+VECTOR_KERNELS(sigmoid, vector_sigmoid)
+VECTOR_KERNELS(tanh, vector_tanh)
+VECTOR_KERNELS(relu, relu)
+VECTOR_KERNELS(leaky_relu, leaky_relu)
+VECTOR_KERNELS(elu, elu)
+VECTOR_KERNELS(selu, selu)
+VECTOR_KERNELS(silu, silu)
+SCALAR_KERNELS(gelu)
+SCALAR_KERNELS(mish)
+SCALAR_KERNELS(softplus)
+
+/* ---- softmax ---- */
+
+/* Sums are kept in as many chains as 64 bytes have numbers, under every instruction set, and added
+ * up pairwise, so that their bits do not depend on the width of the vectors. */
+#define CHAINS (64 / sizeof(real))
+#define BLOCK_VECTORS (64 / VECTOR_BYTES)
+
+static inline real NAME(sum_of_chains)(const vector sums[BLOCK_VECTORS])
+{
+    real chains[CHAINS];
+    memcpy(chains, sums, sizeof chains);
+    for (size_t half = CHAINS / 2; half > 0; half /= 2) {
+        for (size_t i = 0; i < half; i++)
+            chains[i] += chains[i + half];
+    }
+    return chains[0];
+}
+
+static inline real NAME(largest_of)(const real *z, size_t n)
+{
+    vector largest = CONSTANT(z[0]);
+    size_t i = 0;
+    for (; i + VECTOR_LANES <= n; i += VECTOR_LANES) {
+        const vector next = NAME(load)(z + i);
+        largest = SELECT(next > largest, next, largest);
+    }
+    real result = z[0];
+    for (size_t lane = 0; lane < VECTOR_LANES; lane++)
+        result = largest[lane] > result ? largest[lane] : result;
+    for (; i < n; i++)
+        result = z[i] > result ? z[i] : result;
+    return result;
+}
 
 /* p (n_units,) = softmax(z (n_units,)); p may be z. Returns log(sum(exp(z))). */
 static double NAME(softmax_row)(real *p, const real *z, size_t n_units)
 {
-    real largest = z[0];
-    for (size_t j = 1; j < n_units; j++)
-        largest = z[j] > largest ? z[j] : largest;
-    real sum = 0; /* of numbers in [0, 1], one of them 1 */
-    for (size_t j = 0; j < n_units; j++) {
-        p[j] = R(exp)(z[j] - largest);
-        sum += p[j];
+    const real largest = NAME(largest_of)(z, n_units);
+    vector sums[BLOCK_VECTORS] = {{0}};
+    for (size_t i = 0; i < n_units; i += CHAINS) {
+        for (size_t b = 0; b < BLOCK_VECTORS && i + b * VECTOR_LANES < n_units; b++) {
+            const size_t at = i + b * VECTOR_LANES, left = n_units - at;
+            if (left >= VECTOR_LANES) {
+                const vector e = NAME(vector_exp)(NAME(load)(z + at) - largest);
+                NAME(store)(p + at, e);
+                sums[b] += e;
+            } else { /* the lanes that are not there must not count */
+                const vector e = NAME(vector_exp)(NAME(load_lanes)(z + at, left) - largest);
+                NAME(store_lanes)(p + at, e, left);
+                sums[b] += NAME(load_lanes)(p + at, left);
+            }
+        }
     }
-    for (size_t j = 0; j < n_units; j++)
-        p[j] /= sum;
+    const real sum = NAME(sum_of_chains)(sums); /* of numbers in [0, 1], one of them 1 */
+    size_t i = 0;
+    for (; i + VECTOR_LANES <= n_units; i += VECTOR_LANES)
+        NAME(store)(p + i, NAME(load)(p + i) / sum);
+    if (i < n_units)
+        NAME(store_lanes)(p + i, NAME(load_lanes)(p + i, n_units - i) / sum, n_units - i);
     return log((double)sum) + (double)largest;
 }
 
-static void NAME(softmax_forward)(void *a_, void *logits_, const void *bias_, size_t rows,
-                                  size_t n_units)
+static void NAME(softmax_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)
 {
-    NAME(linear_forward)(a_, logits_, bias_, rows, n_units);
     real *a = a_;
+    const real *logits = logits_;
     for (size_t i = 0; i < rows && n_units > 0; i++)
-        NAME(softmax_row)(a + i * n_units, a + i * n_units, n_units);
+        NAME(softmax_row)(a + i * n_units, logits + i * n_units, n_units);
 }
 
 static const fnn_activation NAME(activations)[] = {
@@ -198,7 +263,10 @@ static const fnn_activation NAME(activations)[] = {
     {NULL, 0, NULL, NULL},
 };
 
-#undef ELEMENTWISE
+#undef VECTOR_KERNELS
+#undef SCALAR_KERNELS
+#undef CHAINS
+#undef BLOCK_VECTORS
 #undef SELU_SCALE
 #undef SELU_ALPHA
 #undef SQRT_HALF

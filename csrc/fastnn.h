@@ -22,9 +22,8 @@ typedef struct fnn_activation {
     const char *name; /* NULL ends a list */
     /* The derivative cannot be computed from the output alone: keep the logits. */
     int needs_logits;
-    /* a (rows, n_units) holds the product of inputs and weights; becomes f(a + bias).
-     * logits (rows, n_units): receives a + bias, or NULL where nobody needs it. */
-    void (*forward)(void *a, void *logits, const void *bias, size_t rows, size_t n_units);
+    /* a (rows, n_units) = f(logits (rows, n_units)); a may be `logits` itself. */
+    void (*forward)(void *a, const void *logits, size_t rows, size_t n_units);
     /* d (n,) holds the loss's derivative by the output and becomes the one by the logits.
      * a (n,) is the output, logits (n,) the logits (read only if needs_logits).
      * NULL: this activation is only used with a loss that starts from the logits. */
@@ -78,11 +77,11 @@ typedef struct fnn_input {
 
 /* ---- matrix product ------------------------------------------------------------------------ */
 
-/* c (m, n) = op(a) (m, k) @ op(b) (k, n) + beta * c, beta 0 or 1; c is not read when beta is 0.
- * op transposes where transpose_* is 1: the array a is then (k, m). ld*: elements from one row of
- * the array to the next. */
-typedef void (*fnn_gemm)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
-                         const void *a, size_t lda, const void *b, size_t ldb, int beta, void *c,
+/* c (m, n) = start + op(a) (m, k) @ b (k, n), where start is what c holds if `accumulate`, else
+ * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the array a
+ * is then (k, m). ld*: elements from one row of an array to the next. */
+typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
+                         const void *b, size_t ldb, const void *bias, int accumulate, void *c,
                          size_t ldc);
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -95,6 +94,11 @@ typedef struct fnn_kernels {
     const fnn_loss *losses;
     const fnn_optimizer *optimizers;
     const fnn_input *inputs;
+    fnn_gemm gemm;
+    /* c (rows, n_units), ldc elements a row: bias (n_units,) in every row; NULL: zeros. */
+    void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows, size_t n_units);
+    /* b (columns, rows), ldb elements a row = the transpose of a (rows, columns), lda a row. */
+    void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
     /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units). */
     void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units, int accumulate);
     /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how

@@ -5,6 +5,7 @@
  * can mix two versions. */
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -35,9 +36,12 @@
 #define STRING(x) STRING_(x)
 
 #include "vector.inc.h"
+#include "math.inc.h"
 
 #include "activations.inc.h"
+#include "gemm.inc.h"
 #include "inputs.inc.h"
+#include "layout.inc.h"
 #include "losses.inc.h"
 #include "optimizers.inc.h"
 #include "peak.inc.h"
@@ -52,6 +56,9 @@ const fnn_kernels NAME(kernels) = {
     .losses = NAME(losses),
     .optimizers = NAME(optimizers),
     .inputs = NAME(inputs),
+    .gemm = NAME(gemm),
+    .fill_rows = NAME(fill_rows),
+    .transpose = NAME(transpose),
     .sum_rows = NAME(sum_rows),
     .fma_burst = NAME(fma_burst),
 };
@@ -59,6 +66,13 @@ const fnn_kernels NAME(kernels) = {
 #undef vector
 #undef VECTOR_LANES
 #undef FMA
+#undef SHUFFLE
+#undef SELECT
+#undef CONSTANT
+#undef LANES_BELOW
+#undef LOAD_LANES
+#undef STORE_LANES
+#undef ALWAYS_INLINE
 #undef real
 #undef real_sized_int
 #undef REAL_MAX

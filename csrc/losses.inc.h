@@ -5,6 +5,15 @@
  *   categorical  -sum_j t_j log(p_j)            = sum_j t_j (log(sum(exp(z))) - z_j),    p = softmax(z)
  * and their derivatives by z are s - t and p - t. */
 
+/* The terms of the loss go through `values`, one vector at a time, into a sum in double. */
+ALWAYS_INLINE vector NAME(binary_terms)(vector z, vector t, vector factor, vector *derivative)
+{
+    const vector size = NAME(vector_abs)(z);
+    *derivative = (NAME(vector_sigmoid)(z) - t) * factor;
+    return SELECT(z < 0, CONSTANT(0), z) - z * t
+           + NAME(vector_log1p)(NAME(vector_exp)(-size));
+}
+
 static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void *targets_,
                                          size_t rows, size_t n_units, double scale)
 {
@@ -12,13 +21,16 @@ static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void 
     const real *z = out_;
     const real *t = targets_;
     const size_t n = rows * n_units;
-    const real factor = (real)(scale / (double)n_units);
+    const vector factor = CONSTANT((real)(scale / (double)n_units));
     double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        const real zi = z[i];
-        const real e = R(exp)(-R(fabs)(zi));
-        sum += (double)((zi < 0 ? 0 : zi) - zi * t[i] + R(log1p)(e));
-        d[i] = ((zi < 0 ? e / (1 + e) : 1 / (1 + e)) - t[i]) * factor;
+    for (size_t i = 0; i < n; i += VECTOR_LANES) {
+        const size_t lanes = n - i < VECTOR_LANES ? n - i : VECTOR_LANES;
+        vector derivative;
+        const vector terms = NAME(binary_terms)(NAME(load_lanes)(z + i, lanes),
+                                                NAME(load_lanes)(t + i, lanes), factor, &derivative);
+        NAME(store_lanes)(d + i, derivative, lanes);
+        for (size_t lane = 0; lane < lanes; lane++)
+            sum += (double)terms[lane];
     }
     return sum / (double)n_units;
 }

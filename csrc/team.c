@@ -146,16 +146,18 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* A forked child has this thread only: it starts with no workers and nothing in use. */
+/* A forked child has this thread only: it starts with no workers, nothing in use, and nobody at a
+ * barrier, whatever the parent's other threads were doing. */
 static void forget_workers(void)
 {
     static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static const signal_counter counter = SIGNAL_COUNTER_INIT;
+    static const fnn_team team = {.n_members = 1, .barrier = SIGNAL_COUNTER_INIT};
     shared.in_use = mutex;
     shared.n_workers = 0;
+    shared.team = team;
     shared.jobs = counter;
     shared.done = counter;
-    shared.team.barrier = counter;
     atomic_store(&shared.running, 0);
 }
 

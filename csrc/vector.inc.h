@@ -4,6 +4,13 @@ typedef real NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
 #define vector NAME(vector)
 #define VECTOR_LANES (VECTOR_BYTES / sizeof(real))
 
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (NAME(indices)){__VA_ARGS__})
+#endif
+typedef real_sized_int NAME(indices) __attribute__((vector_size(VECTOR_BYTES)));
+
 #if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
 #define FMA(a, b, c) ((vector)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
 #elif VECTOR_BYTES == 64
@@ -19,3 +26,55 @@ typedef real NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
 #else /* no such instruction */
 #define FMA(a, b, c) ((a) * (b) + (c))
 #endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* The first n lanes of a vector in memory; the others are 0, and not touched. */
+#if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
+#define LOAD_LANES(p, n) ((vector)_mm512_maskz_loadu_pd((__mmask8)((1u << (n)) - 1), p))
+#define STORE_LANES(p, v, n) _mm512_mask_storeu_pd(p, (__mmask8)((1u << (n)) - 1), (__m512d)(v))
+#elif VECTOR_BYTES == 64
+#define LOAD_LANES(p, n) ((vector)_mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p))
+#define STORE_LANES(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), (__m512)(v))
+#elif VECTOR_BYTES == 32 && REAL_IS_DOUBLE
+#define LANES_BELOW(n) \
+    _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)(n)), _mm256_setr_epi64x(0, 1, 2, 3))
+#define LOAD_LANES(p, n) ((vector)_mm256_maskload_pd(p, LANES_BELOW(n)))
+#define STORE_LANES(p, v, n) _mm256_maskstore_pd(p, LANES_BELOW(n), (__m256d)(v))
+#elif VECTOR_BYTES == 32
+#define LANES_BELOW(n) \
+    _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define LOAD_LANES(p, n) ((vector)_mm256_maskload_ps(p, LANES_BELOW(n)))
+#define STORE_LANES(p, v, n) _mm256_maskstore_ps(p, LANES_BELOW(n), (__m256)(v))
+#endif
+
+ALWAYS_INLINE vector NAME(load_lanes)(const real *p, size_t n)
+{
+#ifdef LOAD_LANES
+    return LOAD_LANES(p, n);
+#else /* no masks */
+    vector v = {0};
+    for (size_t lane = 0; lane < n; lane++)
+        v[lane] = p[lane];
+    return v;
+#endif
+}
+
+ALWAYS_INLINE void NAME(store_lanes)(real *p, vector v, size_t n)
+{
+#ifdef STORE_LANES
+    STORE_LANES(p, v, n);
+#else
+    for (size_t lane = 0; lane < n; lane++)
+        p[lane] = v[lane];
+#endif
+}
+
+ALWAYS_INLINE vector NAME(load)(const real *p)
+{
+    vector v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+ALWAYS_INLINE void NAME(store)(real *p, vector v) { memcpy(p, &v, sizeof v); }

@@ -24,7 +24,7 @@ class Normal:
     scale: float = 0.01
 
     def __post_init__(self) -> None:
-        _validation.positive_number(self.scale, "scale")
+        object.__setattr__(self, "scale", _validation.positive_number(self.scale, "scale"))
 
     def draw(self, n_in: int, n_out: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
         """Weights of shape (n_in, n_out), float64."""
@@ -80,15 +80,17 @@ INITIALIZERS: dict[str, _Draw] = {
 }
 
 
-def check_initializer(initializer: Any) -> None:
-    """Refuses what is neither a known name, nor None, nor a `Normal`."""
+def checked_initializer(initializer: Any) -> str | Normal | None:
+    """`initializer`, if it is a known name, a `Normal` or None."""
     if isinstance(initializer, str):
         _validation.known_name(initializer, INITIALIZERS, "initializer")
-    elif initializer is not None and not isinstance(initializer, Normal):
+        return str(initializer)
+    if initializer is not None and not isinstance(initializer, Normal):
         raise TypeError(
             f"initializer must be a name ({', '.join(INITIALIZERS)}), fastnn.Normal(scale) or "
             f"None, got {initializer!r}"
         )
+    return initializer
 
 
 def draw_weights(

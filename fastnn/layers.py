@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fastnn import _validation
 from fastnn.activations import ACTIVATIONS
-from fastnn.initializers import Normal, check_initializer
+from fastnn.initializers import Normal, checked_initializer
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Dense:
     def __post_init__(self) -> None:
         n_units = _validation.positive_int(self.n_units, "n_units", at_most=_validation.MAX_SIZE)
         object.__setattr__(self, "n_units", n_units)
-        _validation.known_name(self.activation, ACTIVATIONS, "activation")
-        check_initializer(self.initializer)
+        activation = _validation.known_name(self.activation, ACTIVATIONS, "activation")
+        object.__setattr__(self, "activation", activation.name)
+        object.__setattr__(self, "initializer", checked_initializer(self.initializer))
 
     def __repr__(self) -> str:
         initializer = "" if self.initializer is None else f", initializer={self.initializer!r}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn._access import Access
+from fastnn._core.access import Access
 from fastnn._core.inference import infer
 from fastnn._core.plan import Plan
 from fastnn._core.training import Trainer, loss_and_gradients
@@ -99,7 +98,6 @@ class Network:
         self._plan: Plan | None = None
         self._block: Array | None = None
         self._access = Access()
-        self._training = threading.Lock()
         if n_features is not None:
             self._adopt(*self._build(n_features))
 
@@ -132,7 +130,9 @@ class Network:
         -------
         Network
         """
-        if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__len__"):
+        if isinstance(sizes, np.ndarray) and sizes.ndim > 0:
+            sizes = list(sizes)
+        if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
             raise TypeError(f"sizes must be a sequence of integers, got {type(sizes).__name__}")
         if len(sizes) < 2:
             raise ValueError(
@@ -142,6 +142,7 @@ class Network:
             _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
             for i, size in enumerate(sizes)
         ]
+        _validation.known_name(hidden, ACTIVATIONS, "hidden")
         activations = [hidden] * (len(checked) - 2) + [output]
         layers = [
             Dense(n_units, activation, initializer)
@@ -317,8 +318,8 @@ class Network:
         progress : bool
             Whether to show a bar on the standard error stream.
         threads : int, optional
-            None: as many as `set_num_threads` says where the work is worth it. The results do not
-            depend on it, to the bit.
+            The most to use; fewer run where they are faster, which is measured during training.
+            None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
 
         Returns
         -------
@@ -339,9 +340,9 @@ class Network:
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
         """
-        epochs = _validation.positive_int(epochs, "epochs")
+        epochs = _validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE)
         progress = _validation.boolean(progress, "progress")
-        with self._exclusive_training():
+        with self._access.training():
             X, y = self._training_data(X, y)
             validation = None
             if validation_data is not None:
@@ -636,17 +637,6 @@ class Network:
         self._plan = plan
         self._block = block
 
-    @contextmanager
-    def _exclusive_training(self) -> Iterator[None]:
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError(
-                "this network is being trained by another call; train a copy (net.copy()) instead"
-            )
-        try:
-            yield
-        finally:
-            self._training.release()
-
     def _training_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         return self._validation_data((X, y), self.n_features, names=("X", "y"))
 
@@ -887,7 +877,9 @@ def _rebuild(
                 f"moments must be of shape {state.moments.shape}, got {tensors['moments'].shape}"
             )
         state.moments[:] = tensors["moments"]
-        state.n_updates = int(description["n_updates"])
+        state.n_updates = description["n_updates"]
+        if not (isinstance(state.n_updates, int) and 0 <= state.n_updates < 2**63):
+            raise ValueError(f"n_updates must be a number of steps, got {state.n_updates!r}")
         net._optimizer_state = state
     net._bit_generator.state = description["random_state"]
     if initial_seed is not None:

@@ -4,13 +4,24 @@ In the formulas w are the parameters, g is the gradient of the mean loss of the 
 learning rate, and t counts the steps from 1.
 """
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+
+#: What each hyperparameter must be.
+_CHECKS = {
+    "learning_rate": _validation.positive_number,
+    "momentum": _validation.number_in_unit_interval,
+    "rho": _validation.number_in_unit_interval,
+    "beta_1": _validation.number_in_unit_interval,
+    "beta_2": _validation.number_in_unit_interval,
+    "epsilon": _validation.positive_number,
+    "weight_decay": _validation.non_negative_number,
+}
 
 
 @dataclass(frozen=True)
@@ -33,12 +44,13 @@ class Optimizer:
     learning_rate: float = 0.01
 
     def __post_init__(self) -> None:
-        _validation.positive_number(self.learning_rate, "learning_rate")
+        for name in (field.name for field in fields(self)):
+            object.__setattr__(self, name, _CHECKS[name](getattr(self, name), name))
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:
         """All hyperparameters, the learning rate first."""
-        return tuple(float(value) for value in astuple(self))
+        return astuple(self)
 
 
 @dataclass(frozen=True)
@@ -57,10 +69,6 @@ class Momentum(Optimizer):
     n_moments: ClassVar[int] = 1
 
     momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _validation.number_in_unit_interval(self.momentum, "momentum")
 
 
 @dataclass(frozen=True)
@@ -93,11 +101,6 @@ class RMSprop(Optimizer):
     rho: float = 0.9
     epsilon: float = 1e-8
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _validation.number_in_unit_interval(self.rho, "rho")
-        _validation.positive_number(self.epsilon, "epsilon")
-
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
@@ -113,10 +116,6 @@ class Adagrad(Optimizer):
     n_moments: ClassVar[int] = 1
 
     epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _validation.positive_number(self.epsilon, "epsilon")
 
 
 @dataclass(frozen=True)
@@ -138,12 +137,6 @@ class Adam(Optimizer):
     beta_2: float = 0.999
     epsilon: float = 1e-8
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _validation.number_in_unit_interval(self.beta_1, "beta_1")
-        _validation.number_in_unit_interval(self.beta_2, "beta_2")
-        _validation.positive_number(self.epsilon, "epsilon")
-
 
 @dataclass(frozen=True)
 class AdamW(Adam):
@@ -157,10 +150,6 @@ class AdamW(Adam):
     name: ClassVar[str] = "adamw"
 
     weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _validation.non_negative_number(self.weight_decay, "weight_decay")
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

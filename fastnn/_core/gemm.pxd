@@ -1,3 +1,3 @@
-from fastnn._core.kernels cimport fnn_gemm
+from fastnn._core.kernels cimport fnn_gemm, fnn_kernels
 
-cdef fnn_gemm gemm_for(object dtype, int n_threads) except NULL
+cdef fnn_gemm gemm_for(const fnn_kernels *kernels, int n_threads, object choice=*) except NULL

@@ -4,13 +4,18 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+GEMM: str
+GEMMS: tuple[str, ...]
 blas_config: str | None
 
 def load(n_threads: int = 1) -> None: ...
 def multiply(
     a: Array,
     b: Array,
+    *,
     c: Array | None = None,
+    bias: Array | None = None,
     transpose_a: bool = False,
-    transpose_b: bool = False,
+    gemm: str | None = None,
+    isa: str | None = None,
 ) -> Array: ...

@@ -1,7 +1,9 @@
-"""Matrix products: the one façade, and the BLAS behind it.
+"""Matrix products: the one façade, and what stands behind it.
 
-The BLAS is the private OpenBLAS of the package ``scipy-openblas32``. It is loaded at first use and
-runs on the calling thread alone: the team of this library divides the work.
+The library's own kernels (``csrc/gemm.inc.h``) serve every size unless the environment variable
+FASTNN_GEMM, read when fastnn is imported, says ``blas``. Then it is the private OpenBLAS of the
+package ``scipy-openblas32``, loaded at first use, on the calling thread alone: the team of this
+library divides the work.
 """
 import mmap
 import os
@@ -9,7 +11,15 @@ import threading
 
 import numpy as np
 
-from fastnn._core.kernels cimport fnn_gemm
+from fastnn._core.kernels cimport (
+    bytes_of,
+    fnn_gemm,
+    fnn_kernels,
+    kernels_for,
+    pointer_to,
+    writable_bytes_of,
+    writable_pointer_to,
+)
 from libc.stdint cimport uintptr_t
 
 # CBLAS: order and transposition, as in every cblas.h
@@ -28,21 +38,45 @@ ctypedef void (*cblas_dgemm)(int order, int transpose_a, int transpose_b, int m,
 cdef cblas_sgemm sgemm = NULL
 cdef cblas_dgemm dgemm = NULL
 
+# A bias becomes what a product is added to.
+ctypedef void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows,
+                           size_t n_units) noexcept nogil
+cdef fill_rows fill_rows_f32 = kernels_for(np.dtype(np.float32)).fill_rows
+cdef fill_rows fill_rows_f64 = kernels_for(np.dtype(np.float64)).fill_rows
 
-cdef void blas_gemm_f32(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
-                        const void *a, size_t lda, const void *b, size_t ldb, int beta,
-                        void *c, size_t ldc) noexcept nogil:
-    sgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE,
-          TRANSPOSE if transpose_b else NO_TRANSPOSE, <int> m, <int> n, <int> k,
-          1, a, <int> lda, b, <int> ldb, beta, c, <int> ldc)
+GEMMS = ("auto", "own", "blas")
 
 
-cdef void blas_gemm_f64(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
-                        const void *a, size_t lda, const void *b, size_t ldb, int beta,
-                        void *c, size_t ldc) noexcept nogil:
-    dgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE,
-          TRANSPOSE if transpose_b else NO_TRANSPOSE, <int> m, <int> n, <int> k,
-          1, a, <int> lda, b, <int> ldb, beta, c, <int> ldc)
+def _choose_gemm():
+    chosen = os.environ.get("FASTNN_GEMM") or "auto"
+    if chosen not in GEMMS:
+        raise ImportError(f"FASTNN_GEMM must be one of {', '.join(GEMMS)}, got {chosen!r}")
+    return "own" if chosen == "auto" else chosen
+
+
+#: "own" or "blas": what serves the products. By itself the library takes its own kernels: they were
+#: ahead of OpenBLAS at every size measured (`python -m bench.kernels`).
+GEMM = _choose_gemm()
+
+
+cdef void blas_gemm_f32(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
+                        const void *b, size_t ldb, const void *bias, int accumulate, void *c,
+                        size_t ldc) noexcept nogil:
+    if bias != NULL and not accumulate:
+        fill_rows_f32(c, ldc, bias, m, n)
+    sgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE, NO_TRANSPOSE,
+          <int> m, <int> n, <int> k, 1, a, <int> lda, b, <int> ldb,
+          1 if accumulate or bias != NULL else 0, c, <int> ldc)
+
+
+cdef void blas_gemm_f64(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
+                        const void *b, size_t ldb, const void *bias, int accumulate, void *c,
+                        size_t ldc) noexcept nogil:
+    if bias != NULL and not accumulate:
+        fill_rows_f64(c, ldc, bias, m, n)
+    dgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE, NO_TRANSPOSE,
+          <int> m, <int> n, <int> k, 1, a, <int> lda, b, <int> ldb,
+          1 if accumulate or bias != NULL else 0, c, <int> ldc)
 
 
 # ---- loading ---------------------------------------------------------------------------------
@@ -78,7 +112,8 @@ def _reserve(int n_threads):
         barrier.wait()
         with nogil:
             for i in range(4):
-                blas_gemm_f32(0, 0, 192, 192, 192, &a[0, 0], 192, &a[0, 0], 192, 0, &c[0, 0], 192)
+                blas_gemm_f32(0, 192, 192, 192, &a[0, 0], 192, &a[0, 0], 192, NULL, 0, &c[0, 0],
+                              192)
 
     helpers = [threading.Thread(target=multiply) for _ in range(n_threads - 1)]
     for helper in helpers:
@@ -89,14 +124,25 @@ def _reserve(int n_threads):
     _reserved = n_threads
 
 
+def _library_path():
+    """Where the library lies. The package is not imported: that loads it for everybody to see."""
+    import glob
+    import importlib.util
+
+    spec = importlib.util.find_spec("scipy_openblas32")
+    folders = [] if spec is None else list(spec.submodule_search_locations)
+    for folder in folders:
+        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "lib", "libscipy_openblas*"))):
+            return path
+    raise ImportError("the BLAS is not installed: pip install scipy-openblas32")
+
+
 def _load_blas():
     """Loads the private OpenBLAS without letting it start threads."""
     global sgemm, dgemm, blas_config
     import ctypes
 
-    import scipy_openblas32
-
-    path = os.path.join(scipy_openblas32.get_lib_dir(), scipy_openblas32.get_library(fullname=True))
+    path = _library_path()
     # It makes one thread for each CPU it may use when it is loaded. Confined to one, it makes none;
     # only this thread is confined, and no environment variable is touched.
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
@@ -126,37 +172,48 @@ def load(int n_threads=1):
         _reserve(n_threads)
 
 
-cdef fnn_gemm gemm_for(object dtype, int n_threads) except NULL:
-    """The product for matrices of `dtype`, ready for `n_threads` callers at the same time."""
+cdef fnn_gemm gemm_for(const fnn_kernels *kernels, int n_threads, object choice=None) except NULL:
+    """The product for a table's numbers, ready for `n_threads` callers at the same time."""
+    if (choice or GEMM) == "own":
+        return kernels.gemm
     if n_threads > _reserved:
         load(n_threads)
-    return blas_gemm_f32 if dtype == np.float32 else blas_gemm_f64
+    return blas_gemm_f32 if kernels.itemsize == sizeof(float) else blas_gemm_f64
 
 
-def multiply(a, b, c=None, transpose_a=False, transpose_b=False):
-    """``op(a) @ op(b)``, added to `c` where given.
+def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None):
+    """``op(a) @ b``, added to `c` or to `bias` in every row, where given.
 
     Parameters
     ----------
     a, b : ndarray of two dimensions, float32 or float64, C-contiguous
     c : ndarray of shape (m, n), like `a`, optional
         Not changed.
-    transpose_a, transpose_b : bool
+    bias : ndarray of shape (n,), like `a`, optional
+    transpose_a : bool
+    gemm : {"own", "blas"}, optional
+    isa : str, optional
 
     Returns
     -------
     ndarray of shape (m, n)
     """
-    from fastnn._core import kernels  # noqa: F401  (keeps the C code loaded)
     m, k = a.shape[::-1] if transpose_a else a.shape
-    k_b, n = b.shape[::-1] if transpose_b else b.shape
-    if k != k_b or (c is not None and c.shape != (m, n)):
+    n = b.shape[1]
+    if b.shape[0] != k or (c is not None and c.shape != (m, n)):
         raise ValueError(f"shapes do not match: {a.shape}, {b.shape}")
     result = np.empty((m, n), a.dtype) if c is None else c.copy()
     if m == 0 or n == 0:
         return result
-    cdef fnn_gemm gemm = gemm_for(a.dtype, 1)
-    gemm(transpose_a, transpose_b, m, n, k, <const void *> <uintptr_t> a.ctypes.data, a.shape[1],
-         <const void *> <uintptr_t> b.ctypes.data, b.shape[1], c is not None,
-         <void *> <uintptr_t> result.ctypes.data, n)
+    cdef const unsigned char[::1] a_view = bytes_of(a, a.dtype, a.shape)
+    cdef const unsigned char[::1] b_view = bytes_of(b, a.dtype, b.shape)
+    cdef const unsigned char[::1] bias_view
+    cdef unsigned char[::1] c_view = writable_bytes_of(result, a.dtype, (m, n))
+    cdef const char *bias_pointer = NULL
+    if bias is not None:
+        bias_view = bytes_of(bias, a.dtype, (n,))
+        bias_pointer = pointer_to(bias_view)
+    cdef fnn_gemm product = gemm_for(kernels_for(a.dtype, isa), 1, gemm)
+    product(transpose_a, m, n, k, pointer_to(a_view), a.shape[1], pointer_to(b_view), n,
+            bias_pointer, c is not None, writable_pointer_to(c_view), n)
     return result

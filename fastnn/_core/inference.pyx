@@ -7,14 +7,11 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from fastnn._core.gemm cimport gemm_for
 from fastnn._core.kernels cimport (
     bytes_of,
-    find_activation,
     find_input,
-    fnn_activation,
     fnn_gemm,
     fnn_input,
     fnn_team,
@@ -34,7 +31,6 @@ cdef double FLOPS_AT_A_TIME = 2e9
 cdef struct Inference:
     Geometry *geometry
     const fnn_input *input
-    const fnn_activation *linear
     fnn_gemm gemm
     const char *X
     size_t first  # the rows [first, end) are wanted
@@ -49,14 +45,14 @@ cdef struct Inference:
     size_t scratch_bytes
 
 
-cdef double tile_loss(Inference *job, const char *product, char *logits, size_t row,
+cdef double tile_loss(Inference *job, const char *out, char *d, size_t row,
                       size_t rows) noexcept nogil:
-    """The loss of some rows from the last layer's output or logits; overwrites `logits`."""
+    """The loss of some rows from the last layer's output or logits."""
     cdef Geometry *g = job.geometry
     if job.has_labels:
-        return g.loss.labels(logits, product, <const int64_t *> job.targets + row, rows,
+        return g.loss.labels(d, out, <const int64_t *> job.targets + row, rows,
                              g.n_outputs, 1)
-    return g.loss.targets(logits, product, job.targets + row * g.n_outputs * g.itemsize, rows,
+    return g.loss.targets(d, out, job.targets + row * g.n_outputs * g.itemsize, rows,
                           g.n_outputs, 1)
 
 
@@ -68,7 +64,7 @@ cdef void infer_tile(Inference *job, size_t tile, size_t row, size_t rows,
     cdef size_t l, half = g.row_tile * g.widest * g.itemsize
     cdef const char *a_previous = job.X + row * g.n_features * job.input.itemsize
     cdef char *a
-    cdef char *logits = scratch + 2 * half
+    cdef char *d = scratch + 2 * half  # the loss's derivative, which nobody wants here
     job.tile_is_finite[tile] = job.input.all_finite(a_previous, rows * g.n_features)
     if job.input.itemsize != g.itemsize:
         job.input.gather(scratch + 3 * half, a_previous, NULL, rows, g.n_features)
@@ -79,18 +75,15 @@ cdef void infer_tile(Inference *job, size_t tile, size_t row, size_t rows,
             a = job.outputs[l] + row * layer.n_out * g.itemsize
         else:
             a = scratch + (l % 2) * half
-        job.gemm(0, 0, rows, layer.n_out, layer.n_in, a_previous, layer.n_in,
-                 job.parameters + layer.weights * g.itemsize, layer.n_out, 0, a, layer.n_out)
+        job.gemm(0, rows, layer.n_out, layer.n_in, a_previous, layer.n_in,
+                 job.parameters + layer.weights * g.itemsize, layer.n_out,
+                 job.parameters + layer.bias * g.itemsize, 0, a, layer.n_out)
         if l == g.n_layers - 1 and job.targets != NULL and g.loss.from_logits:
-            memcpy(logits, a, rows * layer.n_out * g.itemsize)
-            job.linear.forward(logits, NULL, job.parameters + layer.bias * g.itemsize, rows,
-                               layer.n_out)
-            job.tile_losses[tile] = tile_loss(job, logits, logits, row, rows)
-        layer.activation.forward(a, NULL, job.parameters + layer.bias * g.itemsize, rows,
-                                 layer.n_out)
+            job.tile_losses[tile] = tile_loss(job, a, d, row, rows)
+        layer.activation.forward(a, a, rows, layer.n_out)
         a_previous = a
     if job.targets != NULL and not g.loss.from_logits:
-        job.tile_losses[tile] = tile_loss(job, a_previous, logits, row, rows)
+        job.tile_losses[tile] = tile_loss(job, a_previous, d, row, rows)
 
 
 cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
@@ -144,8 +137,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
         return 0.0
     job.geometry = g
     job.input = find_input(g.kernels, X.dtype)
-    job.linear = find_activation(g.kernels, "linear")
-    job.gemm = gemm_for(plan.dtype, n_threads)
+    job.gemm = gemm_for(g.kernels, n_threads)
     job.X = pointer_to(X_view)
     job.parameters = pointer_to(parameters_view)
     job.targets = NULL

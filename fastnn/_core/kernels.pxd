@@ -6,8 +6,7 @@ cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_activation:
         const char *name
         int needs_logits
-        void (*forward)(void *a, void *logits, const void *bias, size_t rows,
-                        size_t n_units) noexcept nogil
+        void (*forward)(void *a, const void *logits, size_t rows, size_t n_units) noexcept nogil
         void (*backward)(void *d, const void *a, const void *logits, size_t n) noexcept nogil
 
     ctypedef struct fnn_loss:
@@ -36,9 +35,9 @@ cdef extern from "fastnn.h" nogil:
                        size_t n_features) noexcept nogil
         int (*all_finite)(const void *data, size_t n) noexcept nogil
 
-    ctypedef void (*fnn_gemm)(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
-                              const void *a, size_t lda, const void *b, size_t ldb, int beta,
-                              void *c, size_t ldc) noexcept nogil
+    ctypedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a,
+                              size_t lda, const void *b, size_t ldb, const void *bias,
+                              int accumulate, void *c, size_t ldc) noexcept nogil
 
     ctypedef struct fnn_kernels:
         const char *isa
@@ -48,6 +47,11 @@ cdef extern from "fastnn.h" nogil:
         const fnn_loss *losses
         const fnn_optimizer *optimizers
         const fnn_input *inputs
+        fnn_gemm gemm
+        void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows,
+                          size_t n_units) noexcept nogil
+        void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows,
+                          size_t columns) noexcept nogil
         void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units,
                          int accumulate) noexcept nogil
         double (*fma_burst)(size_t repeats) noexcept nogil

@@ -228,30 +228,26 @@ def activation_names():
     return names
 
 
-def activation_forward(str name, product, bias, isa=None):
-    """``f(product + bias)`` and the logits ``product + bias`` by one activation kernel.
+def activation_forward(str name, logits, isa=None):
+    """The output of one activation.
 
     Parameters
     ----------
     name : str
-    product : ndarray of shape (rows, n_units), float32 or float64
-    bias : ndarray of shape (n_units,), like `product`
+    logits : ndarray of shape (rows, n_units), float32 or float64
     isa : str, optional
 
     Returns
     -------
-    a, logits : ndarray like `product`
+    ndarray like `logits`
     """
-    cdef size_t rows = product.shape[0], n_units = product.shape[1]
-    cdef const fnn_activation *kernel = find_activation(kernels_for(product.dtype, isa), name)
-    a = product.copy()
-    logits = np.empty_like(a)
-    cdef unsigned char[::1] a_view = writable_bytes_of(a, product.dtype, (rows, n_units))
-    cdef unsigned char[::1] logits_view = writable_bytes_of(logits, product.dtype, (rows, n_units))
-    cdef const unsigned char[::1] bias_view = bytes_of(bias, product.dtype, (n_units,))
-    kernel.forward(writable_pointer_to(a_view), writable_pointer_to(logits_view),
-                   pointer_to(bias_view), rows, n_units)
-    return a, logits
+    cdef size_t rows = logits.shape[0], n_units = logits.shape[1]
+    cdef const fnn_activation *kernel = find_activation(kernels_for(logits.dtype, isa), name)
+    a = np.empty_like(logits)
+    cdef unsigned char[::1] a_view = writable_bytes_of(a, logits.dtype, (rows, n_units))
+    cdef const unsigned char[::1] logits_view = bytes_of(logits, logits.dtype, (rows, n_units))
+    kernel.forward(writable_pointer_to(a_view), pointer_to(logits_view), rows, n_units)
+    return a
 
 
 def activation_backward(str name, d, a, logits, isa=None):
@@ -399,3 +395,14 @@ def sum_rows(d, sums=None, isa=None):
     cdef const unsigned char[::1] view = bytes_of(d, d.dtype, (rows, n_units))
     kernels.sum_rows(writable_pointer_to(sums_view), pointer_to(view), rows, n_units, accumulate)
     return result
+
+
+def transpose(a, isa=None):
+    """The transpose of a matrix, float32 or float64, C-contiguous, as a new one."""
+    cdef size_t rows = a.shape[0], columns = a.shape[1]
+    cdef const fnn_kernels *kernels = kernels_for(a.dtype, isa)
+    b = np.empty((columns, rows), a.dtype)
+    cdef unsigned char[::1] b_view = writable_bytes_of(b, a.dtype, (columns, rows))
+    cdef const unsigned char[::1] a_view = bytes_of(a, a.dtype, (rows, columns))
+    kernels.transpose(writable_pointer_to(b_view), rows, pointer_to(a_view), columns, rows, columns)
+    return b

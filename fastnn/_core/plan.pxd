@@ -6,7 +6,10 @@ cdef struct LayerPlan:
     size_t weights  # where they start in the block of parameters, in elements
     size_t bias
     const fnn_activation *activation
-    size_t tile_rows  # rows of `weights` in a tile of the weight phase, the last one shorter
+    # tiles of the weights in the weight phase; those at the right and at the bottom are smaller
+    size_t tile_rows
+    size_t tile_columns
+    size_t n_tiles_down
     size_t n_tiles
 
 cdef struct Geometry:

@@ -7,11 +7,19 @@ from libc.stdlib cimport calloc, free
 
 from fastnn._core.kernels cimport find_activation, find_loss, kernels_for
 
-# Samples a tile of the row phase: enough for a product that reads a whole weight matrix, few
-# enough that a mini-batch of 128 feeds two threads.
-cdef size_t ROW_TILE = 64
-# Elements a tile of the weight phase: 128 KiB of float32, a fraction of an L2 cache.
-cdef size_t WEIGHT_TILE_ELEMENTS = 32768
+# Operations of a tile of the row phase, forward and back: some 3 us, well above what starting it
+# costs; and its samples, at least and at most. 64 let a mini-batch of 128 feed two threads.
+cdef double ROW_TILE_FLOPS = 5e5
+cdef size_t MIN_ROW_TILE = 64
+cdef size_t MAX_ROW_TILE = 512
+# Weights beyond the L2 cache are read again for every tile of samples: fewer, taller tiles then.
+cdef size_t LARGE_WEIGHTS_BYTES = 4 << 20
+cdef size_t LARGE_ROW_TILE = 256
+# A tile of the weight phase: 48 KiB of float32 with the columns, a multiple of every register
+# tile's height in rows.
+cdef size_t WEIGHT_TILE_ELEMENTS = 12288
+cdef size_t WEIGHT_TILE_COLUMNS = 256
+cdef size_t WEIGHT_TILE_ROWS = 48
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
 
@@ -54,8 +62,12 @@ cdef class Plan:
             layer.weights = offset
             layer.bias = offset + n_in * layer.n_out
             layer.activation = find_activation(g.kernels, activation)
-            layer.tile_rows = min(n_in, max(<size_t> 1, WEIGHT_TILE_ELEMENTS // layer.n_out))
-            layer.n_tiles = (n_in + layer.tile_rows - 1) // layer.tile_rows
+            layer.tile_columns = min(layer.n_out, WEIGHT_TILE_COLUMNS)
+            layer.tile_rows = (WEIGHT_TILE_ELEMENTS // layer.tile_columns // WEIGHT_TILE_ROWS
+                               * WEIGHT_TILE_ROWS)
+            layer.n_tiles_down = (n_in + layer.tile_rows - 1) // layer.tile_rows
+            layer.n_tiles = (layer.n_tiles_down
+                             * ((layer.n_out + layer.tile_columns - 1) // layer.tile_columns))
             g.n_weight_tiles += layer.n_tiles
             g.widest = max(g.widest, layer.n_out)
             row_elements += 3 * layer.n_out  # logits, activations, derivatives
@@ -63,8 +75,11 @@ cdef class Plan:
             offset = layer.bias + layer.n_out
         g.n_outputs = n_in
         g.n_parameters = offset
-        g.row_tile = ROW_TILE
-        g.slab_rows = max(ROW_TILE, SLAB_BYTES // (row_elements * g.itemsize))
+        g.row_tile = min(MAX_ROW_TILE, max(
+            MIN_ROW_TILE, <size_t> (ROW_TILE_FLOPS / self.training_flops(1))))
+        if g.n_parameters * g.itemsize > LARGE_WEIGHTS_BYTES:
+            g.row_tile = LARGE_ROW_TILE
+        g.slab_rows = max(MIN_ROW_TILE, SLAB_BYTES // (row_elements * g.itemsize))
 
     def __dealloc__(self):
         free(self.geometry.layers)

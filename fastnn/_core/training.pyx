@@ -1,15 +1,18 @@
 """Training: mini-batches, steps and epochs, without the GIL and without an allocation.
 
-A step has three phases, with a barrier after each:
+A step has two phases, with a barrier after each:
 
 1. rows: each member of the team takes tiles of samples through all layers forward, through the
    loss, and back. The weights are only read.
-2. weights: each takes tiles of the weight matrices: ``dW = A_prev.T @ dZ``.
-3. update: each takes tiles of the parameters: the optimiser.
+2. weights: each takes tiles of the weight matrices: ``dW = A_prev.T @ dZ`` over the whole batch,
+   and at once the optimiser's update of that tile, while its gradient is in the cache. The
+   gradient is never stored.
 
-Batches whose activations exceed the plan's slab run phases 1 and 2 slab by slab, the gradient
-being summed up. Nothing that a user sees changes before phase 3, so a step can be given up until
-then; phase 3 always runs to its end.
+Where a step takes long, or its activations exceed the plan's slab, the gradient is stored (and
+summed up over the slabs), and the update is a third phase: nothing that a user sees changes before
+it, so such a step can be given up until then. An update always runs to its end.
+
+Backwards, each layer needs the transpose of its weights: a shadow, written with each update.
 """
 import numpy as np
 
@@ -49,13 +52,18 @@ cdef extern from "numpy/random/bitgen.h":
         void *state
         uint64_t (*next_uint64)(void *state) noexcept nogil
 
-# Parameters a tile of the update phase.
-cdef size_t UPDATE_TILE = 16384
+# Steps with more operations than this in the weight phase can be given up in the middle of it.
+cdef double UNINTERRUPTED_FLOPS = 5e9
 # Seconds between two looks at pending signals, inside a step.
 cdef double SIGNAL_SECONDS = 0.05
 # Seconds after which `advance` comes back between two steps: for signals, the progress bar, and
 # whoever waits to read the parameters.
 cdef double ADVANCE_SECONDS = 0.1
+
+# How long a number of threads is tried before it is compared, and how often the others are tried
+# again: other processes come and go.
+cdef double TRIAL_SECONDS = 0.002
+cdef double TRIAL_INTERVAL_SECONDS = 0.25
 
 # What a member votes at a barrier, and how a run ended. Bits, because votes are or-ed.
 cdef enum:
@@ -68,7 +76,8 @@ cdef enum:
 cdef struct LayerBuffers:
     char *a  # (slab_rows, n_out)
     char *d  # (slab_rows, n_out): derivatives by the logits
-    char *logits  # (slab_rows, n_out), or NULL
+    char *logits  # (slab_rows, n_out): `a` itself where nobody needs them afterwards
+    char *transposed  # (n_out, n_in): the weights; NULL for the first layer
 
 # All that the members of the team share. Only member 0 writes to it between the phases.
 cdef struct Run:
@@ -89,7 +98,9 @@ cdef struct Run:
     char *batch_X  # gathered rows of X, or NULL where X itself can be read
     char *batch_targets
     double *tile_losses
-    char *gradient
+    char *gradient  # of all parameters; NULL: of one tile at a time, in `tile_gradients`
+    char *tile_gradients
+    size_t tile_gradient_bytes  # for each member
     # parameters and optimiser
     char *parameters
     const fnn_optimizer *optimizer  # NULL: the gradient is all that is wanted
@@ -201,10 +212,6 @@ cdef double loss_and_derivative(Run *run, size_t first, size_t rows, size_t slab
                           g.n_outputs, scale)
 
 
-cdef char *logits_at(LayerBuffers *buffers, size_t offset) noexcept nogil:
-    return buffers.logits + offset if buffers.logits != NULL else NULL
-
-
 cdef void forward_tile(Run *run, size_t first, size_t rows, size_t slab_start) noexcept nogil:
     cdef Geometry *g = run.geometry
     cdef LayerPlan *layer
@@ -216,12 +223,11 @@ cdef void forward_tile(Run *run, size_t first, size_t rows, size_t slab_start) n
         buffers = &run.layers[l]
         at = first * layer.n_out * g.itemsize
         activation = run.output_activation if l == g.n_layers - 1 else layer.activation
-        run.gemm(0, 0, rows, layer.n_out, layer.n_in,
+        run.gemm(0, rows, layer.n_out, layer.n_in,
                  layer_input(run, l, first, slab_start), layer.n_in,
-                 run.parameters + layer.weights * g.itemsize, layer.n_out, 0,
-                 buffers.a + at, layer.n_out)
-        activation.forward(buffers.a + at, logits_at(buffers, at),
-                           run.parameters + layer.bias * g.itemsize, rows, layer.n_out)
+                 run.parameters + layer.weights * g.itemsize, layer.n_out,
+                 run.parameters + layer.bias * g.itemsize, 0, buffers.logits + at, layer.n_out)
+        activation.forward(buffers.a + at, buffers.logits + at, rows, layer.n_out)
 
 
 cdef void backward_tile(Run *run, size_t first, size_t rows) noexcept nogil:
@@ -232,18 +238,17 @@ cdef void backward_tile(Run *run, size_t first, size_t rows) noexcept nogil:
     cdef LayerBuffers *buffers = &run.layers[l]
     cdef size_t at = first * layer.n_out * g.itemsize, at_next
     if not g.loss.from_logits:
-        layer.activation.backward(buffers.d + at, buffers.a + at, logits_at(buffers, at),
+        layer.activation.backward(buffers.d + at, buffers.a + at, buffers.logits + at,
                                   rows * layer.n_out)
     while l > 0:
         at_next = at
         layer = &g.layers[l]
         buffers = &run.layers[l - 1]
         at = first * layer.n_in * g.itemsize
-        run.gemm(0, 1, rows, layer.n_in, layer.n_out, run.layers[l].d + at_next, layer.n_out,
-                 run.parameters + layer.weights * g.itemsize, layer.n_out, 0,
-                 buffers.d + at, layer.n_in)
+        run.gemm(0, rows, layer.n_in, layer.n_out, run.layers[l].d + at_next, layer.n_out,
+                 run.layers[l].transposed, layer.n_in, NULL, 0, buffers.d + at, layer.n_in)
         l -= 1
-        g.layers[l].activation.backward(buffers.d + at, buffers.a + at, logits_at(buffers, at),
+        g.layers[l].activation.backward(buffers.d + at, buffers.a + at, buffers.logits + at,
                                         rows * layer.n_in)
 
 
@@ -256,77 +261,148 @@ cdef void row_tile(Run *run, size_t tile, size_t first, size_t rows, size_t slab
     backward_tile(run, first, rows)
 
 
-# ---- phase 2 -------------------------------------------------------------------------------
+# ---- phase 2, and 3 -------------------------------------------------------------------------
 
-cdef void weight_tile(Run *run, size_t tile, size_t rows, size_t slab_start,
-                      bint accumulate) noexcept nogil:
-    """``dW = A_prev.T @ dZ`` for some rows of one weight matrix, and its layer's bias once."""
-    cdef Geometry *g = run.geometry
+cdef struct WeightTile:
+    size_t layer
+    size_t first_row
+    size_t n_rows
+    size_t first_column
+    size_t n_columns
+
+
+cdef WeightTile find_weight_tile(Geometry *g, size_t number) noexcept nogil:
+    cdef WeightTile tile
     cdef LayerPlan *layer = g.layers
-    cdef size_t l = 0, first, n_rows
-    while tile >= layer.n_tiles:
-        tile -= layer.n_tiles
+    tile.layer = 0
+    while number >= layer.n_tiles:
+        number -= layer.n_tiles
         layer += 1
-        l += 1
-    first = tile * layer.tile_rows
-    n_rows = min(layer.tile_rows, layer.n_in - first)
-    run.gemm(1, 0, n_rows, layer.n_out, rows,
-             layer_input(run, l, 0, slab_start) + first * g.itemsize, layer.n_in,
-             run.layers[l].d, layer.n_out, accumulate,
-             run.gradient + (layer.weights + first * layer.n_out) * g.itemsize, layer.n_out)
-    if tile == 0:
-        g.kernels.sum_rows(run.gradient + layer.bias * g.itemsize, run.layers[l].d, rows,
-                           layer.n_out, accumulate)
+        tile.layer += 1
+    # down first: neighbours share the columns of dZ
+    tile.first_row = number % layer.n_tiles_down * layer.tile_rows
+    tile.first_column = number // layer.n_tiles_down * layer.tile_columns
+    tile.n_rows = min(layer.tile_rows, layer.n_in - tile.first_row)
+    tile.n_columns = min(layer.tile_columns, layer.n_out - tile.first_column)
+    return tile
 
 
-# ---- phase 3 -------------------------------------------------------------------------------
+cdef bint has_bias(WeightTile *tile) noexcept nogil:
+    """Whether this tile of a layer is the one that looks after its bias."""
+    return tile.first_row == 0 and tile.first_column == 0
 
-cdef int update_tile(Run *run, size_t first, const double *constants) noexcept nogil:
+
+cdef void weight_gradient(Run *run, WeightTile *tile, size_t rows, size_t slab_start,
+                          bint accumulate, char *dweights, size_t row_elements,
+                          char *dbias) noexcept nogil:
+    """``dW = A_prev.T @ dZ`` of one tile, rows `row_elements` apart, and its layer's ``db``."""
     cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer = &g.layers[tile.layer]
+    cdef char *d = run.layers[tile.layer].d
+    run.gemm(1, tile.n_rows, tile.n_columns, rows,
+             layer_input(run, tile.layer, 0, slab_start) + tile.first_row * g.itemsize, layer.n_in,
+             d + tile.first_column * g.itemsize, layer.n_out, NULL, accumulate,
+             dweights, row_elements)
+    if has_bias(tile):
+        g.kernels.sum_rows(dbias, d, rows, layer.n_out, accumulate)
+
+
+cdef int update(Run *run, size_t first, const char *gradient, size_t n,
+                const double *constants) noexcept nogil:
+    """The optimiser on the parameters [first, first + n); not 0 if the result is not finite."""
     cdef void *moments[FNN_MAX_MOMENTS]
-    cdef size_t offset = first * g.itemsize, i
+    cdef size_t offset = first * run.geometry.itemsize, i
     for i in range(run.n_moments):
         moments[i] = run.moments[i] + offset
-    return run.optimizer.update(run.parameters + offset, moments, run.gradient + offset,
-                                min(UPDATE_TILE, g.n_parameters - first), constants)
+    return run.optimizer.update(run.parameters + offset, moments, gradient, n, constants)
+
+
+cdef int update_tile(Run *run, WeightTile *tile, const char *dweights, size_t row_elements,
+                     const char *dbias, const double *constants) noexcept nogil:
+    """The optimiser on one tile, and on its layer's bias; then the tile's shadow."""
+    cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer = &g.layers[tile.layer]
+    cdef size_t first = layer.weights + tile.first_row * layer.n_out + tile.first_column, i
+    cdef int bad = 0
+    if tile.n_columns == layer.n_out and row_elements == layer.n_out:
+        bad = update(run, first, dweights, tile.n_rows * layer.n_out, constants)
+    else:
+        for i in range(tile.n_rows):
+            bad |= update(run, first + i * layer.n_out, dweights + i * row_elements * g.itemsize,
+                          tile.n_columns, constants)
+    if has_bias(tile):
+        bad |= update(run, layer.bias, dbias, layer.n_out, constants)
+    write_shadow(run, tile)
+    return bad
+
+
+cdef void write_shadow(Run *run, WeightTile *tile) noexcept nogil:
+    """The transpose of one tile of the weights, where it belongs."""
+    cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer = &g.layers[tile.layer]
+    cdef size_t first = tile.first_row * layer.n_out + tile.first_column
+    cdef char *transposed = run.layers[tile.layer].transposed
+    if transposed != NULL:
+        g.kernels.transpose(
+            transposed + (tile.first_column * layer.n_in + tile.first_row) * g.itemsize,
+            layer.n_in, run.parameters + (layer.weights + first) * g.itemsize, layer.n_out,
+            tile.n_rows, tile.n_columns)
 
 
 # ---- step, epoch, run ------------------------------------------------------------------------
 
+cdef int row_phase(Run *run, fnn_team *team, int member, size_t slab, size_t slab_start,
+                   double scale, double *loss) noexcept nogil:
+    """Phase 1 of a slab; adds the sum of its losses to `loss`."""
+    cdef size_t n_tiles = (slab + run.geometry.row_tile - 1) // run.geometry.row_tile
+    cdef size_t tile_rows = (slab + n_tiles - 1) // n_tiles
+    cdef size_t tile = team_next_tile(team), first, i
+    cdef int vote = RUNNING
+    n_tiles = (slab + tile_rows - 1) // tile_rows
+    while tile < n_tiles and vote == RUNNING:
+        first = tile * tile_rows
+        row_tile(run, tile, first, min(tile_rows, slab - first), slab_start, scale)
+        if member == 0 and run.check_signals_in_tiles:
+            vote = pending_signals(run)
+        tile = team_next_tile(team)
+    vote = team_barrier(team, vote)
+    for i in range(n_tiles):  # every member the same sum, in the order of the tiles
+        loss[0] += run.tile_losses[i]
+    return vote
+
+
+cdef int weight_phase(Run *run, fnn_team *team, int member, size_t slab, size_t slab_start,
+                      bint accumulate) noexcept nogil:
+    """Phase 2 of a slab, the gradient being stored."""
+    cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer
+    cdef WeightTile tile
+    cdef size_t number = team_next_tile(team), offset
+    cdef int vote = RUNNING
+    while number < g.n_weight_tiles and vote == RUNNING:
+        tile = find_weight_tile(g, number)
+        layer = &g.layers[tile.layer]
+        offset = layer.weights + tile.first_row * layer.n_out + tile.first_column
+        weight_gradient(run, &tile, slab, slab_start, accumulate,
+                        run.gradient + offset * g.itemsize, layer.n_out,
+                        run.gradient + layer.bias * g.itemsize)
+        if member == 0 and run.check_signals_in_tiles:
+            vote = pending_signals(run)
+        number = team_next_tile(team)
+    return team_barrier(team, vote)
+
+
 cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t rows,
                        double *loss) noexcept nogil:
-    """Phases 1 and 2 of one mini-batch; `loss` is the mean over its samples."""
-    cdef Geometry *g = run.geometry
-    cdef double scale = 1.0 / rows, total = 0
-    cdef size_t done = 0, slab, n_tiles, tile_rows, tile, first, i
+    """The stored gradient of one mini-batch; `loss` is the mean over its samples."""
+    cdef double total = 0
+    cdef size_t done = 0, slab
     cdef int vote
     while done < rows:
         slab = min(run.n_slab_rows, rows - done)
-        n_tiles = (slab + g.row_tile - 1) // g.row_tile
-        tile_rows = (slab + n_tiles - 1) // n_tiles
-        vote = RUNNING
-        tile = team_next_tile(team)
-        while tile < n_tiles and vote == RUNNING:
-            first = tile * tile_rows
-            if first < slab:
-                row_tile(run, tile, first, min(tile_rows, slab - first), start + done, scale)
-            else:
-                run.tile_losses[tile] = 0
-            if member == 0 and run.check_signals_in_tiles:
-                vote = pending_signals(run)
-            tile = team_next_tile(team)
-        vote = team_barrier(team, vote)
-        if vote != RUNNING:
-            return vote
-        for i in range(n_tiles):  # every member the same sum, in the order of the tiles
-            total += run.tile_losses[i]
-        tile = team_next_tile(team)
-        while tile < g.n_weight_tiles and vote == RUNNING:
-            weight_tile(run, tile, slab, start + done, done > 0)
-            if member == 0 and run.check_signals_in_tiles:
-                vote = pending_signals(run)
-            tile = team_next_tile(team)
-        vote = team_barrier(team, vote)
+        vote = row_phase(run, team, member, slab, start + done, 1.0 / rows, &total)
+        if vote == RUNNING:
+            vote = weight_phase(run, team, member, slab, start + done, done > 0)
         if vote != RUNNING:
             return vote
         done += slab
@@ -334,21 +410,66 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_
     return RUNNING if isfinite(total) else LOSS_NOT_FINITE
 
 
-cdef int update_step(Run *run, fnn_team *team, int member) noexcept nogil:
-    """Phase 3; its votes may end the run after this step."""
+cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t rows,
+                      size_t start) noexcept nogil:
+    """The update of all tiles: from the stored gradient, or measuring theirs first.
+
+    Its votes may end the run after this step.
+    """
+    cdef Geometry *g = run.geometry
+    cdef LayerPlan *layer
+    cdef WeightTile tile
     cdef double constants[FNN_MAX_HYPERPARAMETERS]
-    cdef size_t n_tiles = (run.geometry.n_parameters + UPDATE_TILE - 1) // UPDATE_TILE
-    cdef size_t tile
-    cdef int vote = RUNNING
-    run.optimizer.prepare(constants, run.hyperparameters, run.n_updates + 1)
-    tile = team_next_tile(team)
-    while tile < n_tiles:
-        if update_tile(run, tile * UPDATE_TILE, constants):
+    cdef size_t number = team_next_tile(team), offset
+    cdef char *dweights = run.tile_gradients + member * run.tile_gradient_bytes
+    cdef char *dbias
+    cdef int bad, vote = RUNNING
+    run.optimizer.prepare(constants, run.hyperparameters, n_updates + 1)
+    while number < g.n_weight_tiles:
+        tile = find_weight_tile(g, number)
+        layer = &g.layers[tile.layer]
+        if run.gradient != NULL:
+            offset = layer.weights + tile.first_row * layer.n_out + tile.first_column
+            bad = update_tile(run, &tile, run.gradient + offset * g.itemsize, layer.n_out,
+                              run.gradient + layer.bias * g.itemsize, constants)
+        else:
+            dbias = dweights + tile.n_rows * tile.n_columns * g.itemsize
+            weight_gradient(run, &tile, rows, start, False, dweights, tile.n_columns, dbias)
+            bad = update_tile(run, &tile, dweights, tile.n_columns, dbias, constants)
+        if bad:
             vote |= UPDATE_NOT_FINITE
-        tile = team_next_tile(team)
-    if member == 0 and (run.n_updates + 1 >= run.updates_allowed or now() >= run.deadline):
+        number = team_next_tile(team)
+    if member == 0 and (n_updates + 1 >= run.updates_allowed or now() >= run.deadline):
         vote |= OUT_OF_TIME
     return team_barrier(team, vote)
+
+
+cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t rows,
+              double *loss) noexcept nogil:
+    """One mini-batch: the loss before its update, and the update."""
+    cdef int status
+    if run.gradient != NULL:
+        status = gradient_step(run, team, member, start, rows, loss)
+    else:
+        loss[0] = 0
+        status = row_phase(run, team, member, rows, start, 1.0 / rows, loss)
+        loss[0] /= rows
+        if status == RUNNING and not isfinite(loss[0]):
+            status = LOSS_NOT_FINITE
+    if status == RUNNING:
+        status = update_phase(run, team, member, n_updates, rows, start)
+    return status
+
+
+cdef void write_shadows(Run *run, fnn_team *team) noexcept nogil:
+    """All shadows, from weights that anybody may have changed since the last run."""
+    cdef WeightTile tile
+    cdef size_t number = team_next_tile(team)
+    while number < run.geometry.n_weight_tiles:
+        tile = find_weight_tile(run.geometry, number)
+        write_shadow(run, &tile)
+        number = team_next_tile(team)
+    team_barrier(team, RUNNING)
 
 
 cdef void shuffle(Run *run) noexcept nogil:
@@ -383,26 +504,25 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef Run *run = <Run *> context
     cdef size_t epoch = run.epoch, until_epoch = run.until_epoch, start = run.start, rows
     cdef size_t n_samples = run.n_samples, batch_size = run.batch_size
+    cdef uint64_t n_updates = run.n_updates
     cdef double loss = 0
     cdef int status = RUNNING
+    write_shadows(run, team)
     while status == RUNNING and epoch < until_epoch:
         if start == 0 and run.order != NULL:
             if member == 0:
                 shuffle(run)
             team_barrier(team, RUNNING)
         rows = min(batch_size, n_samples - start)
-        status = gradient_step(run, team, member, start, rows, &loss)
-        if status == RUNNING:
-            status = update_step(run, team, member)
-            if status & UPDATE_NOT_FINITE:
-                status = UPDATE_NOT_FINITE
-            else:
-                start += rows
-                if start == n_samples:
-                    start = 0
-                    epoch += 1
-                if member == 0:
-                    record_step(run, loss * rows, start)
+        status = step(run, team, member, n_updates, start, rows, &loss)
+        if status == RUNNING or status == OUT_OF_TIME:
+            n_updates += 1
+            start += rows
+            if start == n_samples:
+                start = 0
+                epoch += 1
+            if member == 0:
+                record_step(run, loss * rows, start)
     if member == 0:
         run.status = status
         run.bad_loss = loss
@@ -422,6 +542,7 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
     """Phases 1 and 2 over all samples as one batch."""
     cdef Run *run = <Run *> context
     cdef double loss = 0
+    write_shadows(run, team)
     cdef int status = gradient_step(run, team, member, 0, run.n_samples, &loss)
     if member == 0:
         run.status = status
@@ -468,6 +589,7 @@ cdef class Workspace:
         cdef size_t n_samples = X.shape[0], i, n_slabs, rows
         cdef LayerPlan *layer
         cdef bint needs_logits
+        cdef double flops
         self.plan = plan
         self.views = []
         self.n_threads = n_threads
@@ -475,7 +597,7 @@ cdef class Workspace:
         run.geometry = g
         run.input = find_input(g.kernels, X.dtype)
         run.own_input = find_input(g.kernels, plan.dtype)
-        run.gemm = gemm_for(plan.dtype, n_threads)
+        run.gemm = gemm_for(g.kernels, n_threads)
         run.output_activation = g.layers[g.n_layers - 1].activation
         if g.loss.from_logits:
             run.output_activation = find_activation(g.kernels, "linear")
@@ -508,17 +630,33 @@ cdef class Workspace:
                 i == g.n_layers - 1 and g.loss.from_logits)
             run.layers[i].a = self.buffer(rows, layer.n_out)
             run.layers[i].d = self.buffer(rows, layer.n_out)
-            run.layers[i].logits = self.buffer(rows, layer.n_out) if needs_logits else NULL
+            run.layers[i].logits = (self.buffer(rows, layer.n_out) if needs_logits
+                                    else run.layers[i].a)
+            if i > 0:
+                run.layers[i].transposed = self.buffer(layer.n_out, layer.n_in)
         run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile, 8)
-        if gradient is None:
+        # A look at the signals costs a clock: only where a step may take long
+        flops = plan.training_flops(min(batch_size, n_samples))
+        run.check_signals_in_tiles = flops > 1e8
+        if gradient is not None:
+            run.gradient = self.keep_writable(gradient, plan.dtype, (g.n_parameters,))
+        elif n_slabs > 1 or flops > 3 * UNINTERRUPTED_FLOPS:
             run.gradient = self.buffer(1, g.n_parameters)
         else:
-            run.gradient = self.keep_writable(gradient, plan.dtype, (g.n_parameters,))
+            run.tile_gradient_bytes = self.tile_gradient_bytes()
+            run.tile_gradients = self.scratch(n_threads, run.tile_gradient_bytes)
         self.losses = np.zeros(n_epochs)
         run.epoch_losses = <double *> self.keep_writable(self.losses, np.dtype(np.float64),
                                                          (n_epochs,))
-        # A look at the signals costs a clock: only where a step may take long
-        run.check_signals_in_tiles = plan.training_flops(min(batch_size, n_samples)) > 1e8
+
+    cdef size_t tile_gradient_bytes(self):
+        """Room for the gradient of any tile and of a bias, in whole cache lines."""
+        cdef Geometry *g = &self.plan.geometry
+        cdef size_t largest = 0, i
+        for i in range(g.n_layers):
+            largest = max(largest, min(g.layers[i].tile_rows, g.layers[i].n_in)
+                          * g.layers[i].tile_columns + g.layers[i].n_out)
+        return (largest * g.itemsize + 63) // 64 * 64
 
     cdef const char *keep(self, array, dtype, tuple shape):
         cdef const unsigned char[::1] view = bytes_of(array, dtype, shape)
@@ -576,13 +714,62 @@ def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_thread
     return float(workspace.losses[0])
 
 
+cdef class ThreadChoice:
+    """How many threads train fastest, by measurement while training runs.
+
+    Parameters
+    ----------
+    at_most : int
+    """
+
+    cdef list candidates  # at_most, half as many, ..., 1
+    cdef list seconds  # a step takes with each, None before it was tried
+    cdef int current
+    cdef double try_again  # at this time
+    cdef int next_to_try
+
+    def __init__(self, int at_most):
+        self.candidates = []
+        while at_most >= 1:
+            self.candidates.append(at_most)
+            at_most //= 2
+        self.seconds = [None] * len(self.candidates)
+
+    cdef bint choose(self, double time) except -1:
+        """Sets `current`; returns whether it is on trial."""
+        if None in self.seconds:
+            self.current = self.seconds.index(None)
+            return True
+        best = self.seconds.index(min(self.seconds))
+        self.current = best
+        if time < self.try_again or len(self.candidates) == 1:
+            return False
+        # one of the others, each in its turn
+        self.next_to_try = (self.next_to_try + 1) % len(self.candidates)
+        self.current = self.next_to_try
+        self.try_again = time + max(TRIAL_INTERVAL_SECONDS, 50 * self.seconds[best])
+        return self.current != best
+
+    cdef int threads(self) except -1:
+        return self.candidates[self.current]
+
+    cdef int record(self, uint64_t n_steps, double seconds, double time) except -1:
+        """What `n_steps` took with the current number."""
+        if n_steps == 0:
+            return 0
+        if None in self.seconds:
+            self.try_again = time + TRIAL_INTERVAL_SECONDS
+        self.seconds[self.current] = seconds / n_steps
+        return 0
+
+
 cdef class Trainer(Workspace):
     """Training of one network, in portions of about a tenth of a second.
 
     Parameters
     ----------
     plan, parameters, X, targets, batch_size, n_epochs, n_threads
-        As for `Workspace`.
+        As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
     hyperparameters : sequence of float
         In the order of the optimiser's class, learning rate first.
@@ -599,6 +786,9 @@ cdef class Trainer(Workspace):
     cdef object kept_moments
     cdef object kept_order
     cdef object kept_random_state
+    cdef ThreadChoice choice
+    cdef Run kept_run
+    cdef double keep_again  # not before this time
 
     def __init__(self, Plan plan, parameters, X, targets, batch_size, n_epochs, int n_threads, *,
                  str optimizer, hyperparameters, moments, uint64_t n_updates, bit_generator):
@@ -608,6 +798,7 @@ cdef class Trainer(Workspace):
         cdef size_t n_parameters = plan.geometry.n_parameters, i
         cdef size_t n_given = len(hyperparameters)
         cdef char *moment
+        self.choice = ThreadChoice(n_threads)
         run.optimizer = find_optimizer(plan.geometry.kernels, optimizer)
         run.n_moments = moments.shape[0]
         if (run.n_moments > <size_t> FNN_MAX_MOMENTS
@@ -654,30 +845,44 @@ cdef class Trainer(Workspace):
             Or whatever a signal handler raised: after a finished mini-batch.
         """
         cdef Run *run = &self.run
-        cdef Run kept = run[0]
         cdef int status
+        cdef double start
+        cdef uint64_t n_updates = run.n_updates
         run.until_epoch = min(until_epoch, <size_t> len(self.losses))
         run.updates_allowed = <uint64_t> -1
-        run.deadline = now() + ADVANCE_SECONDS
         self.keep_state()
+        start = now()
+        on_trial = self.choice.choose(start)
+        self.n_threads = self.choice.threads()
+        run.deadline = start + (TRIAL_SECONDS if on_trial else ADVANCE_SECONDS)
         status = self.execute(only_gradient=False)
+        self.choice.record(run.n_updates - n_updates, now() - start, now())
         if status & UPDATE_NOT_FINITE:
-            self.replay(&kept)
+            self.replay()
             raise FloatingPointError(self.describe_step("an update gave parameters that are not "
                                                         "finite"))
         if status & LOSS_NOT_FINITE:
             raise FloatingPointError(self.describe_step(f"the loss is {run.bad_loss}"))
 
-    def keep_state(self):
+    cdef int keep_state(self) except -1:
         """Copies all that training changes: updates are written in place, and a step that turns
-        out bad is undone by going back here and repeating the good ones, bit for bit."""
+        out bad is undone by going back here and repeating the good ones, bit for bit.
+
+        Only every now and then, so that copying takes a hundredth of the time.
+        """
+        cdef double start = now()
+        if start < self.keep_again:
+            return 0
+        self.kept_run = self.run
         self.kept_parameters[:] = self.parameters
         self.kept_moments[:] = self.moments
         if self.bit_generator is not None:
             self.kept_order[:] = self.order
             self.kept_random_state = self.bit_generator.state
+        self.keep_again = now() + 100 * (now() - start)
+        return 0
 
-    cdef int replay(self, Run *kept) except -1:
+    cdef int replay(self) except -1:
         """Goes back to the kept state and repeats every step but the one that failed."""
         cdef uint64_t n_good = self.run.n_updates
         cdef size_t until_epoch = self.run.until_epoch
@@ -686,7 +891,7 @@ cdef class Trainer(Workspace):
         if self.bit_generator is not None:
             self.order[:] = self.kept_order
             self.bit_generator.state = self.kept_random_state
-        self.run = kept[0]
+        self.run = self.kept_run
         if n_good == self.run.n_updates:
             return 0
         self.run.until_epoch = until_epoch
