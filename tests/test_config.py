@@ -1,0 +1,240 @@
+"""What the library runs on, and that importing it changes nothing."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import fastnn
+from fastnn import config
+from fastnn._core import gemm, kernels
+
+
+@pytest.fixture
+def number_of_threads() -> Iterator[int]:
+    """The number of threads at the start of the test, and again after it."""
+    before = fastnn.get_num_threads()
+    yield before
+    fastnn.set_num_threads(before)
+
+
+def test_threads_are_at_first_the_cpus_of_the_process(run_script: Callable[..., str]) -> None:
+    found = run_script("""
+        import os
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        import fastnn
+        print(fastnn.get_num_threads())
+    """)
+    assert found.split() == ["1"]
+    found = run_script("import fastnn; print(fastnn.get_num_threads())")
+    assert 1 <= int(found) <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("version_2", "version_1", "expected"),
+    [
+        ("150000 100000\n", None, 1.5),
+        ("max 100000\n", None, None),
+        (None, ("50000\n", "100000\n"), 0.5),
+        (None, ("-1\n", "100000\n"), None),
+        (None, None, None),
+    ],
+)
+def test_quota_of_a_container(
+    version_2: str | None,
+    version_1: tuple[str, str] | None,
+    expected: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+) -> None:
+    files = {"cpu.max": version_2}
+    if version_1 is not None:
+        files |= {"cpu.cfs_quota_us": version_1[0], "cpu.cfs_period_us": version_1[1]}
+    for name, text in files.items():
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    monkeypatch.setattr(
+        config, "open", lambda path: (tmp_path / os.path.basename(path)).open(), raising=False
+    )
+    assert config._cgroup_quota() == expected
+    assert config._available_cpus() >= 1
+
+
+def test_set_num_threads_is_what_get_num_threads_gives(number_of_threads: int) -> None:
+    for n in (1, 3, 256):
+        fastnn.set_num_threads(n)
+        assert fastnn.get_num_threads() == n
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 257, 10**20])
+def test_set_num_threads_refuses_numbers_out_of_range(wrong: int, number_of_threads: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"n must be a positive integer of at most 256, got {wrong}"
+    ):
+        fastnn.set_num_threads(wrong)
+    assert fastnn.get_num_threads() == number_of_threads
+
+
+@pytest.mark.parametrize("wrong", [2.0, "2", None, True])
+def test_set_num_threads_refuses_what_is_no_integer(wrong: Any, number_of_threads: int) -> None:
+    with pytest.raises(TypeError, match="n must be a positive integer"):
+        fastnn.set_num_threads(wrong)
+    assert fastnn.get_num_threads() == number_of_threads
+
+
+def test_choose_threads(number_of_threads: int) -> None:
+    fastnn.set_num_threads(7)
+    assert config.choose_threads(None, 1e12) == 7
+    assert config.choose_threads(None, 1.0) == 1
+    assert config.choose_threads(5, 1.0) == 5
+    with pytest.raises(ValueError, match="threads must be a positive integer"):
+        config.choose_threads(0, 1.0)
+
+
+def test_fma_peak_is_a_plausible_number_of_gflops() -> None:
+    # One lane at 1 GHz would give 2; the widest cores of today stay below 500.
+    assert 1 < fastnn.config.fma_peak(0.02) < 1000
+    for wrong in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="seconds must be a positive number"):
+            fastnn.config.fma_peak(wrong)
+
+
+@pytest.mark.skipif(len(kernels.supported_isas()) < 2, reason="this CPU runs one only")
+def test_fma_peak_counts_what_wider_registers_do() -> None:
+    """Twice the lanes, twice the work: at least half as much again, on a busy machine too."""
+    import numpy as np
+
+    dtype = np.dtype(np.float32)
+    slow, fast = (kernels.fma_peak(dtype, 0.05, isa) for isa in kernels.supported_isas()[:2])
+    assert fast > 1.5 * slow
+    isa = kernels.supported_isas()[1]
+    double = kernels.fma_peak(np.dtype(np.float64), 0.05, isa)
+    assert 0.3 * fast < double < 0.75 * fast
+
+
+def test_configuration_says_what_is_in_use() -> None:
+    entries = config.configuration()
+    assert set(entries) == {
+        "fastnn", "Python", "NumPy", "platform", "instruction set", "BLAS", "threads",
+    }  # fmt: skip
+    assert all(isinstance(text, str) for text in entries.values())
+    assert entries["fastnn"] == fastnn.__version__
+    assert entries["instruction set"].startswith(kernels.ISA)
+    assert entries["BLAS"] == gemm.blas_config
+    assert "OpenBLAS" in entries["BLAS"]
+
+
+def test_show_config_prints_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    fastnn.show_config()
+    printed = capsys.readouterr().out
+    for name, text in config.configuration().items():
+        assert name in printed
+        assert text in printed
+
+
+# ---- instruction sets --------------------------------------------------------------------------
+
+TRAIN = """
+    import hashlib
+    import numpy as np
+    from fastnn import Network
+    from fastnn._core import kernels
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((100, 20)), rng.integers(0, 3, 100)
+    net = Network.from_sizes([20, 30, 3], "mish", "softmax", seed=0)
+    net.fit(X, y, epochs=3, batch_size=32)
+    print(kernels.ISA, hashlib.sha256(net.parameters.tobytes()).hexdigest())
+"""
+
+
+def test_every_instruction_set_can_be_forced_and_wide_ones_give_the_same_bits(
+    run_script: Callable[..., str],
+) -> None:
+    """The baseline of x86-64 has no fused multiply-add, so its bits are others."""
+    printed = [run_script(TRAIN, FASTNN_ISA=isa).split() for isa in kernels.supported_isas()]
+    assert [isa for isa, _ in printed] == kernels.supported_isas()
+    assert len({digest for isa, digest in printed if isa != "baseline"}) <= 1
+
+
+def test_products_can_be_left_to_blas(run_script: Callable[..., str]) -> None:
+    script = """
+        from fastnn._core import gemm
+        print(gemm.GEMM)
+    """
+    assert [run_script(script, FASTNN_GEMM=name).strip() for name in ("blas", "own", "auto")] == [
+        "blas", "own", "own",
+    ]  # fmt: skip
+    train = TRAIN.replace("print(", "print(net.evaluate(X, y)['loss'], ")
+    own, blas = (float(run_script(train, FASTNN_GEMM=name).split()[0]) for name in ("own", "blas"))
+    assert own == pytest.approx(blas, rel=1e-4)
+    with pytest.raises(AssertionError, match="FASTNN_GEMM must be one of auto, own, blas"):
+        run_script(script, FASTNN_GEMM="mkl")
+
+
+def test_the_best_instruction_set_is_the_default(run_script: Callable[..., str]) -> None:
+    script = "from fastnn._core import kernels; print(kernels.ISA)"
+    assert run_script(script, FASTNN_ISA="").split() == [kernels.supported_isas()[-1]]
+    assert set(kernels.supported_isas()) <= set(kernels.built_isas())
+
+
+def test_an_unknown_instruction_set_is_an_error(run_script: Callable[..., str]) -> None:
+    run_script(
+        """
+        try:
+            import fastnn
+        except ImportError as error:
+            assert "FASTNN_ISA must be one of baseline" in str(error), error
+            assert "'sse9'" in str(error), error
+        else:
+            raise AssertionError("imported")
+        """,
+        FASTNN_ISA="sse9",
+    )
+
+
+# ---- import ------------------------------------------------------------------------------------
+
+
+def test_import_has_no_side_effects(run_script: Callable[..., str]) -> None:
+    run_script("""
+        import os
+        import random
+        import signal
+        import sys
+        import warnings
+
+        import numpy as np
+
+        def state():
+            name, keys, *rest = np.random.get_state()
+            return {
+                "threads": sorted(os.listdir("/proc/self/task")),
+                "signals": [signal.getsignal(n) for n in sorted(signal.valid_signals())],
+                "environment": dict(os.environ),
+                "affinity": os.sched_getaffinity(0),
+                "denormals": np.float32(1e-45) * np.float32(1),
+                "errors": np.geterr(),
+                "randomness": (random.getstate(), name, keys.tobytes(), *rest),
+                "directory": os.getcwd(),
+                "path": list(sys.path),
+                "warnings": list(warnings.filters),
+            }
+
+        before = state()
+        import fastnn
+        after = state()
+        for name in before:
+            assert before[name] == after[name], name
+        with open("/proc/self/maps") as file:
+            assert "scipy_openblas32" not in file.read()
+    """)
+
+
+def test_import_loads_no_heavy_module(run_script: Callable[..., str]) -> None:
+    run_script("""
+        import sys
+        import fastnn
+        heavy = {"tqdm", "safetensors", "matplotlib", "PIL", "sklearn", "scipy_openblas32"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+    """)

@@ -1,0 +1,214 @@
+"""The gradient check finds right gradients right, wrong ones wrong, and says where."""
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fastnn import Dense, GradientCheck, Network, gradient_check
+from fastnn.activations import ACTIVATIONS
+from fastnn.losses import LOSSES
+
+Array = npt.NDArray[Any]
+
+ELEMENT_WISE = [name for name, row in ACTIVATIONS.items() if not row.output_only]
+PAIRS = [
+    (output, loss)
+    for output, activation in ACTIVATIONS.items()
+    for loss, row in LOSSES.items()
+    if row.output == output or (row.output is None and not activation.output_only)
+]
+
+
+def network(depth: int, hidden: str, output: str, loss: str | None, seed: int = 3) -> Network:
+    """Four inputs, three units in each layer, random biases."""
+    layers = [Dense(3, hidden)] * (depth - 1) + [Dense(3, output)]
+    net = Network(layers, 4, loss=loss, dtype="float64", seed=seed)
+    rng = np.random.default_rng(seed)
+    for bias in net.biases:
+        bias[:] = rng.normal(scale=0.5, size=bias.shape)
+    return net
+
+
+def samples(loss: str, seed: int = 4) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(6, 4))
+    if loss == "categorical_cross_entropy":
+        return X, rng.integers(3, size=6)
+    if loss == "binary_cross_entropy":
+        return X, rng.uniform(size=(6, 3))
+    return X, 2 * rng.normal(size=(6, 3))
+
+
+def test_every_loss_and_activation_is_checked() -> None:
+    assert len(PAIRS) == 11 * 3 + 2
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
+def test_gradients_by_every_output_and_loss_are_right(output: str, loss: str, depth: int) -> None:
+    net = network(depth, "tanh", output, loss)
+    check = gradient_check(net, *samples(loss))
+    assert np.linalg.norm(check.gradient) > 1e-4
+    assert check <= 1e-7, check
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("depth", [2, 5])
+@pytest.mark.parametrize("hidden", ELEMENT_WISE)
+def test_gradients_through_every_hidden_activation_are_right(
+    hidden: str, depth: int, loss: str
+) -> None:
+    net = network(depth, hidden, "sigmoid", loss)
+    check = gradient_check(net, *samples(loss))
+    assert np.linalg.norm(check.gradient[: 4 * 3]) > 1e-6
+    assert check <= 1e-7, check
+
+
+@pytest.mark.parametrize("kind", ["labels", "rows"])
+def test_gradients_for_labels_and_for_probabilities_are_right(kind: str) -> None:
+    net = network(2, "tanh", "softmax", None)
+    X, y = samples(net.loss)
+    targets = y if kind == "labels" else np.random.default_rng(0).dirichlet(np.ones(3), size=6)
+    assert gradient_check(net, X, targets) <= 1e-7
+
+
+def test_check_leaves_the_network_as_it_was() -> None:
+    net = network(2, "relu", "linear", None)
+    before = pickle.dumps(net)
+    gradient_check(net, *samples(net.loss))
+    assert pickle.dumps(net) == before
+
+
+def test_float32_network_is_checked_in_float64() -> None:
+    net = network(2, "tanh", "linear", None).copy("float32")
+    check = gradient_check(net, *samples(net.loss))
+    assert check <= 1e-7
+    assert check.gradient.dtype == check.differences.dtype == np.float64
+
+
+def wrong_at(index: int, factor: float) -> type[Network]:
+    """Networks whose gradient is wrong in one place."""
+
+    class Wrong(Network):
+        def loss_and_gradients(self, X: Any, y: Any) -> tuple[float, Array]:
+            loss, gradient = super().loss_and_gradients(X, y)
+            gradient[index] *= factor
+            return loss, gradient
+
+        def copy(self, dtype: Any = None) -> Network:
+            wrong = super().copy(dtype)
+            wrong.__class__ = Wrong
+            return wrong
+
+    return Wrong
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (0, "weights[0][0, 0]"),
+        (4, "weights[0][1, 1]"),
+        (11, "weights[0][3, 2]"),
+        (12, "biases[0][0]"),
+        (14, "biases[0][2]"),
+        (15, "weights[1][0, 0]"),
+        (22, "weights[1][2, 1]"),
+        (24, "biases[1][0]"),
+        (26, "biases[1][2]"),
+    ],
+)
+@pytest.mark.parametrize("factor", [-1, 0.99])
+def test_worst_parameter_is_named(index: int, name: str, factor: float) -> None:
+    net = network(2, "tanh", "linear", None)
+    X, y = samples(net.loss)
+    right = net.loss_and_gradients(X, y)[1][index]
+    net.__class__ = wrong_at(index, factor)
+    check = gradient_check(net, X, y)
+    assert check > 1e-5
+    assert check.worst == name
+    assert check.worst_index == index
+    assert name in repr(check)
+    assert check.gradient[index] == pytest.approx(factor * right)
+    assert check.differences[index] == pytest.approx(right, rel=1e-6)
+    expected = abs(factor * right - right) / (abs(factor * right) + abs(right))
+    assert check.worst_difference == pytest.approx(expected, rel=1e-3)
+
+
+def test_figure_is_the_course_s_relative_difference() -> None:
+    net = network(2, "tanh", "linear", None)
+    net.__class__ = wrong_at(3, 2.0)
+    check = gradient_check(net, *samples(net.loss))
+    assert isinstance(check, float)
+    g, d = check.gradient, check.differences
+    expected = np.linalg.norm(g - d) / (np.linalg.norm(g) + np.linalg.norm(d))
+    assert float(check) == pytest.approx(expected, rel=1e-12)
+
+
+def test_network_that_forgets_a_layer_is_found_wrong() -> None:
+    net = network(2, "tanh", "linear", None)
+
+    class Wrong(Network):
+        def loss_and_gradients(self, X: Any, y: Any) -> tuple[float, Array]:
+            loss, gradient = super().loss_and_gradients(X, y)
+            gradient[: 4 * 3 + 3] = 0
+            return loss, gradient
+
+        def copy(self, dtype: Any = None) -> Network:
+            wrong = super().copy(dtype)
+            wrong.__class__ = Wrong
+            return wrong
+
+    net.__class__ = Wrong
+    assert gradient_check(net, *samples(net.loss)) > 1e-3
+
+
+@pytest.mark.parametrize("hidden", ["relu", "leaky_relu"])
+@pytest.mark.parametrize("distance", [1e-7, -1e-7, 3e-8, -3e-8])
+def test_kink_near_by_does_not_make_a_right_gradient_wrong(hidden: str, distance: float) -> None:
+    net = Network([Dense(1, hidden), Dense(1, "linear")], 1, dtype="float64", seed=0)
+    net.parameters[:] = [1, distance - 1, 1, 0]  # the logit of X = 1 is `distance`
+    check = gradient_check(net, [[1.0]], [1.0])
+    assert check <= 1e-6, check
+
+
+def test_kink_of_the_absolute_error_is_stepped_around() -> None:
+    net = Network([Dense(1, "linear")], 1, loss="mae", dtype="float64")
+    net.parameters[:] = [1, 1e-7]
+    assert gradient_check(net, [[1.0]], [1.0]) <= 1e-6
+
+
+def test_zero_gradient_is_right() -> None:
+    net = Network([Dense(1, "linear", "zeros")], 2, dtype="float64")
+    check = gradient_check(net, [[1.0, 2.0]], [0.0])
+    assert check <= 1e-7
+    np.testing.assert_array_equal(check.gradient, 0)
+
+
+def test_result_can_be_copied_and_pickled() -> None:
+    net = network(1, "tanh", "linear", None)
+    check = gradient_check(net, *samples(net.loss))
+    for twin in (copy.copy(check), copy.deepcopy(check), pickle.loads(pickle.dumps(check))):
+        assert isinstance(twin, GradientCheck)
+        assert twin == check
+        assert repr(twin) == repr(check)
+
+
+@pytest.mark.parametrize("net", [None, "net", Network, [1.0]])
+def test_net_must_be_a_network(net: Any) -> None:
+    with pytest.raises(TypeError, match="net must be a Network"):
+        gradient_check(net, [[1.0]], [1.0])
+
+
+def test_samples_are_checked_as_by_fit() -> None:
+    net = network(1, "tanh", "linear", None)
+    X, y = samples(net.loss)
+    with pytest.raises(ValueError, match="X has 3 features, the network was built for 4"):
+        gradient_check(net, X[:, :3], y)
+    with pytest.raises(ValueError, match="y must be of shape"):
+        gradient_check(net, X, y[:-1])
+    with pytest.raises(ValueError, match="X must be finite"):
+        gradient_check(net, np.full_like(X, np.nan), y)

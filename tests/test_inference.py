@@ -1,0 +1,176 @@
+"""Prediction, forward and evaluation against the NumPy reference."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fastnn import Dense, Network
+from fastnn._core import inference
+from fastnn.reference import vectorized as reference
+
+Array = npt.NDArray[Any]
+
+ROWS = [0, 1, 63, 64, 65, 128, 1000]
+rows = pytest.mark.parametrize("n", ROWS)
+dtypes = pytest.mark.parametrize("dtype", [np.dtype(np.float32), np.dtype(np.float64)], ids=str)
+
+
+def example(dtype: Any, output: str = "softmax", loss: str | None = None) -> Network:
+    """Three layers, the middle one the widest, with biases that are not zero."""
+    layers = [Dense(9, "tanh"), Dense(33, "gelu"), Dense(3, output)]
+    net = Network(layers, n_features=7, dtype=dtype, loss=loss, seed=0)
+    for bias in net.biases:
+        bias[:] = np.linspace(-1, 1, len(bias))
+    return net
+
+
+def reference_of(net: Network) -> reference.Network:
+    """The same network in NumPy, in float64."""
+    return reference.Network(
+        [weights.astype(np.float64) for weights in net.weights],
+        [bias.astype(np.float64) for bias in net.biases],
+        [layer.activation for layer in net.layers],
+        net.loss,
+    )
+
+
+def samples(n: int, dtype: Any) -> Array:
+    return np.random.default_rng(n).standard_normal((n, 7)).astype(dtype)
+
+
+def bound(net: Network) -> float:
+    """3 layers of sums of at most 34 terms with outputs of the order of 1 to 10."""
+    return 10 * 3 * 34 * float(np.finfo(net.dtype).eps)
+
+
+@rows
+@dtypes
+@pytest.mark.parametrize("X_dtype", [np.float32, np.float64])
+def test_every_layer_is_the_reference(X_dtype: Any, dtype: np.dtype[Any], n: int) -> None:
+    net, X = example(dtype), samples(n, X_dtype)
+    found = net.forward(X)
+    assert len(found) == 3
+    if n == 0:
+        assert [a.shape for a in found] == [(0, 9), (0, 33), (0, 3)]
+        return
+    for a, (_, expected) in zip(found, reference_of(net).forward(X.astype(dtype)), strict=True):
+        assert a.dtype == dtype
+        assert a.shape == expected.shape
+        np.testing.assert_allclose(a, expected, rtol=0, atol=bound(net))
+    np.testing.assert_array_equal(net.predict_proba(X), found[-1])
+    np.testing.assert_array_equal(net.predict(X), found[-1].argmax(axis=1))
+
+
+@rows
+@pytest.mark.parametrize("output", ["sigmoid", "linear"])
+def test_predict_of_other_outputs(output: str, n: int) -> None:
+    net, X = example("float32", output), samples(n, np.float32)
+    probabilities = net.predict_proba(X)
+    assert probabilities.shape == (n, 3)
+    expected = probabilities > 0.5 if output == "sigmoid" else probabilities
+    np.testing.assert_array_equal(net.predict(X), expected)
+
+
+def test_rows_do_not_depend_on_the_rows_around_them() -> None:
+    net, X = example("float64"), samples(200, np.float64)
+    whole = net.predict_proba(X)
+    np.testing.assert_allclose(net.predict_proba(X[70:71]), whole[70:71], rtol=0, atol=bound(net))
+    np.testing.assert_array_equal(net.predict_proba(X[:128]), whole[:128])  # whole tiles
+
+
+@pytest.mark.parametrize("n", ROWS[1:])
+@dtypes
+@pytest.mark.parametrize(
+    ("output", "loss"),
+    [
+        ("softmax", "categorical_cross_entropy"),
+        ("sigmoid", "binary_cross_entropy"),
+        ("tanh", "mean_squared_error"),
+        ("linear", "mean_absolute_error"),
+        ("gelu", "huber"),
+    ],
+)
+def test_evaluate_is_the_reference(output: str, loss: str, dtype: np.dtype[Any], n: int) -> None:
+    net, X = example(dtype, output, loss), samples(n, dtype)
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 3, n) if output == "softmax" else rng.integers(0, 2, (n, 3))
+    result = net.evaluate(X, y)
+    expected, _ = reference_of(net).loss_and_gradients(X, y)
+    assert result["loss"] == pytest.approx(expected, rel=bound(net), abs=bound(net))
+    if output in ("softmax", "sigmoid"):
+        assert result["accuracy"] == np.mean(net.predict(X) == y)
+    else:
+        assert "accuracy" not in result
+
+
+def test_evaluate_takes_rows_of_probabilities() -> None:
+    net, X = example("float32"), samples(100, np.float32)
+    labels = np.random.default_rng(2).integers(0, 3, 100)
+    of_rows = net.evaluate(X, np.eye(3)[labels])
+    assert of_rows == pytest.approx(net.evaluate(X, labels), rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 63, 64, 150, 199])
+@pytest.mark.parametrize("column", [0, 6])
+def test_bad_numbers_in_any_row_are_refused(column: int, row: int, bad: float) -> None:
+    net = example("float32")
+    for dtype in (np.float32, np.float64):
+        X = samples(200, dtype)
+        X[row, column] = bad
+        for call in (net.predict, net.predict_proba, net.forward):
+            with pytest.raises(ValueError, match="X must be finite"):
+                call(X)
+        with pytest.raises(ValueError, match="X must be finite"):
+            net.evaluate(X, np.zeros(200, np.int64))
+
+
+def test_numbers_beyond_float32_are_refused_by_a_float32_network_only() -> None:
+    X = samples(70, np.float64)
+    X[66, 3] = 1e39
+    with pytest.raises(ValueError, match=r"X must be finite \(in the range of float32\)"):
+        example("float32").predict(X)
+    assert np.isfinite(example("float64").predict_proba(X)).all()
+
+
+def test_outputs_are_written_and_nothing_around_them() -> None:
+    """From any alignment, into memory full of NaN: what was there is not read."""
+    net, X = example("float32"), samples(130, np.float32)
+    outputs, memories = [], []
+    for i, n_units in enumerate((9, 33, 3)):
+        memory = np.full(130 * n_units + 64, np.nan, np.float32)
+        memory[:32] = memory[-32:] = 77
+        memories.append(memory)
+        outputs.append(memory[32 : 32 + 130 * n_units].reshape(130, n_units) if i != 1 else None)
+    inference.infer(net._plan, net.parameters, X, outputs, 2)
+    expected = net.forward(X)
+    np.testing.assert_array_equal(outputs[0], expected[0])
+    np.testing.assert_array_equal(outputs[2], expected[2])
+    for memory in memories:
+        assert (memory[:32] == 77).all()
+        assert (memory[-32:] == 77).all()
+    assert np.isnan(memories[1][32:-32]).all()
+
+
+def test_read_only_and_memory_mapped_samples(tmp_path: Any) -> None:
+    net, X = example("float32"), samples(100, np.float32)
+    expected = net.predict_proba(X)
+    X.tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", np.float32, mode="r", shape=(100, 7))
+    np.testing.assert_array_equal(net.predict_proba(mapped), expected)
+    X.setflags(write=False)
+    np.testing.assert_array_equal(net.predict_proba(X), expected)
+    np.testing.assert_array_equal(net.predict_proba(np.asfortranarray(X)), expected)
+    np.testing.assert_array_equal(net.predict_proba(np.repeat(X, 2, axis=0)[::2]), expected)
+
+
+def test_predict_changes_nothing() -> None:
+    net, X = example("float32"), samples(100, np.float32)
+    parameters, given = net.parameters.copy(), X.copy()
+    net.predict(X)
+    net.forward(X)
+    net.evaluate(X, np.zeros(100, np.int64))
+    np.testing.assert_array_equal(net.parameters, parameters)
+    np.testing.assert_array_equal(X, given)

@@ -1,0 +1,536 @@
+"""Every kernel of every instruction set against the NumPy reference in float64.
+
+Bounds are multiples of eps = finfo(dtype).eps, twice the largest rounding error of one operation.
+The functions of libm are taken to be right within 2 eps. Below finfo.tiny precision runs out: a
+result may be off by that much there.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fastnn import activations, losses, optimizers
+from fastnn._core import gemm, kernels
+from fastnn.reference import vectorized as reference
+
+Array = npt.NDArray[Any]
+
+SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 33, 46, 1000]
+SHAPES = [(0, 3), (3, 0), *((1, n) for n in SIZES), (5, 7), (16, 17), (33, 46), (1000, 3), (9, 1)]
+GUARD = 12345.0
+
+isas = pytest.mark.parametrize(
+    "isa",
+    [
+        pytest.param(
+            isa,
+            marks=pytest.mark.skipif(
+                isa not in kernels.supported_isas(), reason=f"this CPU does not run {isa}"
+            ),
+        )
+        for isa in kernels.built_isas()
+    ],
+)
+dtypes = pytest.mark.parametrize("dtype", [np.dtype(np.float32), np.dtype(np.float64)], ids=str)
+elementwise = pytest.mark.parametrize("name", reference.ACTIVATIONS)
+
+
+def special_values(dtype: np.dtype[Any]) -> Array:
+    """Zeros, denormals, tiny, ordinary and huge numbers of both signs."""
+    info = np.finfo(dtype)
+    magnitudes = [0, info.smallest_subnormal, info.tiny, info.eps, 0.5, 1, 3, 10, 17, 20, 40]
+    magnitudes += [88, 100, 700, 750, 1e4, info.max / 4]
+    positive = np.array(magnitudes, dtype)
+    return np.concatenate([positive, -positive])
+
+
+def numbers(shape: tuple[int, ...], dtype: np.dtype[Any], seed: int = 0) -> Array:
+    """Normal random numbers times 4, every third one a special value."""
+    rng = np.random.default_rng(seed)
+    values = (4 * rng.standard_normal(shape)).astype(dtype)
+    flat = values.reshape(-1)
+    chosen = flat[::3]
+    chosen[:] = np.resize(rng.permutation(special_values(dtype)), chosen.size)
+    return values
+
+
+def assert_within(actual: Array, expected: Array, bound: Array | float) -> None:
+    """`actual` is `expected` (float64) to `bound`, and infinite where it is beyond the range."""
+    with np.errstate(over="ignore"):
+        rounded = expected.astype(actual.dtype)
+    finite = np.isfinite(rounded)
+    np.testing.assert_array_equal(actual[~finite], rounded[~finite])
+    error = np.abs(actual[finite].astype(np.float64) - expected[finite])
+    limit = np.broadcast_to(bound, expected.shape)[finite] + np.finfo(actual.dtype).tiny
+    worst = error - limit
+    assert np.all(worst <= 0), (
+        f"{actual[finite][worst.argmax()]!r} instead of {expected[finite][worst.argmax()]!r}"
+    )
+
+
+# ---- activations -----------------------------------------------------------------------------
+
+
+def forward_bound(name: str, z: Array, a: Array) -> Array:
+    """Bound of the error of an activation, in eps: a few roundings, relative to the value.
+
+    silu: the reference's sigmoid is 0 instead of a number below tiny where its exp overflows.
+
+    gelu: the argument of erfc(x), x = -z / sqrt(2), is off by eps x in the kernel and in the
+    reference. That changes erfc by the factor 2 x^2 = z^2 for x > 0, until at z = -40 it is 0.
+    """
+    factor = 6 + 2 * np.clip(z, -40, 0) ** 2 if name == "gelu" else 6
+    underflow = np.minimum(np.abs(z), 1000) * np.finfo(np.float64).tiny if name == "silu" else 0
+    return factor * np.abs(a) + underflow / np.finfo(np.float64).eps
+
+
+def derivative_bound(name: str, z: Array, a: Array, derivative: Array) -> Array:
+    """Bound of the error of a derivative, in eps: relative, and where terms cancel, to the terms.
+
+    mish: 1 - t^2 is off by eps, times z sigmoid(z); from z = 20 on t is exactly 1.
+    """
+    size = np.abs(derivative)
+    if name == "tanh":
+        size = np.ones_like(z)  # 1 - a^2
+    elif name == "selu":
+        size = size + 2  # a + scale alpha
+    elif name == "silu":
+        size = size + np.abs(a)
+    elif name == "gelu":
+        density = np.exp(-0.5 * z * z)
+        size = (1 + np.minimum(z * z, 1600)) * (reference.normal_cdf(z) + np.abs(z) * density)
+    elif name == "mish":
+        size = size + 1 + np.minimum(np.abs(z), 20)
+    return 8 * size
+
+
+@isas
+@dtypes
+@elementwise
+def test_activation_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    function, _ = reference.ACTIVATIONS[name]
+    for rows, n_units in SHAPES:
+        logits = numbers((rows, n_units), dtype, 1)
+        a = kernels.activation_forward(name, logits, isa)
+        with np.errstate(all="ignore"):
+            z = logits.astype(np.float64)
+            expected = function(z)
+            bound = forward_bound(name, z, expected) * np.finfo(dtype).eps
+        assert_within(a, expected, bound)
+
+
+@isas
+@dtypes
+@elementwise
+def test_activation_derivative_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    function, derivative = reference.ACTIVATIONS[name]
+    for n in SIZES:
+        logits = numbers((n,), dtype, 3)
+        d = np.random.default_rng(4).standard_normal(n).astype(dtype)
+        with np.errstate(all="ignore"):
+            z = logits.astype(np.float64)
+            a = function(z).astype(dtype)
+            expected = derivative(z, a.astype(np.float64))
+            bound = derivative_bound(name, z, a.astype(np.float64), expected)
+        keep = np.isfinite(a)  # selu of the largest logits is not
+        d, a, logits = d[keep], a[keep], logits[keep]
+        result = kernels.activation_backward(name, d, a, logits, isa)
+        bound = bound[keep] * np.abs(d) * np.finfo(dtype).eps
+        assert_within(result, expected[keep] * d, bound)
+
+
+@isas
+@dtypes
+@elementwise
+def test_activation_keeps_nan(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    for n in (1, 7, 8, 9, 33):
+        for at in {0, n // 2, n - 1}:
+            product = np.ones((1, n), dtype)
+            product[0, at] = np.nan
+            a = kernels.activation_forward(name, product, isa)
+            np.testing.assert_array_equal(np.isnan(a), np.isnan(product))
+            d = kernels.activation_backward(name, product[0], a[0] * 0 + 1, product[0] * 0 + 1, isa)
+            assert np.isnan(d[at])
+
+
+@isas
+@dtypes
+@elementwise
+def test_activation_of_infinity_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    z = np.array([[np.inf, -np.inf] * 9], dtype)
+    with np.errstate(all="ignore"):
+        expected = reference.ACTIVATIONS[name][0](z)
+    a = kernels.activation_forward(name, z, isa)
+    np.testing.assert_allclose(a, expected, rtol=4 * np.finfo(dtype).eps)
+
+
+@isas
+@dtypes
+def test_softmax_is_the_reference(dtype: np.dtype[Any], isa: str) -> None:
+    for rows, n_units in SHAPES:
+        logits = numbers((rows, n_units), dtype, 5)
+        a = kernels.activation_forward("softmax", logits, isa)
+        if a.size == 0:
+            continue
+        z = logits.astype(np.float64)
+        with np.errstate(all="ignore"):
+            expected = reference.softmax(z)
+        # The sum has n_units terms; rounding z - max changes exp by the factor eps (max - z).
+        distance = np.minimum(z.max(axis=1, keepdims=True) - z, 800)
+        assert_within(a, expected, (n_units + 6 + distance) * np.finfo(dtype).eps * expected)
+
+
+@isas
+@dtypes
+def test_softmax_of_a_row_with_nan_is_nan(dtype: np.dtype[Any], isa: str) -> None:
+    for at in range(9):
+        product = np.zeros((2, 9), dtype)
+        product[0, at] = np.nan
+        a = kernels.activation_forward("softmax", product, isa)
+        assert np.isnan(a[0]).all()
+        assert np.isfinite(a[1]).all()
+
+
+# ---- losses ----------------------------------------------------------------------------------
+
+RESIDUAL_LOSSES = ["mean_squared_error", "mean_absolute_error", "huber"]
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("name", RESIDUAL_LOSSES)
+def test_residual_loss_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    loss, derivative = reference.LOSSES[name]
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(7)
+    for rows, n_units in SHAPES:
+        out = (2 * rng.standard_normal((rows, n_units))).astype(dtype)
+        y = rng.standard_normal((rows, n_units)).astype(dtype)
+        y[:, ::3] = out[:, ::3]  # residuals of 0
+        if y.size == 0:
+            continue
+        total, d = kernels.loss_and_derivative(name, out, y, 1 / rows, isa)
+        A, Y = out.astype(np.float64), y.astype(np.float64)
+        # All terms are positive, each with a few roundings; sums are kept in double.
+        assert total == pytest.approx(rows * loss(A, Y), rel=6 * float(eps))
+        expected = derivative(A, Y)
+        assert_within(d, expected, 6 * eps * np.abs(expected))
+        _, d = kernels.loss_and_derivative(name, out, y, 3 / rows, isa)
+        assert_within(d, 3 * expected, 18 * eps * np.abs(expected))
+
+
+@isas
+@dtypes
+def test_binary_cross_entropy_is_the_reference(dtype: np.dtype[Any], isa: str) -> None:
+    eps = np.finfo(dtype).eps
+    for rows, n_units in SHAPES:
+        if rows * n_units == 0:
+            continue
+        z = np.clip(numbers((rows, n_units), dtype, 8), -1e4, 1e4)
+        y = np.random.default_rng(9).integers(0, 5, z.shape).astype(dtype) / 4
+        total, d = kernels.loss_and_derivative("binary_cross_entropy", z, y, 1 / rows, isa)
+        Z, Y = z.astype(np.float64), y.astype(np.float64)
+        with np.errstate(under="ignore"):
+            expected = rows * reference.binary_cross_entropy(Z, Y)
+            A = reference.sigmoid(Z)
+        # max(z, 0) - z y + log(1 + exp(-|z|)): 4 roundings relative to the terms
+        bound = 4 * eps * np.sum(2 * np.abs(Z) + 1) / n_units
+        assert abs(total - expected) <= bound
+        expected_d = reference.binary_cross_entropy_derivative(A, Y)
+        assert_within(d, expected_d, 6 * eps * (A + Y) / z.size)
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("with_labels", [False, True])
+def test_categorical_cross_entropy_is_the_reference(
+    with_labels: bool, dtype: np.dtype[Any], isa: str
+) -> None:
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(10)
+    for rows, n_units in SHAPES:
+        if rows * n_units == 0:
+            continue
+        z = np.clip(numbers((rows, n_units), dtype, 11), -1e4, 1e4)
+        labels = rng.integers(0, n_units, rows)
+        Y = np.eye(n_units)[labels]
+        if not with_labels:
+            Y = rng.dirichlet(np.ones(n_units), rows).astype(dtype).astype(np.float64)
+        targets = labels if with_labels else Y.astype(dtype)
+        total, d = kernels.loss_and_derivative(
+            "categorical_cross_entropy", z, targets, 1 / rows, isa
+        )
+        Z = z.astype(np.float64)
+        with np.errstate(under="ignore"):
+            expected = rows * reference.categorical_cross_entropy(Z, Y)
+            A = reference.softmax(Z)
+        # A sum of n_units terms; the rows of Y sum to 1 with n_units roundings.
+        size = 1 + np.abs(Z).max(axis=1)
+        assert abs(total - expected) <= 4 * eps * (n_units + 4) * size.sum()
+        expected_d = reference.categorical_cross_entropy_derivative(A, Y)
+        distance = np.minimum(Z.max(axis=1, keepdims=True) - Z, 800)
+        bound = eps * ((2 * n_units + 8 + distance) * A + 2 * Y) / rows
+        assert_within(d, expected_d, bound)
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_loss_of_nan_is_nan(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    for at in range(11):
+        out = np.zeros((1, 11), dtype)
+        out[0, at] = np.nan
+        total, d = kernels.loss_and_derivative(name, out, np.full_like(out, 1 / 11), 1.0, isa)
+        assert np.isnan(total)
+        assert np.isnan(d[0, at])
+
+
+# ---- optimisers ------------------------------------------------------------------------------
+
+# Far from the defaults, and all different, so that no two can be mixed up.
+HYPERPARAMETERS: dict[str, dict[str, float]] = {
+    "sgd": {"learning_rate": 0.3},
+    "momentum": {"learning_rate": 0.3, "momentum": 0.7},
+    "nesterov": {"learning_rate": 0.3, "momentum": 0.7},
+    "rmsprop": {"learning_rate": 0.3, "rho": 0.6, "epsilon": 0.2},
+    "adagrad": {"learning_rate": 0.3, "epsilon": 0.2},
+    "adam": {"learning_rate": 0.3, "beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2},
+    "adamw": {
+        "learning_rate": 0.3, "beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2, "weight_decay": 0.4,
+    },
+}  # fmt: skip
+
+
+def guarded(values: Array) -> tuple[Array, Callable[[], bool]]:
+    """A copy of `values` in the middle of guards, and whether these are as they were."""
+    flat = np.full(values.size + 64, GUARD, values.dtype)
+    flat[32 : 32 + values.size] = values.reshape(-1)
+    view = flat[32 : 32 + values.size].reshape(values.shape)
+    return view, lambda: bool((flat[:32] == GUARD).all() and (flat[-32:] == GUARD).all())
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("name", reference.OPTIMIZERS)
+def test_optimizer_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    update, n_moments = reference.OPTIMIZERS[name]
+    hyperparameters = HYPERPARAMETERS[name]
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(12)
+    for n in SIZES:
+        w, w_guards = guarded(rng.standard_normal(n).astype(dtype))
+        moments, moment_guards = guarded(np.zeros((n_moments, n), dtype))
+        for t in range(1, 5):
+            g = rng.standard_normal(n).astype(dtype)
+            g.setflags(write=False)
+            expected_w = w.astype(np.float64)
+            expected_moments = moments.astype(np.float64)
+            update(expected_w, g.astype(np.float64), expected_moments, t, **hyperparameters)
+            # Each new number is a sum of a few terms, none larger than these:
+            size = 1 + np.abs(w) + np.abs(moments).sum(axis=0) + np.abs(g) + g * g
+            assert kernels.optimizer_update(
+                name, w, moments, g, list(hyperparameters.values()), t, isa
+            )
+            assert_within(w, expected_w, 8 * eps * size)
+            for moment, expected in zip(moments, expected_moments, strict=True):
+                assert_within(moment, expected, 4 * eps * size)
+        assert w_guards()
+        assert moment_guards()
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("name", reference.OPTIMIZERS)
+def test_optimizer_reports_what_is_not_finite(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    n_moments = reference.OPTIMIZERS[name][1]
+    hyperparameters = list(HYPERPARAMETERS[name].values())
+    for n in (1, 7, 8, 9, 16, 33):
+        for at in range(n):
+            for bad in (np.nan, np.inf, -np.inf):
+                w, g = np.ones(n, dtype), np.ones(n, dtype)
+                g[at] = bad
+                moments = np.zeros((n_moments, n), dtype)
+                assert not kernels.optimizer_update(name, w, moments, g, hyperparameters, 1, isa)
+
+
+@pytest.mark.parametrize("name", reference.OPTIMIZERS)
+def test_optimizer_reports_an_overflow(name: str) -> None:
+    largest = float(np.finfo(np.float32).max)
+    w = np.full(3, largest, np.float32)
+    moments = np.zeros((reference.OPTIMIZERS[name][1], 3), np.float32)
+    g = np.array([0, 0, -largest], np.float32)
+    hyperparameters = [10.0, *list(HYPERPARAMETERS[name].values())[1:]]
+    assert not kernels.optimizer_update(name, w, moments, g, hyperparameters, 1)
+
+
+# ---- what comes in ---------------------------------------------------------------------------
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("source", [np.float32, np.float64])
+def test_gather_takes_and_converts_rows(source: type[Any], dtype: np.dtype[Any], isa: str) -> None:
+    rng = np.random.default_rng(13)
+    for n_features in SIZES[1:]:
+        data = numbers((20, n_features), np.dtype(source), 14)
+        data.setflags(write=False)
+        for rows in (0, 1, 9, 50):
+            order = rng.integers(0, 20, rows)
+            with np.errstate(over="ignore"):
+                expected = data[order].astype(dtype)
+            np.testing.assert_array_equal(kernels.gather(data, order, dtype, isa), expected)
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("source", [np.float32, np.float64])
+def test_all_finite_finds_every_bad_number(
+    source: type[Any], dtype: np.dtype[Any], isa: str
+) -> None:
+    for n in SIZES:
+        data = numbers((n,), np.dtype(source), 15) if dtype == source else np.ones(n, source)
+        data.setflags(write=False)
+        assert kernels.all_finite(data, dtype, isa)
+        for at in {0, n // 2, n - 1} if n > 0 else ():
+            for bad in (np.nan, np.inf, -np.inf):
+                wrong = data.copy()
+                wrong[at] = bad
+                assert not kernels.all_finite(wrong, dtype, isa)
+
+
+@isas
+def test_all_finite_knows_the_range_of_the_target(isa: str) -> None:
+    largest = float(np.finfo(np.float32).max)
+    for value, fits in [(largest, True), (-largest, True), (1e39, False), (-1e39, False)]:
+        data = np.array([0.0, value])
+        assert kernels.all_finite(data, np.dtype(np.float32), isa) == fits
+        assert kernels.all_finite(data, np.dtype(np.float64), isa)
+
+
+# ---- reductions ------------------------------------------------------------------------------
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_sum_rows_is_the_sum(accumulate: bool, dtype: np.dtype[Any], isa: str) -> None:
+    rng = np.random.default_rng(16)
+    for rows, n_units in SHAPES:
+        d = rng.standard_normal((rows, n_units)).astype(dtype)
+        start = rng.standard_normal(n_units).astype(dtype)
+        given = start.copy()
+        result = kernels.sum_rows(d, given if accumulate else None, isa)
+        terms = np.vstack([start[None], d]) if accumulate else d
+        terms = terms.astype(np.float64)
+        # A chain of `rows` additions
+        bound = (rows + 1) * np.finfo(dtype).eps * np.abs(terms).sum(axis=0)
+        assert_within(result, terms.sum(axis=0), bound)
+        np.testing.assert_array_equal(given, start)
+
+
+# ---- all instruction sets alike ----------------------------------------------------------------
+
+
+@pytest.mark.skipif("avx512" not in kernels.supported_isas(), reason="this CPU runs no AVX-512")
+@dtypes
+def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any]) -> None:
+    """With fused multiply-adds, that is; the baseline of x86-64 has none."""
+    rng = np.random.default_rng(17)
+    z = numbers((33, 46), dtype, 18)
+    d, y = rng.standard_normal((2, 33, 46)).astype(dtype)
+    labels = rng.integers(0, 46, 33)
+
+    def everything(isa: str) -> list[bytes]:
+        results: list[Any] = []
+        for name in kernels.activation_names():
+            a = kernels.activation_forward(name, z, isa)
+            results.append(a)
+            if name != "softmax":
+                results.append(
+                    kernels.activation_backward(name, d.ravel(), a.ravel(), z.ravel(), isa)
+                )
+        for name in losses.LOSSES:
+            results += kernels.loss_and_derivative(name, d, np.abs(y), 0.1, isa)
+        results += kernels.loss_and_derivative("categorical_cross_entropy", d, labels, 0.1, isa)
+        for name, (_, n_moments) in reference.OPTIMIZERS.items():
+            w, moments = d.ravel().copy(), np.ones((n_moments, d.size), dtype)
+            kernels.optimizer_update(
+                name, w, moments, y.ravel(), list(HYPERPARAMETERS[name].values()), 3, isa
+            )
+            results += [w, moments]
+        results += [kernels.sum_rows(d, None, isa), kernels.gather(d, labels % 33, dtype, isa)]
+        results += [gemm.multiply(d, z.T.copy(), gemm="own", isa=isa)]
+        results += [gemm.multiply(d, z, transpose_a=True, gemm="own", isa=isa)]
+        return [np.asarray(result).tobytes() for result in results]
+
+    assert everything("avx2") == everything("avx512")
+
+
+@isas
+@dtypes
+def test_transpose_is_the_transpose(dtype: np.dtype[Any], isa: str) -> None:
+    for shape in ((0, 3), (1, 1), (7, 9), (8, 16), (15, 17), (33, 46), (64, 48), (2, 1000)):
+        a = np.random.default_rng(20).standard_normal(shape).astype(dtype)
+        np.testing.assert_array_equal(kernels.transpose(a, isa), a.T)
+
+
+# ---- names and the door ------------------------------------------------------------------------
+
+
+def test_tables_have_the_names_of_python() -> None:
+    assert kernels.activation_names() == list(activations.ACTIVATIONS)
+    assert set(reference.LOSSES) == set(losses.LOSSES)
+    assert set(HYPERPARAMETERS) == set(optimizers.OPTIMIZERS)
+    for name, optimizer in optimizers.OPTIMIZERS.items():
+        assert optimizer.n_moments == reference.OPTIMIZERS[name][1]
+
+
+def test_unknown_names_are_refused() -> None:
+    ones = np.ones((1, 1), np.float32)
+    with pytest.raises(LookupError, match="cosine"):
+        kernels.activation_forward("cosine", ones)
+    with pytest.raises(LookupError, match="cosine"):
+        kernels.loss_and_derivative("cosine", ones, ones, 1.0)
+    with pytest.raises(LookupError, match="cosine"):
+        kernels.optimizer_update("cosine", ones[0], ones[:0], ones[0], [1.0], 1)
+    with pytest.raises(ValueError, match=r"isa must be one of .* got 'mmx'"):
+        kernels.sum_rows(ones, None, "mmx")
+    with pytest.raises(ValueError, match="softmax has no backward"):
+        kernels.activation_backward("softmax", ones[0], ones[0], ones[0])
+
+
+def misaligned(array: Array) -> Array:
+    """The same numbers, one byte off."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    view = memory[1:].view(array.dtype).reshape(array.shape)
+    view[:] = array
+    return view
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        np.ones((4, 6), np.float32)[:, ::2],
+        np.ones((3, 4), np.float32).T,
+        misaligned(np.ones((4, 3), np.float32)),
+    ],
+    ids=["strided", "transposed", "misaligned"],
+)
+def test_core_refuses_arrays_that_c_cannot_read(unfit: Array) -> None:
+    with pytest.raises(ValueError, match="aligned, C-contiguous"):
+        kernels.sum_rows(unfit)
+
+
+def test_core_refuses_wrong_dtypes_and_shapes() -> None:
+    ones = np.ones((4, 3), np.float32)
+    with pytest.raises(TypeError, match="float32"):
+        kernels.sum_rows(ones, np.ones(3))
+    with pytest.raises(ValueError, match="shape"):
+        kernels.sum_rows(ones, np.ones(4, np.float32))
+    frozen = np.ones(3, np.float32)
+    frozen.setflags(write=False)
+    with pytest.raises(ValueError, match="read-only"):
+        kernels.optimizer_update("sgd", frozen, ones[:0], np.ones(3, np.float32), [1.0], 1)

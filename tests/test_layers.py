@@ -1,0 +1,114 @@
+"""Layers: small, frozen, checked descriptions."""
+
+import copy
+import dataclasses
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import Dense, Normal
+from fastnn.activations import ACTIVATIONS
+
+
+def test_defaults() -> None:
+    layer = Dense(3)
+    assert (layer.n_units, layer.activation, layer.initializer) == (3, "linear", None)
+
+
+def test_layers_are_values() -> None:
+    assert Dense(3, "relu") == Dense(3, "relu")
+    assert hash(Dense(3, "relu", Normal(0.1))) == hash(Dense(3, "relu", Normal(0.1)))
+    different = {
+        Dense(3),
+        Dense(4),
+        Dense(3, "relu"),
+        Dense(3, "relu", "zeros"),
+        Dense(3, "relu", Normal(0.1)),
+        Dense(3, "relu", Normal(0.2)),
+    }
+    assert len(different) == 6
+
+
+def test_layers_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Dense(3).n_units = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Dense(3),
+        Dense(5, "relu"),
+        Dense(2, "softmax", "glorot_uniform"),
+        Dense(1, "tanh", Normal(0.5)),
+        Dense(np.int64(7), "tanh"),
+        Dense(2, np.str_("tanh"), np.str_("zeros")),
+        Dense(2, "tanh", Normal(np.float64(0.5))),
+    ],
+)
+def test_repr_and_pickle_rebuild_the_layer(layer: Dense) -> None:
+    assert eval(repr(layer), {"Dense": Dense, "Normal": Normal}) == layer
+    assert pickle.loads(pickle.dumps(layer)) == layer
+    assert copy.deepcopy(layer) == layer
+
+
+def test_n_units_becomes_an_int() -> None:
+    assert type(Dense(np.int16(3)).n_units) is int
+
+
+@pytest.mark.parametrize(
+    ("activation", "initializer"),
+    [
+        *((name, "he_normal") for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "mish")),
+        ("selu", "lecun_normal"),
+        *((name, "glorot_uniform") for name in ("linear", "sigmoid", "tanh", "softmax")),
+    ],
+)
+def test_initializer_follows_the_activation(activation: str, initializer: str) -> None:
+    chosen = Dense(3, activation).chosen_initializer
+    assert isinstance(chosen, str)
+    assert chosen.split("_")[0] == initializer.split("_")[0]
+
+
+def test_named_initializer_is_chosen() -> None:
+    assert Dense(3, "relu", "zeros").chosen_initializer == "zeros"
+    assert Dense(3, "relu", Normal(2)).chosen_initializer == Normal(2)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_can_be_named(activation: str) -> None:
+    assert Dense(2, activation).activation == activation
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0,), ValueError, "n_units"),
+        ((-3,), ValueError, "n_units must be a positive integer.* got -3"),
+        ((2**31,), ValueError, "n_units"),
+        ((2**70,), ValueError, "n_units"),
+        ((3.0,), TypeError, "n_units"),
+        ((True,), TypeError, "n_units"),
+        ((np.bool_(True),), TypeError, "n_units"),
+        (("3",), TypeError, "n_units"),
+        ((None,), TypeError, "n_units"),
+        (([3],), TypeError, "n_units"),
+        ((np.array(3),), TypeError, "n_units"),
+        ((3, "rely"), ValueError, "activation.*relu.*'rely'"),
+        ((3, "RELU"), ValueError, "activation"),
+        ((3, None), TypeError, "activation"),
+        ((3, ["relu"]), TypeError, "activation"),
+        ((3, np.tanh), TypeError, "activation"),
+        ((3, "relu", "he"), ValueError, "initializer.*he_normal.*'he'"),
+        ((3, "relu", 0.01), TypeError, "initializer"),
+        ((3, "relu", np.zeros((2, 3))), TypeError, "initializer"),
+        ((3, "relu", Normal), TypeError, "initializer"),
+    ],
+)
+def test_bad_arguments_are_named(
+    arguments: tuple[Any, ...], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Dense(*arguments)

@@ -1,0 +1,243 @@
+"""The thread team: any number of threads, none to be had, and fork."""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fastnn
+from fastnn import Network
+
+Array = npt.NDArray[Any]
+
+# A network and its training, for processes of their own; `bits` is what must always come out.
+SCRIPT = """
+    import faulthandler
+    import os
+    import resource
+    import threading
+    import time
+
+    import numpy as np
+
+    from fastnn import Network
+    from fastnn._core import gemm
+
+    faulthandler.dump_traceback_later(20, exit=True)  # what hangs fails
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((300, 30)).astype(np.float32), rng.integers(0, 2, 300)
+
+    def train(threads):
+        net = Network.from_sizes([30, 50, 1], seed=0)
+        net.fit(X, y, epochs=3, batch_size=200, threads=threads)
+        return net.parameters.tobytes() + net.predict_proba(X).tobytes()
+
+    def n_threads():
+        return len(os.listdir("/proc/self/task"))
+
+    def status_of_child(action, seconds=8):
+        "Exit status of a forked process that does `action`: 0 if it gives a true value in time."
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = 0 if action() else 2
+            finally:
+                os._exit(status)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        return "hangs"
+"""
+
+
+@pytest.fixture
+def data() -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((1000, 40)).astype(np.float32), rng.integers(0, 2, 1000)
+
+
+@pytest.mark.parametrize("threads", [2, 5, 64, 256])
+def test_more_threads_than_cores_give_the_same_bits(
+    threads: int, data: tuple[Array, Array]
+) -> None:
+    X, y = data
+    nets = [Network.from_sizes([40, 30, 1], seed=0) for _ in range(2)]
+    for net, n in zip(nets, (1, threads), strict=True):
+        net.fit(X, y, epochs=2, batch_size=500, threads=n)
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+
+def test_predict_gives_the_same_bits_on_any_number_of_threads(data: tuple[Array, Array]) -> None:
+    X, _ = data
+    net = Network.from_sizes([40, 300, 200, 1], seed=0)  # enough work for a team
+    before = fastnn.get_num_threads()
+    outputs = []
+    try:
+        for n in (1, 2, 3, 8):
+            fastnn.set_num_threads(n)
+            outputs.append(net.predict_proba(X).tobytes())
+    finally:
+        fastnn.set_num_threads(before)
+    assert len(set(outputs)) == 1
+
+
+def test_concurrent_predicts_are_the_serial_ones(data: tuple[Array, Array]) -> None:
+    X, _ = data
+    net = Network.from_sizes([40, 300, 200, 1], seed=0)
+    parts = [X[i : i + 125] for i in range(0, 1000, 125)]
+    expected = [net.predict_proba(part).tobytes() for part in parts]
+    right = [0] * 8
+
+    def predict(i: int) -> None:
+        right[i] = sum(net.predict_proba(parts[i]).tobytes() == expected[i] for _ in range(20))
+
+    threads = [threading.Thread(target=predict, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [20] * 8
+
+
+def test_concurrent_fits_of_several_networks_are_the_serial_ones(
+    data: tuple[Array, Array],
+) -> None:
+    X, y = data
+    expected = Network.from_sizes([40, 30, 1], seed=0)
+    expected.fit(X, y, epochs=10, threads=2)
+    nets = [Network.from_sizes([40, 30, 1], seed=0) for _ in range(4)]
+    threads = [
+        threading.Thread(target=net.fit, args=(X, y), kwargs={"epochs": 10, "threads": 2})
+        for net in nets
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for net in nets:
+        assert net.parameters.tobytes() == expected.parameters.tobytes()
+
+
+def test_workers_are_made_once(run_script: Callable[..., str]) -> None:
+    run_script(
+        SCRIPT
+        + """
+    train(1)
+    before = n_threads()
+    train(3)
+    assert n_threads() == before + 2, (before, n_threads())
+    for threads in (3, 2, 1, 3):
+        train(threads)
+        assert n_threads() == before + 2
+    train(4)
+    assert n_threads() == before + 3
+    """
+    )
+
+
+def test_work_too_small_for_a_team_starts_none(run_script: Callable[..., str]) -> None:
+    run_script(
+        SCRIPT
+        + """
+    train(1)
+    before = n_threads()
+    net = Network.from_sizes([30, 5, 1], seed=0)
+    net.fit(X, y)
+    net.predict(X)
+    assert n_threads() == before
+    """
+    )
+
+
+def test_a_forked_child_trains_to_the_same_bits(run_script: Callable[..., str]) -> None:
+    run_script(
+        SCRIPT
+        + """
+    expected = train(3)
+    assert [status_of_child(lambda: train(n) == expected) for n in (1, 3, 4)] == [0, 0, 0]
+    assert status_of_child(lambda: status_of_child(lambda: train(3) == expected) == 0) == 0
+    assert train(3) == expected
+    """
+    )
+
+
+def test_a_child_forked_before_the_first_use_trains_to_the_same_bits(
+    run_script: Callable[..., str],
+) -> None:
+    run_script(
+        SCRIPT
+        + """
+    read, write = os.pipe()
+    def report():
+        os.write(write, train(2)[:64])
+        return True
+    assert status_of_child(report) == 0
+    assert os.read(read, 64) == train(3)[:64]
+    """
+    )
+
+
+def test_a_child_forked_in_the_middle_of_training_trains_to_the_same_bits(
+    run_script: Callable[..., str],
+) -> None:
+    """Another thread of the parent trains: the team is in use, some members wait at a barrier."""
+    run_script(
+        SCRIPT
+        + """
+    expected = train(3)
+    stop = threading.Event()
+
+    def train_on():
+        net = Network.from_sizes([30, 300, 1], seed=0)
+        while not stop.is_set():
+            net.fit(X, y, epochs=20, threads=3)
+
+    thread = threading.Thread(target=train_on)
+    thread.start()
+    statuses = []
+    for _ in range(15):
+        time.sleep(0.01)
+        statuses.append(status_of_child(lambda: train(3) == expected, seconds=3))
+        if statuses[-1] != 0:
+            break
+    stop.set()
+    thread.join()
+    assert set(statuses) == {0}, statuses
+    """
+    )
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "setresuid") or os.getuid() != 0, reason="only root can become somebody else"
+)
+@pytest.mark.parametrize("blas_is_ready", [True, False])
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_fewer_threads_do_the_work_where_no_more_can_be_made(
+    more: int, blas_is_ready: bool, run_script: Callable[..., str]
+) -> None:
+    """The limit of processes does not bind root, so the process becomes nobody first."""
+    run_script(
+        SCRIPT
+        + f"""
+    expected = train(1)
+    if {blas_is_ready}:
+        gemm.load(4)
+    before = n_threads()
+    os.setresuid(54321, 54321, 54321)
+    limit = before + {more}
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+    assert train(4) == expected
+    assert n_threads() <= limit
+    assert train(4) == expected
+    """
+    )
