@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._core.access import Access
-from fastnn._core.inference import infer
+from fastnn._core.inference import Predictor, infer, predict_rows
 from fastnn._core.plan import Plan
 from fastnn._core.training import Trainer, loss_and_gradients
 from fastnn.activations import ACTIVATIONS
@@ -443,13 +443,45 @@ class Network:
         ------
         As `predict`.
         """
-        hidden = [None] * (len(self._layers) - 1)
         plan, block = self._built()
+        output = predict_rows(plan, self._access, block, X)
+        if output is not None:
+            return output
         data = _validation.samples(X, plan.n_features, self._dtype)
         output = np.empty((len(data), self.n_outputs), self._dtype)
         with self._access.reading():
-            infer(plan, block, data, [*hidden, output], self._inference_threads(plan, data))
+            infer(plan, block, data, [output], self._inference_threads(plan, data))
         return output
+
+    def predictor(self, n_rows: int = 1) -> Predictor:
+        """A callable that computes the output for `n_rows` samples and allocates nothing.
+
+        For real-time use: about a microsecond for a small network. It takes an array of the
+        network's dtype and returns a buffer of its own, which the next call overwrites, or the
+        array given as ``out``. It follows changes of the parameters. It must not be called by two
+        threads at the same time: make one for each.
+
+        Parameters
+        ----------
+        n_rows : int
+
+        Returns
+        -------
+        callable
+            ``predictor(X, out=None)``, X of shape (n_rows, n_features), or (n_features,) for one
+            row; returns an ndarray of shape (n_rows, n_outputs).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> predict = Network.from_sizes([4, 16, 3], output="softmax", seed=0).predictor()
+        >>> predict(np.zeros(4, np.float32)).shape
+        (1, 3)
+        """
+        plan, block = self._built()
+        n_rows = _validation.positive_int(n_rows, "n_rows", at_most=_validation.MAX_SIZE)
+        return Predictor(plan, self._access, block, n_rows)
 
     def forward(self, X: ArrayLike) -> list[Array]:
         """The activations of every layer: the cache that the backward pass uses.
@@ -711,9 +743,8 @@ class Network:
         """Loss and accuracy from data that have been checked."""
         plan, block = self._built()
         output = np.empty((len(X), self.n_outputs), self._dtype)
-        outputs = [*[None] * (len(self._layers) - 1), output]
         with self._access.reading():
-            loss = infer(plan, block, X, outputs, self._inference_threads(plan, X), y)
+            loss = infer(plan, block, X, [output], self._inference_threads(plan, X), y)
         result = {"loss": loss}
         if ACTIVATIONS[self._layers[-1].activation].is_classifier:
             right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))

@@ -135,23 +135,22 @@ def test_numbers_beyond_float32_are_refused_by_a_float32_network_only() -> None:
     assert np.isfinite(example("float64").predict_proba(X)).all()
 
 
-def test_outputs_are_written_and_nothing_around_them() -> None:
+@pytest.mark.parametrize("wanted", [(9, 33, 3), (3,)], ids=["all layers", "the last layer"])
+def test_outputs_are_written_and_nothing_around_them(wanted: tuple[int, ...]) -> None:
     """From any alignment, into memory full of NaN: what was there is not read."""
     net, X = example("float32"), samples(130, np.float32)
     outputs, memories = [], []
-    for i, n_units in enumerate((9, 33, 3)):
+    for n_units in wanted:
         memory = np.full(130 * n_units + 64, np.nan, np.float32)
         memory[:32] = memory[-32:] = 77
         memories.append(memory)
-        outputs.append(memory[32 : 32 + 130 * n_units].reshape(130, n_units) if i != 1 else None)
+        outputs.append(memory[32 : 32 + 130 * n_units].reshape(130, n_units))
     inference.infer(net._plan, net.parameters, X, outputs, 2)
-    expected = net.forward(X)
-    np.testing.assert_array_equal(outputs[0], expected[0])
-    np.testing.assert_array_equal(outputs[2], expected[2])
+    for output, expected in zip(reversed(outputs), reversed(net.forward(X)), strict=False):
+        np.testing.assert_array_equal(output, expected)
     for memory in memories:
         assert (memory[:32] == 77).all()
         assert (memory[-32:] == 77).all()
-    assert np.isnan(memories[1][32:-32]).all()
 
 
 def test_read_only_and_memory_mapped_samples(tmp_path: Any) -> None:
@@ -174,3 +173,89 @@ def test_predict_changes_nothing() -> None:
     net.evaluate(X, np.zeros(100, np.int64))
     np.testing.assert_array_equal(net.parameters, parameters)
     np.testing.assert_array_equal(X, given)
+
+
+# ---- a few rows ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [[1, 1], [4, 16, 16, 3], [33, 46, 1], [784, 128, 10]])
+def test_predictor_gives_the_output_of_the_last_layer(sizes: list[int], dtype: str) -> None:
+    net = Network.from_sizes(sizes, hidden="tanh", output="linear", dtype=dtype, seed=0)
+    for rows in (1, 2, 7, 64):
+        X = np.random.default_rng(rows).standard_normal((rows, sizes[0])).astype(dtype)
+        expected = net.forward(X)[-1]
+        predict = net.predictor(rows)
+        np.testing.assert_array_equal(predict(X), expected)
+        np.testing.assert_array_equal(net.predict_proba(X), expected)
+        out = np.zeros((rows, sizes[-1]), dtype)
+        assert predict(X, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_predictor_takes_one_sample_as_a_vector_and_overwrites_its_buffer() -> None:
+    net = Network.from_sizes([4, 5, 2], output="softmax", seed=0)
+    predict = net.predictor()
+    X = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
+    first = predict(X[0])
+    kept = first.copy()
+    assert predict(X[1]) is first
+    assert not np.array_equal(first, kept)
+    np.testing.assert_array_equal(predict(X[0]), kept)
+
+
+def test_predictor_follows_the_parameters() -> None:
+    net = Network.from_sizes([4, 5, 1], seed=0)
+    predict, x = net.predictor(), np.ones((1, 4), np.float32)
+    before = predict(x).copy()
+    net.fit(np.ones((8, 4), np.float32), np.ones(8), epochs=5)
+    assert predict(x)[0, 0] > before[0, 0]
+    np.testing.assert_array_equal(predict(x), net.predict_proba(x))
+
+
+@pytest.mark.parametrize(
+    ("X", "out", "error", "message"),
+    [
+        ([[1, 2, 3, 4]], None, TypeError, "X must be"),
+        (np.ones((1, 4)), None, TypeError, "X must be .* float32, got float64"),
+        (np.ones((4, 2), np.float32)[:, 0], None, TypeError, "X must be a C-contiguous"),
+        (np.ones((1, 4), ">f4"), None, TypeError, "X must be"),
+        (np.ones((1, 3), np.float32), None, ValueError, r"X must be of shape \(1, 4\), got"),
+        (np.ones((2, 4), np.float32), None, ValueError, "X must be of shape"),
+        (np.ones(5, np.float32), None, ValueError, "X must be of shape"),
+        (np.float32(1), None, TypeError, "X must be"),
+        (None, None, TypeError, "X must be"),
+        (np.full((1, 4), np.nan, np.float32), None, ValueError, "X must be finite"),
+        (np.ones((1, 4), np.float32), np.zeros((1, 3)), TypeError, "out must be"),
+        (np.ones((1, 4), np.float32), np.zeros(3, np.float32), ValueError, "out must be of shape"),
+        (np.ones((1, 4), np.float32), np.zeros((3, 1), np.float32).T, None, None),
+        (np.ones((1, 4), np.float32), np.frombuffer(bytes(12), np.float32), TypeError, "writable"),
+    ],
+)
+def test_predictor_refuses_what_it_cannot_read(
+    X: Any, out: Any, error: type[Exception] | None, message: str | None
+) -> None:
+    predict = Network.from_sizes([4, 5, 3], output="softmax", seed=0).predictor()
+    if error is None:
+        assert predict(X, out) is out
+    else:
+        with pytest.raises(error, match=message):
+            predict(X, out)
+
+
+def test_predictor_needs_a_network_that_is_built_and_a_positive_number() -> None:
+    with pytest.raises(ValueError, match="not built yet"):
+        Network([Dense(2)]).predictor()
+    with pytest.raises(ValueError, match="n_rows must be a positive integer"):
+        Network.from_sizes([2, 1], seed=0).predictor(0)
+
+
+def test_a_few_rows_that_are_not_finite_are_refused() -> None:
+    net = Network.from_sizes([4, 5, 3], output="softmax", seed=0)
+    good = np.ones((3, 4), np.float32)
+    net.predict_proba(good)  # the short way is open now
+    for bad in (np.nan, np.inf):
+        X = good.copy()
+        X[2, 3] = bad
+        with pytest.raises(ValueError, match="X must be finite"):
+            net.predict_proba(X)

@@ -21,15 +21,6 @@ cdef class Access:
     while it waits, wait for it. So neither side keeps the other out.
     """
 
-    cdef int readers
-    cdef int waiting_writers
-    cdef object writer  # ident of its thread, or None
-    cdef unsigned long round  # writers who have gone out
-    cdef int waiting  # readers
-    cdef int admitted  # of those, who come in before the next writer
-    cdef object trainer  # ident of the thread that trains, or None
-    cdef int pid
-
     def __cinit__(self):
         self.pid = os.getpid()
 
@@ -98,6 +89,10 @@ cdef class Access:
         self.readers += 1
         return 0
 
+    cdef int stop_reading(self) except -1:
+        self.readers -= 1
+        return 0
+
     cdef int start_writing(self) except -1:
         self.look_around()
         self.waiting_writers += 1
@@ -126,7 +121,7 @@ cdef class Reading:
         self.access.start_reading()
 
     def __exit__(self, *_):
-        self.access.readers -= 1
+        self.access.stop_reading()
 
 
 cdef class Writing:

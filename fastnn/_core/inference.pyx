@@ -1,21 +1,26 @@
 """Inference: rows through all layers, without the GIL. Nothing is shared but what is only read.
 
 The samples are cut into tiles, and each member of the team takes tiles through all layers in
-scratch memory of its own.
+scratch memory of its own. A few rows of a small network go a shorter way, `predict_rows` and
+`Predictor`, where the call costs about as much as the arithmetic.
 """
 import numpy as np
 
-from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int64_t
+cimport numpy as cnp
 
-from fastnn._core.gemm cimport gemm_for
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint64_t
+
+from fastnn._core.access cimport Access
 from fastnn._core.kernels cimport (
     bytes_of,
     find_input,
+    flush_denormals,
     fnn_gemm,
     fnn_input,
     fnn_team,
     pointer_to,
+    set_float_state,
     team_barrier,
     team_next_tile,
     team_run,
@@ -36,7 +41,8 @@ cdef struct Inference:
     size_t first  # the rows [first, end) are wanted
     size_t end
     const char *parameters
-    char **outputs  # n_layers pointers to (n_samples, n_out), NULL where nobody wants them
+    char *output  # (n_samples, n_outputs)
+    char **hidden_outputs  # n_layers pointers to (n_samples, n_out), or NULL; or NULL
     const char *targets  # NULL: no loss
     bint has_labels
     double *tile_losses
@@ -61,7 +67,7 @@ cdef void infer_tile(Inference *job, size_t tile, size_t row, size_t rows,
     """Takes `rows` samples from `row` on through all layers."""
     cdef Geometry *g = job.geometry
     cdef LayerPlan *layer
-    cdef size_t l, half = g.row_tile * g.widest * g.itemsize
+    cdef size_t l, half = rows * g.widest * g.itemsize
     cdef const char *a_previous = job.X + row * g.n_features * job.input.itemsize
     cdef char *a
     cdef char *d = scratch + 2 * half  # the loss's derivative, which nobody wants here
@@ -71,8 +77,10 @@ cdef void infer_tile(Inference *job, size_t tile, size_t row, size_t rows,
         a_previous = scratch + 3 * half
     for l in range(g.n_layers):
         layer = &g.layers[l]
-        if job.outputs[l] != NULL:
-            a = job.outputs[l] + row * layer.n_out * g.itemsize
+        if l == g.n_layers - 1:
+            a = job.output + row * layer.n_out * g.itemsize
+        elif job.hidden_outputs != NULL:
+            a = job.hidden_outputs[l] + row * layer.n_out * g.itemsize
         else:
             a = scratch + (l % 2) * half
         job.gemm(0, rows, layer.n_out, layer.n_in, a_previous, layer.n_in,
@@ -106,8 +114,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
     plan : Plan
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
     X : ndarray of shape (n_samples, n_features), float32 or float64
-    outputs : list of n_layers (ndarray of shape (n_samples, n_out), or None)
-        Receive the outputs of the layers.
+    outputs : list of ndarray of shape (n_samples, n_out)
+        Receive the outputs: of all layers, or of the last one only.
     n_threads : int
     targets : ndarray of shape (n_samples,), int64 labels, or (n_samples, n_outputs), optional
 
@@ -137,7 +145,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
         return 0.0
     job.geometry = g
     job.input = find_input(g.kernels, X.dtype)
-    job.gemm = gemm_for(g.kernels, n_threads)
+    job.gemm = plan.prepare_gemm(n_threads)
     job.X = pointer_to(X_view)
     job.parameters = pointer_to(parameters_view)
     job.targets = NULL
@@ -151,13 +159,15 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
         job.targets = pointer_to(targets_view)
 
     pointers = np.zeros(g.n_layers, np.uintp)
-    for i in range(g.n_layers):
-        if outputs[i] is not None:
-            view = writable_bytes_of(outputs[i], plan.dtype, (n_samples, g.layers[i].n_out))
-            views.append(view)
-            pointers[i] = <size_t> writable_pointer_to(view)
     cdef size_t[::1] pointers_view = pointers
-    job.outputs = <char **> &pointers_view[0]
+    cdef size_t first_output = g.n_layers - <size_t> len(outputs)
+    for i in range(first_output, g.n_layers):
+        view = writable_bytes_of(outputs[i - first_output], plan.dtype,
+                                 (n_samples, g.layers[i].n_out))
+        views.append(view)
+        pointers_view[i] = <size_t> writable_pointer_to(view)
+    job.output = <char *> pointers_view[g.n_layers - 1]
+    job.hidden_outputs = <char **> &pointers_view[0] if first_output == 0 else NULL
 
     n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
     tile_losses = np.zeros(n_tiles)
@@ -188,3 +198,172 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
             total += losses[i]
         job.first = job.end
     return total / n_samples
+
+
+# ---- a few rows -----------------------------------------------------------------------------
+
+cnp.import_array()
+
+# Above these it does not matter what a call costs: such work goes through `infer`.
+cdef double FEW_ROWS_FLOPS = 1e6
+cdef size_t STACK_BYTES = 32768
+# With more work than this, about a microsecond, other Python threads may run meanwhile.
+cdef double GIL_FLOPS = 5e4
+
+
+cdef bint is_plain(object array, int type_number) noexcept:
+    """Whether an object is an array that the kernels can read as it is."""
+    return (cnp.PyArray_CheckExact(array)
+            and cnp.PyArray_TYPE(array) == type_number
+            and cnp.PyArray_ISCARRAY_RO(array))
+
+
+cdef int type_number_of(Plan plan) noexcept:
+    return cnp.NPY_FLOAT32 if plan.geometry.itemsize == 4 else cnp.NPY_FLOAT64
+
+
+cdef int run_rows(Plan plan, Access access, const char *parameters, const char *X, size_t rows,
+                  char *output, char *scratch, double flops) except -1:
+    """All layers for a few rows, on this thread."""
+    cdef Inference job
+    cdef int is_finite = 1
+    cdef uint64_t state
+    job.geometry = &plan.geometry
+    job.input = plan.own_input
+    job.gemm = plan.gemm
+    job.X = X
+    job.parameters = parameters
+    job.output = output
+    job.hidden_outputs = NULL
+    job.targets = NULL
+    job.tile_is_finite = &is_finite
+    access.start_reading()
+    state = flush_denormals()
+    if flops < GIL_FLOPS:
+        infer_tile(&job, 0, 0, rows, scratch)
+    else:
+        with nogil:
+            infer_tile(&job, 0, 0, rows, scratch)
+    set_float_state(state)
+    access.stop_reading()
+    if not is_finite:
+        raise ValueError("X must be finite, got NaN or infinity")
+    return 0
+
+
+def predict_rows(Plan plan, Access access, parameters, X):
+    """The output for a few rows that need no conversion; None for all others.
+
+    Parameters
+    ----------
+    plan : Plan
+    access : Access
+    parameters : ndarray of shape (n_parameters,), of the plan's dtype
+    X : object
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs), or None
+    """
+    cdef Geometry *g = &plan.geometry
+    cdef char scratch[32768]
+    cdef double flops
+    cdef cnp.npy_intp shape[2]
+    cdef cnp.npy_intp rows
+    if plan.gemm == NULL or not is_plain(X, type_number_of(plan)) or cnp.PyArray_NDIM(X) != 2:
+        return None
+    rows = cnp.PyArray_DIM(X, 0)
+    flops = plan.flops_a_row * rows
+    if (<size_t> cnp.PyArray_DIM(X, 1) != g.n_features or rows == 0 or flops > FEW_ROWS_FLOPS
+            or 2 * <size_t> rows * g.widest * g.itemsize > STACK_BYTES):
+        return None
+    shape[0] = rows
+    shape[1] = <cnp.npy_intp> g.n_outputs
+    output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)
+    run_rows(plan, access, <const char *> cnp.PyArray_DATA(parameters),
+             <const char *> cnp.PyArray_DATA(X), <size_t> rows,
+             <char *> cnp.PyArray_DATA(output), scratch, flops)
+    return output
+
+
+cdef class Predictor:
+    """A network bound to buffers of its own, for answers in a microsecond.
+
+    Made by `Network.predictor`. A call computes the output activations for one input size, without
+    allocating anything.
+
+    One predictor must not be called by two threads at the same time: make one for each. It follows
+    changes of the network's parameters.
+    """
+
+    cdef Plan plan
+    cdef Access access
+    cdef object parameters
+    cdef object output
+    cdef object scratch
+    cdef size_t rows
+    cdef double flops
+    cdef int type_number
+
+    def __init__(self, Plan plan, Access access, parameters, size_t rows):
+        cdef Geometry *g = &plan.geometry
+        self.plan = plan
+        self.access = access
+        self.parameters = parameters
+        self.rows = rows
+        self.flops = plan.flops_a_row * rows
+        self.type_number = type_number_of(plan)
+        self.output = np.zeros((rows, g.n_outputs), plan.dtype)
+        self.scratch = np.zeros(2 * rows * g.widest, plan.dtype)
+        plan.prepare_gemm()
+
+    def __call__(self, X, out=None):
+        """The output activations.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), or (n_features,) for a predictor of one row
+            C-contiguous, aligned, of the network's dtype.
+        out : ndarray of shape (n_rows, n_outputs), of the network's dtype, C-contiguous, optional
+            Receives the result, and is returned.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs)
+            Without `out` the predictor's own buffer, which the next call overwrites.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not such an array, or X has NaN or infinity.
+        """
+        cdef Geometry *g = &self.plan.geometry
+        cdef int ndim
+        if not is_plain(X, self.type_number):
+            raise TypeError(
+                f"X must be a C-contiguous, aligned array of {self.plan.dtype}, got "
+                f"{getattr(X, 'dtype', type(X).__name__)}"
+            )
+        ndim = cnp.PyArray_NDIM(X)
+        if not (ndim == 2 and <size_t> cnp.PyArray_DIM(X, 0) == self.rows
+                and <size_t> cnp.PyArray_DIM(X, 1) == g.n_features
+                or ndim == 1 and self.rows == 1
+                and <size_t> cnp.PyArray_DIM(X, 0) == g.n_features):
+            raise ValueError(
+                f"X must be of shape ({self.rows}, {g.n_features}), got shape {X.shape}"
+            )
+        if out is None:
+            out = self.output
+        elif not is_plain(out, self.type_number) or not cnp.PyArray_ISWRITEABLE(out):
+            raise TypeError(
+                f"out must be a writable, C-contiguous, aligned array of {self.plan.dtype}, got "
+                f"{getattr(out, 'dtype', type(out).__name__)}"
+            )
+        elif out.shape != (self.rows, g.n_outputs):
+            raise ValueError(
+                f"out must be of shape ({self.rows}, {g.n_outputs}), got shape {out.shape}"
+            )
+        run_rows(self.plan, self.access, <const char *> cnp.PyArray_DATA(self.parameters),
+                 <const char *> cnp.PyArray_DATA(X), self.rows, <char *> cnp.PyArray_DATA(out),
+                 <char *> cnp.PyArray_DATA(self.scratch), self.flops)
+        return out

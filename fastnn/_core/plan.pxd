@@ -1,4 +1,4 @@
-from fastnn._core.kernels cimport fnn_activation, fnn_kernels, fnn_loss
+from fastnn._core.kernels cimport fnn_activation, fnn_gemm, fnn_input, fnn_kernels, fnn_loss
 
 cdef struct LayerPlan:
     size_t n_in
@@ -29,3 +29,8 @@ cdef struct Geometry:
 cdef class Plan:
     cdef Geometry geometry
     cdef readonly object dtype
+    cdef const fnn_input *own_input  # reads arrays of the plan's own dtype
+    cdef fnn_gemm gemm  # NULL until it has been prepared
+    cdef double flops_a_row  # of a forward pass
+
+    cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL

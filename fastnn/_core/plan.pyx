@@ -5,7 +5,8 @@ any result.
 """
 from libc.stdlib cimport calloc, free
 
-from fastnn._core.kernels cimport find_activation, find_loss, kernels_for
+from fastnn._core.gemm cimport gemm_for
+from fastnn._core.kernels cimport find_activation, find_input, find_loss, kernels_for
 
 # Operations of a tile of the row phase, forward and back: some 3 us, well above what starting it
 # costs; and its samples, at least and at most. 64 let a mini-batch of 128 feed two threads.
@@ -73,8 +74,10 @@ cdef class Plan:
             row_elements += 3 * layer.n_out  # logits, activations, derivatives
             n_in = layer.n_out
             offset = layer.bias + layer.n_out
+            self.flops_a_row += 2 * <double> layer.n_in * layer.n_out
         g.n_outputs = n_in
         g.n_parameters = offset
+        self.own_input = find_input(g.kernels, dtype)
         g.row_tile = min(MAX_ROW_TILE, max(
             MIN_ROW_TILE, <size_t> (ROW_TILE_FLOPS / self.training_flops(1))))
         if g.n_parameters * g.itemsize > LARGE_WEIGHTS_BYTES:
@@ -91,6 +94,11 @@ cdef class Plan:
     @property
     def n_parameters(self):
         return self.geometry.n_parameters
+
+    cdef fnn_gemm prepare_gemm(self, int n_threads=1) except NULL:
+        """The product, ready for `n_threads` callers at the same time."""
+        self.gemm = gemm_for(self.geometry.kernels, n_threads)
+        return self.gemm
 
     def training_flops(self, size_t rows):
         """Floating-point operations of the products of one training step on `rows` samples."""

@@ -22,7 +22,6 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from fastnn._core.gemm cimport gemm_for
 from fastnn._core.kernels cimport (
     FNN_MAX_HYPERPARAMETERS,
     FNN_MAX_MOMENTS,
@@ -596,8 +595,8 @@ cdef class Workspace:
         self.parameters = parameters
         run.geometry = g
         run.input = find_input(g.kernels, X.dtype)
-        run.own_input = find_input(g.kernels, plan.dtype)
-        run.gemm = gemm_for(g.kernels, n_threads)
+        run.own_input = plan.own_input
+        run.gemm = plan.prepare_gemm(n_threads)
         run.output_activation = g.layers[g.n_layers - 1].activation
         if g.loss.from_logits:
             run.output_activation = find_activation(g.kernels, "linear")
