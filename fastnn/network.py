@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -568,14 +569,23 @@ class Network:
         Returns
         -------
         Network
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dtype` is not one of these, or the parameters are beyond its range.
         """
         chosen = self._dtype if dtype is None else _validation.float_dtype(dtype)
         copy = Network(self._layers, loss=self._loss, dtype=chosen, seed=self._seed)
         with self._access.reading():
             if self._block is not None:
                 plan = Plan(_plan_layers(self._layers), self._sizes[0], self._loss, chosen)
+                if chosen != self._dtype:
+                    _validation.finite(self._block, chosen, "parameters")
                 copy._adopt(plan, _aligned_copy(self._block, chosen))
             if self._optimizer_state is not None:
+                if chosen != self._dtype:
+                    _validation.finite(self._optimizer_state.moments, chosen, "moments")
                 copy._optimizer_state = self._optimizer_state.copy(chosen)
             copy._bit_generator.state = self._bit_generator.state
             copy._initial_seed = self._initial_seed
@@ -863,8 +873,8 @@ def _split(block: Array, sizes: Sequence[int]) -> list[tuple[Array, Array]]:
 
 @contextmanager
 def _progress_bar(total: int | None) -> Iterator[Any]:
-    """A bar that counts samples, or None."""
-    if total is None:
+    """A bar that counts samples, or None; where there is no standard error stream, never one."""
+    if total is None or sys.stderr is None:
         yield None
         return
     from tqdm import tqdm

@@ -1325,3 +1325,20 @@ def test_parameters_beyond_memory_are_refused_without_change() -> None:
         net.fit(np.zeros((2, 3)), np.zeros((2, 1)))
     assert net.n_features is None
     assert state(net) == before
+
+
+def test_copy_refuses_parameters_beyond_the_range_of_its_dtype() -> None:
+    net = Network.from_sizes([2, 1], dtype="float64", seed=0)
+    net.parameters[1] = 1e39
+    with pytest.raises(ValueError, match="parameters must be finite"):
+        net.copy("float32")
+    assert net.copy().parameters[1] == 1e39
+
+
+def test_progress_without_a_standard_error_stream_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    X, y = data(20)
+    history = Network.from_sizes([4, 1], seed=0).fit(X, y, epochs=2, progress=True)
+    assert len(history["loss"]) == 2

@@ -180,9 +180,12 @@ def orders(seed: int, n: int, n_epochs: int) -> list[Array]:
     return result
 
 
-def test_each_epoch_takes_the_samples_in_a_new_order_of_the_seed() -> None:
-    X, y = classes(50, 4, 2)
-    net, twin = (Network.from_sizes([4, 5, 1], seed=9) for _ in range(2))
+@pytest.mark.parametrize(("output", "n_outputs"), [("sigmoid", 1), ("softmax", 3)])
+def test_each_epoch_takes_the_samples_in_a_new_order_of_the_seed(
+    output: str, n_outputs: int
+) -> None:
+    X, y = classes(50, 4, max(2, n_outputs))
+    net, twin = (Network.from_sizes([4, 5, n_outputs], output=output, seed=9) for _ in range(2))
     net.fit(X, y, epochs=3, batch_size=16)
     for order in orders(9, 50, 3):
         assert sorted(order) == list(range(50))
@@ -419,16 +422,15 @@ def test_a_signal_handler_that_raises_ends_a_long_call_soon(call: str) -> None:
     y = np.zeros(len(X), np.int64)
     before = BIG.parameters.copy()
     error = Interruption("the very object")
-    rang: list[float] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
-        rang.append(time.monotonic())
         raise error
 
     try:
+        start = time.monotonic()
         with alarm(0.4, handler), pytest.raises(Interruption) as raised:
             LONG_CALLS[call](X, y)
-        assert time.monotonic() - rang[0] < 1
+        assert time.monotonic() - start < 1.4  # the handler runs when the call lets it
         assert raised.value is error
         assert np.isfinite(BIG.parameters).all()
         if call in ("fit in mini-batches", "validation"):
