@@ -27,20 +27,19 @@ ALWAYS_INLINE vector NAME(silu)(vector z) { return z * NAME(vector_sigmoid)(z); 
 
 #define SQRT_HALF 0.70710678118654752440084436210485
 
+/* The three that follow go by the C library, in double, one number at a time. */
+
 /* Phi(z), the normal distribution function; erfc keeps the left tail accurate. */
-static inline real NAME(normal_cdf)(real z)
+static inline double NAME(normal_cdf)(double z) { return 0.5 * erfc(-z * SQRT_HALF); }
+
+static inline double NAME(gelu)(double z) { return z * NAME(normal_cdf)(z); }
+
+static inline double NAME(softplus)(double z)
 {
-    return (real)0.5 * R(erfc)(-z * (real)SQRT_HALF);
+    return (z < 0 ? 0 : z) + log1p(exp(-fabs(z)));
 }
 
-static inline real NAME(gelu)(real z) { return z * NAME(normal_cdf)(z); }
-
-static inline real NAME(softplus)(real z)
-{
-    return (z < 0 ? 0 : z) + R(log1p)(R(exp)(-R(fabs)(z)));
-}
-
-static inline real NAME(mish)(real z) { return z * R(tanh)(NAME(softplus)(z)); }
+static inline double NAME(mish)(double z) { return z * tanh(NAME(softplus)(z)); }
 
 /* ---- derivatives: of the output a, and of the logit z where a does not determine it ---- */
 
@@ -92,25 +91,25 @@ ALWAYS_INLINE vector NAME(silu_derivative)(vector a, vector z)
     return s + a * (1 - s); /* a = z s, s' = s (1 - s) */
 }
 
-static inline real NAME(gelu_derivative)(real a, real z)
+static inline double NAME(gelu_derivative)(double a, double z)
 {
     (void)a;
-    const real one_over_sqrt_2pi = (real)0.39894228040143267793994605993438;
-    return NAME(normal_cdf)(z) + z * one_over_sqrt_2pi * R(exp)((real)-0.5 * z * z);
+    const double one_over_sqrt_2pi = 0.39894228040143267793994605993438;
+    return NAME(normal_cdf)(z) + z * one_over_sqrt_2pi * exp(-0.5 * z * z);
 }
 
-static inline real NAME(softplus_derivative)(real a, real z)
+static inline double NAME(softplus_derivative)(double a, double z)
 {
     (void)z;
-    return -R(expm1)(-a); /* a = log(1 + exp(z)), so sigmoid(z) = 1 - exp(-a) */
+    return -expm1(-a); /* a = log(1 + exp(z)), so sigmoid(z) = 1 - exp(-a) */
 }
 
-static inline real NAME(mish_derivative)(real a, real z)
+static inline double NAME(mish_derivative)(double a, double z)
 {
     (void)a;
-    const real e = R(exp)(-R(fabs)(z));
-    const real sigmoid = z < 0 ? e / (1 + e) : 1 / (1 + e);
-    const real t = R(tanh)(NAME(softplus)(z)); /* a = z t */
+    const double e = exp(-fabs(z));
+    const double sigmoid = z < 0 ? e / (1 + e) : 1 / (1 + e);
+    const double t = tanh(NAME(softplus)(z)); /* a = z t */
     return t + z * (1 - t * t) * sigmoid;
 }
 
@@ -154,7 +153,7 @@ static inline real NAME(mish_derivative)(real a, real z)
         real *a = a_;                                                                             \
         const real *logits = logits_;                                                             \
         for (size_t i = 0; i < rows * n_units; i++)                                               \
-            a[i] = NAME(name)(logits[i]);                                                         \
+            a[i] = (real)NAME(name)((double)logits[i]);                                                         \
     }                                                                                             \
     static void NAME(name##_backward)(void *d_, const void *a_, const void *logits_, size_t n)    \
     {                                                                                             \
@@ -162,7 +161,7 @@ static inline real NAME(mish_derivative)(real a, real z)
         const real *a = a_;                                                                       \
         const real *logits = logits_;                                                             \
         for (size_t i = 0; i < n; i++)                                                            \
-            d[i] *= NAME(name##_derivative)(a[i], logits[i]);                                     \
+            d[i] *= (real)NAME(name##_derivative)((double)a[i], (double)logits[i]);                                     \
     }
 
 VECTOR_KERNELS(linear, linear)

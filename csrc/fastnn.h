@@ -30,6 +30,15 @@ typedef struct fnn_activation {
     void (*backward)(void *d, const void *a, const void *logits, size_t n);
 } fnn_activation;
 
+/* ---- elementary functions ------------------------------------------------------------------- */
+
+/* What activations and losses are made of, by name: "exp", "expm1" (for x up to 20) and "log1p" (for
+ * x in [0, 1]), so that their accuracy can be measured. y (n,) = f(x (n,)). */
+typedef struct fnn_function {
+    const char *name; /* NULL ends a list */
+    void (*apply)(void *y, const void *x, size_t n);
+} fnn_function;
+
 /* ---- losses -------------------------------------------------------------------------------- */
 
 /* Returns the sum over rows of the loss of each sample, and writes into d (rows, n_units) `scale`
@@ -91,6 +100,7 @@ typedef struct fnn_kernels {
     const char *dtype; /* "f32", "f64" */
     size_t itemsize;
     const fnn_activation *activations;
+    const fnn_function *functions;
     const fnn_loss *losses;
     const fnn_optimizer *optimizers;
     const fnn_input *inputs;

@@ -53,6 +53,7 @@ const fnn_kernels NAME(kernels) = {
     .dtype = STRING(DTYPE),
     .itemsize = sizeof(real),
     .activations = NAME(activations),
+    .functions = NAME(functions),
     .losses = NAME(losses),
     .optimizers = NAME(optimizers),
     .inputs = NAME(inputs),

@@ -148,6 +148,31 @@ ALWAYS_INLINE vector NAME(vector_tanh)(vector x)
     return NAME(with_sign_of)(NAME(quotient)(a, a_low, b, b_low), x);
 }
 
+/* ---- as kernels ---- */
+
+#define FUNCTION(name)                                                                            \
+    static void NAME(apply_##name)(void *y_, const void *x_, size_t n)                            \
+    {                                                                                             \
+        real *y = y_;                                                                             \
+        const real *x = x_;                                                                       \
+        for (size_t i = 0; i < n; i += VECTOR_LANES) {                                            \
+            const size_t lanes = n - i < VECTOR_LANES ? n - i : VECTOR_LANES;                     \
+            NAME(store_lanes)(y + i, NAME(vector_##name)(NAME(load_lanes)(x + i, lanes)), lanes); \
+        }                                                                                         \
+    }
+
+FUNCTION(exp)
+FUNCTION(expm1)
+FUNCTION(log1p)
+#undef FUNCTION
+
+static const fnn_function NAME(functions)[] = {
+    {"exp", NAME(apply_exp)},
+    {"expm1", NAME(apply_expm1)},
+    {"log1p", NAME(apply_log1p)},
+    {NULL, NULL},
+};
+
 #undef MANTISSA_BITS
 #undef EXPONENT_BIAS
 #undef ROUNDER

@@ -105,21 +105,29 @@ def _reserve(int n_threads):
     barrier = threading.Barrier(n_threads)
     ones = np.ones((192, 192), np.float32)
 
-    def multiply():
+    def multiply_ones():
         cdef const float[:, ::1] a = ones
         cdef float[:, ::1] c = np.empty_like(ones)
         cdef int i
-        barrier.wait()
+        try:
+            barrier.wait()
+        except threading.BrokenBarrierError:
+            return
         with nogil:
             for i in range(4):
                 blas_gemm_f32(0, 192, 192, 192, &a[0, 0], 192, &a[0, 0], 192, NULL, 0, &c[0, 0],
                               192)
 
-    helpers = [threading.Thread(target=multiply) for _ in range(n_threads - 1)]
-    for helper in helpers:
-        helper.start()
-    multiply()
-    for helper in helpers:
+    helpers = [threading.Thread(target=multiply_ones) for _ in range(n_threads - 1)]
+    started = []
+    try:
+        for helper in helpers:
+            helper.start()
+            started.append(helper)
+    except RuntimeError:  # no more threads: the team will not get more either
+        barrier.abort()
+    multiply_ones()
+    for helper in started:
         helper.join()
     _reserved = n_threads
 

@@ -9,6 +9,10 @@ cdef extern from "fastnn.h" nogil:
         void (*forward)(void *a, const void *logits, size_t rows, size_t n_units) noexcept nogil
         void (*backward)(void *d, const void *a, const void *logits, size_t n) noexcept nogil
 
+    ctypedef struct fnn_function:
+        const char *name
+        void (*apply)(void *y, const void *x, size_t n) noexcept nogil
+
     ctypedef struct fnn_loss:
         const char *name
         int from_logits
@@ -44,6 +48,7 @@ cdef extern from "fastnn.h" nogil:
         const char *dtype
         size_t itemsize
         const fnn_activation *activations
+        const fnn_function *functions
         const fnn_loss *losses
         const fnn_optimizer *optimizers
         const fnn_input *inputs

@@ -406,3 +406,30 @@ def transpose(a, isa=None):
     cdef const unsigned char[::1] a_view = bytes_of(a, a.dtype, (rows, columns))
     kernels.transpose(writable_pointer_to(b_view), rows, pointer_to(a_view), columns, rows, columns)
     return b
+
+
+def apply_function(str name, x, isa=None):
+    """One of the elementary functions exp, expm1 and log1p.
+
+    Parameters
+    ----------
+    name : str
+    x : ndarray of shape (n,), float32 or float64
+        Up to 20 for expm1, in [0, 1] for log1p.
+    isa : str, optional
+
+    Returns
+    -------
+    ndarray like `x`
+    """
+    cdef size_t n = x.size
+    cdef const fnn_function *row = kernels_for(x.dtype, isa).functions
+    y = np.empty_like(x)
+    cdef unsigned char[::1] y_view = writable_bytes_of(y, x.dtype, (n,))
+    cdef const unsigned char[::1] x_view = bytes_of(x, x.dtype, (n,))
+    while row.name != NULL:
+        if row.name.decode() == name:
+            row.apply(writable_pointer_to(y_view), pointer_to(x_view), n)
+            return y
+        row += 1
+    raise LookupError(f"no function {name!r}")
