@@ -5,8 +5,8 @@
  * chain of fused multiply-adds in ascending k, whatever the tile, so neither the tiling nor the
  * width of the vectors shows in the bits.
  *
- * a is read in place by strides: (lda, 1) as it is, (1, lda) transposed. b is read in panels of
- * PANEL columns: in place, or, where many rows of c share it, from a copy without gaps. */
+ * a is read by strides: (lda, 1) as it is, (1, lda) transposed; b in panels of PANEL columns. Both
+ * are read in place, or, where a line of them is far from the next one, from a copy without gaps. */
 
 /* Rows and vectors of a tile. An accumulator is busy for 4 cycles and there are two pipes, so at
  * least 8 are needed; more rows for fewer vectors keep loads below two for each pair of
@@ -22,11 +22,14 @@
 #define PANEL (PANEL_VECTORS * VECTOR_LANES)
 /* k's at a time: a panel of b of that height (64 KiB with AVX-512) stays in the L2 cache. */
 #define K_BLOCK 256
-/* A panel is copied where at least so many rows of c share it and a row of b is at least so many
- * bytes: rows of b far apart fall into few sets of the L1 cache, and each into another page.
- * Products of 256 x 2048 x 2048 rose from 68 to 87 % of the peak with AVX2. */
-#define PACK_ROWS 128
-#define PACK_STRIDE_BYTES 4096
+/* Lines at least so many bytes apart are copied, if at least so many rows of c share a panel of b:
+ * they fall into few sets of the L1 cache, and each into another page. Copying the panels of b took
+ * products of 256 x 2048 x 2048 from 68 to 87 % of the peak with AVX2. */
+#define COPY_STRIDE_BYTES 4096
+#define COPY_ROWS 128
+/* Columns of a transposed a that are copied at a time; all that `tile_rows` of a plan can be for
+ * wide layers. */
+#define COPY_COLUMNS 48
 
 /* A tile of c, (rows, vectors * lanes), whose rows are ldc apart, from `start`, whose rows are
  * start_row apart (0 for a bias; NULL: zeros), plus a @ b. `last` lanes of the last vector count;
@@ -154,7 +157,7 @@ static const NAME(panel_function) NAME(masked_panels)[] = {
 };
 
 /* copy (depth, PANEL) = b (depth, columns), rows filled up with zeros to whole vectors. */
-static void NAME(pack_panel)(real *copy, const real *b, size_t ldb, size_t depth, size_t columns)
+static void NAME(copy_panel)(real *copy, const real *b, size_t ldb, size_t depth, size_t columns)
 {
     for (size_t p = 0; p < depth; p++, copy += PANEL, b += ldb) {
         size_t j = 0;
@@ -165,32 +168,58 @@ static void NAME(pack_panel)(real *copy, const real *b, size_t ldb, size_t depth
     }
 }
 
+/* copy (depth, columns) = columns of a, rows lda apart, `columns` apart in the copy. */
+static void NAME(copy_columns)(real *copy, const real *a, size_t lda, size_t depth, size_t columns)
+{
+    for (size_t p = 0; p < depth; p++, copy += columns, a += lda)
+        memcpy(copy, a, columns * sizeof(real));
+}
+
+/* The whole product for one block of k, and of m where a is copied. */
+static void NAME(gemm_block)(size_t m, size_t n, size_t depth, const real *a, size_t a_row,
+                             size_t a_column, const real *b, size_t ldb, const real *start,
+                             size_t start_row, real *c, size_t ldc)
+{
+    const int copies = m >= COPY_ROWS && ldb * sizeof(real) >= COPY_STRIDE_BYTES;
+    real copy[K_BLOCK * PANEL] __attribute__((aligned(VECTOR_BYTES)));
+    for (size_t j = 0; j < n; j += PANEL) {
+        const size_t columns = n - j < PANEL ? n - j : PANEL;
+        const size_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
+        const size_t last = columns - (vectors - 1) * VECTOR_LANES;
+        NAME(panel_function) run = NAME(panel_whole);
+        if (columns < PANEL)
+            run = copies ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
+        if (copies)
+            NAME(copy_panel)(copy, b + j, ldb, depth, columns);
+        run(m, depth, a, a_row, a_column, copies ? copy : b + j, copies ? PANEL : ldb,
+            start != NULL ? start + j : NULL, start_row, c + j, ldc, last);
+    }
+}
+
 static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a_, size_t lda,
-                       const void *b_, size_t ldb, const void *bias_, int accumulate, void *c_,
+                       const void *b_, size_t ldb, const void *bias, int accumulate, void *c_,
                        size_t ldc)
 {
-    const real *a = a_, *b = b_, *bias = bias_;
+    const real *a = a_, *b = b_;
     real *c = c_;
-    const size_t a_row = transpose_a ? 1 : lda, a_column = transpose_a ? lda : 1;
-    const int packs = m >= PACK_ROWS && ldb * sizeof(real) >= PACK_STRIDE_BYTES;
-    real copy[K_BLOCK * PANEL] __attribute__((aligned(VECTOR_BYTES)));
+    const int copies = transpose_a && lda * sizeof(real) >= COPY_STRIDE_BYTES && n > PANEL;
     for (size_t p = 0; p < k || p == 0; p += K_BLOCK) {
         const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
-        for (size_t j = 0; j < n; j += PANEL) {
-            const size_t columns = n - j < PANEL ? n - j : PANEL;
-            const size_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
-            const size_t last = columns - (vectors - 1) * VECTOR_LANES;
-            const real *panel = b + p * ldb + j;
-            const real *start = accumulate || p > 0 ? c + j : bias != NULL ? bias + j : NULL;
-            NAME(panel_function) run = NAME(panel_whole);
-            if (columns < PANEL)
-                run = packs ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
-            if (packs) {
-                NAME(pack_panel)(copy, panel, ldb, depth, columns);
-                panel = copy;
-            }
-            run(m, depth, a + p * a_column, a_row, a_column, panel, packs ? PANEL : ldb, start,
-                accumulate || p > 0 ? ldc : 0, c + j, ldc, last);
+        const int adds = accumulate || p > 0;
+        const real *start = adds ? c : bias;
+        const size_t start_row = adds ? ldc : 0;
+        if (!copies) {
+            NAME(gemm_block)(m, n, depth, transpose_a ? a + p * lda : a + p, transpose_a ? 1 : lda,
+                             transpose_a ? lda : 1, b + p * ldb, ldb, start, start_row, c, ldc);
+            continue;
+        }
+        real copy[K_BLOCK * COPY_COLUMNS] __attribute__((aligned(VECTOR_BYTES)));
+        for (size_t i = 0; i < m; i += COPY_COLUMNS) {
+            const size_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
+            NAME(copy_columns)(copy, a + p * lda + i, lda, depth, rows);
+            NAME(gemm_block)(rows, n, depth, copy, 1, rows, b + p * ldb, ldb,
+                             start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc,
+                             ldc);
         }
     }
 }
@@ -200,5 +229,6 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
 #undef ROWS_FOR
 #undef PANEL
 #undef K_BLOCK
-#undef PACK_ROWS
-#undef PACK_STRIDE_BYTES
+#undef COPY_ROWS
+#undef COPY_STRIDE_BYTES
+#undef COPY_COLUMNS

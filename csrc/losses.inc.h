@@ -5,34 +5,38 @@
  *   categorical  -sum_j t_j log(p_j)            = sum_j t_j (log(sum(exp(z))) - z_j),    p = softmax(z)
  * and their derivatives by z are s - t and p - t. */
 
-/* The terms of the loss go through `values`, one vector at a time, into a sum in double. */
-ALWAYS_INLINE vector NAME(binary_terms)(vector z, vector t, vector factor, vector *derivative)
+/* A loss of many terms is summed up in so many chains, as an addition takes several cycles. */
+#define LOSS_CHAINS 16
+
+static double NAME(sum_of_losses)(const double sums[LOSS_CHAINS])
 {
-    const vector size = NAME(vector_abs)(z);
-    *derivative = (NAME(vector_sigmoid)(z) - t) * factor;
-    return SELECT(z < 0, CONSTANT(0), z) - z * t
-           + NAME(vector_log1p)(NAME(vector_exp)(-size));
+    double total = 0;
+    for (size_t chain = 0; chain < LOSS_CHAINS; chain++)
+        total += sums[chain];
+    return total;
 }
 
 static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void *targets_,
                                          size_t rows, size_t n_units, double scale)
 {
     real *d = d_;
-    const real *z = out_;
-    const real *t = targets_;
+    const real *out = out_;
+    const real *targets = targets_;
     const size_t n = rows * n_units;
     const vector factor = CONSTANT((real)(scale / (double)n_units));
-    double sum = 0;
+    double sums[LOSS_CHAINS] = {0};
     for (size_t i = 0; i < n; i += VECTOR_LANES) {
         const size_t lanes = n - i < VECTOR_LANES ? n - i : VECTOR_LANES;
-        vector derivative;
-        const vector terms = NAME(binary_terms)(NAME(load_lanes)(z + i, lanes),
-                                                NAME(load_lanes)(t + i, lanes), factor, &derivative);
-        NAME(store_lanes)(d + i, derivative, lanes);
+        const vector z = NAME(load_lanes)(out + i, lanes);
+        const vector t = NAME(load_lanes)(targets + i, lanes);
+        vector e; /* exp(-|z|) */
+        const vector s = NAME(sigmoid_and_exp)(z, &e);
+        NAME(store_lanes)(d + i, (s - t) * factor, lanes);
+        const vector terms = SELECT(z < 0, CONSTANT(0), z) - z * t + NAME(vector_log1p)(e);
         for (size_t lane = 0; lane < lanes; lane++)
-            sum += (double)terms[lane];
+            sums[(i + lane) % LOSS_CHAINS] += (double)terms[lane];
     }
-    return sum / (double)n_units;
+    return NAME(sum_of_losses)(sums) / (double)n_units;
 }
 
 static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const void *targets_,
@@ -104,13 +108,13 @@ static inline double NAME(huber_error)(real r, real *derivative)
         const real *out = out_;                                                                   \
         const real *targets = targets_;                                                           \
         const real factor = (real)(scale / (double)n_units);                                      \
-        double sum = 0;                                                                           \
+        double sums[LOSS_CHAINS] = {0};                                                           \
         for (size_t i = 0; i < rows * n_units; i++) {                                             \
             real derivative;                                                                      \
-            sum += NAME(error)(out[i] - targets[i], &derivative);                                 \
+            sums[i % LOSS_CHAINS] += NAME(error)(out[i] - targets[i], &derivative);               \
             d[i] = derivative * factor;                                                           \
         }                                                                                         \
-        return sum / (double)n_units;                                                             \
+        return NAME(sum_of_losses)(sums) / (double)n_units;                                       \
     }
 
 RESIDUAL_LOSS(mean_squared_error, squared_error)
@@ -128,3 +132,4 @@ static const fnn_loss NAME(losses)[] = {
 };
 
 #undef RESIDUAL_LOSS
+#undef LOSS_CHAINS

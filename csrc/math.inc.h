@@ -117,22 +117,29 @@ ALWAYS_INLINE vector NAME(vector_log1p)(vector x)
     return 2 * FMA(p * s2, s, s);
 }
 
-/* e / (1 + e) or 1 / (1 + e), e = exp(-|x|) = scale (1 + p) in (0, 1] */
-ALWAYS_INLINE vector NAME(vector_sigmoid)(vector x)
+/* e / (1 + e) or 1 / (1 + e), where e = exp(-|x|) = scale (1 + p) in [0, 1], which it gives too. */
+ALWAYS_INLINE vector NAME(sigmoid_and_exp)(vector x, vector *exp_of_minus_size)
 {
     const NAME(indices) negative = x < 0;
     vector size = NAME(vector_abs)(x);
     size = SELECT(size > CONSTANT(-EXP_UNDERFLOWS), CONSTANT(-EXP_UNDERFLOWS), size);
+    const NAME(indices) tiny = size > CONSTANT(SIGMOID_IS_EXP); /* e may be below 2^n of any n */
     NAME(indices) n;
     const vector p = NAME(reduce_exp)(-size, &n);
     const NAME(indices) half = n >> 1;
-    const vector tail = (1 + p) * NAME(power_of_two)(half) * NAME(power_of_two)(n - half);
-    const vector scale = SELECT(size > CONSTANT(SIGMOID_IS_EXP), CONSTANT(0), NAME(power_of_two)(n));
+    *exp_of_minus_size = (1 + p) * NAME(power_of_two)(half) * NAME(power_of_two)(n - half);
+    const vector scale = SELECT(tiny, CONSTANT(0), NAME(power_of_two)(n));
     const vector e = FMA(scale, p, scale), e_low = FMA(scale, p, scale - e);
     const vector b = FMA(scale, p, 1 + scale), b_low = FMA(scale, p, (1 + scale) - b);
     const vector a = SELECT(negative, e, CONSTANT(1)), a_low = SELECT(negative, e_low, CONSTANT(0));
     const vector s = NAME(quotient)(a, a_low, b, b_low);
-    return SELECT(negative & (size > CONSTANT(SIGMOID_IS_EXP)), tail, s);
+    return SELECT(negative & tiny, *exp_of_minus_size, s);
+}
+
+ALWAYS_INLINE vector NAME(vector_sigmoid)(vector x)
+{
+    vector e;
+    return NAME(sigmoid_and_exp)(x, &e);
 }
 
 /* tanh |x| = (e - 1) / (e + 1), e = exp(2 |x|) = scale (1 + p) */

@@ -176,7 +176,9 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
     is_finite = tile_is_finite
     job.tile_losses = &losses[0]
     job.tile_is_finite = &is_finite[0]
-    job.scratch_bytes = g.row_tile * (3 * g.widest + g.n_features) * g.itemsize
+    job.scratch_bytes = g.row_tile * 3 * g.widest * g.itemsize
+    if X.dtype != plan.dtype:
+        job.scratch_bytes += g.row_tile * g.n_features * g.itemsize
     cdef unsigned char[::1] scratch = np.empty(n_threads * job.scratch_bytes, np.uint8)
     job.scratch = writable_pointer_to(scratch)
 

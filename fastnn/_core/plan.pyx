@@ -8,14 +8,19 @@ from libc.stdlib cimport calloc, free
 from fastnn._core.gemm cimport gemm_for
 from fastnn._core.kernels cimport find_activation, find_input, find_loss, kernels_for
 
-# Operations of a tile of the row phase, forward and back: some 3 us, well above what starting it
-# costs; and its samples, at least and at most. 64 let a mini-batch of 128 feed two threads.
-cdef double ROW_TILE_FLOPS = 5e5
-cdef size_t MIN_ROW_TILE = 64
+# Operations of a tile of the row phase, forward and back: some 8 us, well above what starting it
+# costs; and its samples, at least and at most. 16 let a mini-batch of 32 feed two threads.
+cdef double ROW_TILE_FLOPS = 2e6
+cdef size_t MIN_ROW_TILE = 16
 cdef size_t MAX_ROW_TILE = 512
-# Weights beyond the L2 cache are read again for every tile of samples: fewer, taller tiles then.
-cdef size_t LARGE_WEIGHTS_BYTES = 4 << 20
-cdef size_t LARGE_ROW_TILE = 256
+# Its inputs and widest outputs: 256 KiB of float32, a fraction of an L2 cache.
+cdef size_t ROW_TILE_ELEMENTS = 65536
+# Weights are read again for every tile of samples: fewer, taller tiles where they do not fit the L2
+# cache besides the samples, and where they come from memory.
+cdef size_t L2_WEIGHTS_BYTES = 512 << 10
+cdef size_t L2_ROW_TILE = 64
+cdef size_t L3_WEIGHTS_BYTES = 4 << 20
+cdef size_t L3_ROW_TILE = 256
 # A tile of the weight phase: 48 KiB of float32 with the columns, a multiple of every register
 # tile's height in rows.
 cdef size_t WEIGHT_TILE_ELEMENTS = 12288
@@ -23,6 +28,7 @@ cdef size_t WEIGHT_TILE_COLUMNS = 256
 cdef size_t WEIGHT_TILE_ROWS = 48
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
+cdef size_t MIN_SLAB_ROWS = 64
 
 
 cdef class Plan:
@@ -78,11 +84,14 @@ cdef class Plan:
         g.n_outputs = n_in
         g.n_parameters = offset
         self.own_input = find_input(g.kernels, dtype)
-        g.row_tile = min(MAX_ROW_TILE, max(
-            MIN_ROW_TILE, <size_t> (ROW_TILE_FLOPS / self.training_flops(1))))
-        if g.n_parameters * g.itemsize > LARGE_WEIGHTS_BYTES:
-            g.row_tile = LARGE_ROW_TILE
-        g.slab_rows = max(MIN_ROW_TILE, SLAB_BYTES // (row_elements * g.itemsize))
+        g.row_tile = min(<size_t> (ROW_TILE_FLOPS / self.training_flops(1)),
+                         ROW_TILE_ELEMENTS // (n_features + g.widest))
+        g.row_tile = min(MAX_ROW_TILE, max(MIN_ROW_TILE, g.row_tile))
+        if g.n_parameters * g.itemsize > L3_WEIGHTS_BYTES:
+            g.row_tile = max(g.row_tile, L3_ROW_TILE)
+        elif g.n_parameters * g.itemsize > L2_WEIGHTS_BYTES:
+            g.row_tile = max(g.row_tile, L2_ROW_TILE)
+        g.slab_rows = max(MIN_SLAB_ROWS, SLAB_BYTES // (row_elements * g.itemsize))
 
     def __dealloc__(self):
         free(self.geometry.layers)

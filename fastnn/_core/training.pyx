@@ -63,6 +63,8 @@ cdef double ADVANCE_SECONDS = 0.1
 # again: other processes come and go.
 cdef double TRIAL_SECONDS = 0.002
 cdef double TRIAL_INTERVAL_SECONDS = 0.25
+# Steps as long as this use all threads without a trial.
+cdef double LONG_STEP_SECONDS = 0.02
 
 # What a member votes at a barrier, and how a run ended. Bits, because votes are or-ed.
 cdef enum:
@@ -722,8 +724,9 @@ cdef class ThreadChoice:
     """
 
     cdef list candidates  # at_most, half as many, ..., 1
-    cdef list seconds  # a step takes with each, None before it was tried
+    cdef list seconds  # a step takes with each; None before it was measured
     cdef int current
+    cdef int n_trials  # since the start
     cdef double try_again  # at this time
     cdef int next_to_try
 
@@ -736,17 +739,21 @@ cdef class ThreadChoice:
 
     cdef bint choose(self, double time) except -1:
         """Sets `current`; returns whether it is on trial."""
+        if len(self.candidates) == 1:
+            return False
         if None in self.seconds:
+            # Each twice: at first threads have to start and caches to fill
             self.current = self.seconds.index(None)
+            self.n_trials += 1
             return True
         best = self.seconds.index(min(self.seconds))
         self.current = best
-        if time < self.try_again or len(self.candidates) == 1:
+        if time < self.try_again:
             return False
         # one of the others, each in its turn
         self.next_to_try = (self.next_to_try + 1) % len(self.candidates)
         self.current = self.next_to_try
-        self.try_again = time + max(TRIAL_INTERVAL_SECONDS, 50 * self.seconds[best])
+        self.try_again = time + TRIAL_INTERVAL_SECONDS
         return self.current != best
 
     cdef int threads(self) except -1:
@@ -754,11 +761,16 @@ cdef class ThreadChoice:
 
     cdef int record(self, uint64_t n_steps, double seconds, double time) except -1:
         """What `n_steps` took with the current number."""
-        if n_steps == 0:
+        if n_steps == 0 or len(self.candidates) == 1:
             return 0
-        if None in self.seconds:
+        if seconds / n_steps > LONG_STEP_SECONDS:
+            # Barriers do not matter: all threads
+            self.candidates, self.seconds, self.current = self.candidates[:1], [None], 0
+        elif None not in self.seconds:
+            self.seconds[self.current] = seconds / n_steps
+        elif self.n_trials % 2 == 0:
+            self.seconds[self.current] = seconds / n_steps
             self.try_again = time + TRIAL_INTERVAL_SECONDS
-        self.seconds[self.current] = seconds / n_steps
         return 0
 
 
