@@ -19,7 +19,7 @@ def run_script() -> Callable[..., str]:
     def run(script: str, timeout: float = 60, **environment: str) -> str:
         root = Path(fastnn.__file__).parent.parent
         result = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script)],
+            [sys.executable, "-P", "-c", textwrap.dedent(script)],
             env={**os.environ, "PYTHONPATH": str(root), **environment},
             capture_output=True,
             text=True,

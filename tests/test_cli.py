@@ -14,7 +14,7 @@ from fastnn import race
 from fastnn.cli import main
 from fastnn.datasets import load_digits, train_test_split
 
-COMMAND = [sys.executable, "-m", "fastnn"]
+COMMAND = [sys.executable, "-P", "-m", "fastnn"]
 # The package under test in any folder; buffered output, since argparse hides errors of other.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 ENVIRONMENT["PYTHONPATH"] = str(Path(fastnn.__file__).parents[1])

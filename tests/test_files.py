@@ -595,7 +595,7 @@ def run(code, path):
     root = Path(_files.__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-P", "-c", code, str(path)],
         capture_output=True,
         text=True,
         timeout=60,
