@@ -188,6 +188,7 @@ def _scikit_learn(task: Task) -> Trainer:
         momentum=0.0,
         nesterovs_momentum=False,
         shuffle=False,
+        n_iter_no_change=2**31,  # counted over all warm-started fits, so a high number, once
         tol=0.0,
         warm_start=True,
     )
@@ -200,7 +201,7 @@ def _scikit_learn(task: Task) -> Trainer:
     def train(n_epochs: int) -> Sequence[float]:
         model.coefs_ = [w.copy() for w in task.weights]
         model.intercepts_ = [b.copy() for b in task.biases]
-        model.set_params(max_iter=n_epochs, n_iter_no_change=n_epochs + 1)
+        model.set_params(max_iter=n_epochs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
             model.fit(task.X, task.y)

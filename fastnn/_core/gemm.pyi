@@ -19,3 +19,12 @@ def multiply(
     gemm: str | None = None,
     isa: str | None = None,
 ) -> Array: ...
+def time_multiply(
+    out: Array,
+    a: Array,
+    b: Array,
+    transpose_a: bool,
+    gemm: str,
+    n_calls: int,
+    isa: str | None = None,
+) -> float: ...

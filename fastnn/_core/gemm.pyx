@@ -8,6 +8,7 @@ library divides the work.
 import mmap
 import os
 import threading
+import time
 
 import numpy as np
 
@@ -225,3 +226,35 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None)
     product(transpose_a, m, n, k, pointer_to(a_view), a.shape[1], pointer_to(b_view), n,
             bias_pointer, c is not None, writable_pointer_to(c_view), n)
     return result
+
+
+def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None):
+    """Seconds that `n_calls` products ``out = op(a) @ b`` take, one after the other.
+
+    Parameters
+    ----------
+    out : ndarray of shape (m, n), like `a`
+        Receives the product.
+    a, b, transpose_a, gemm, isa
+        As for `multiply`.
+    n_calls : int
+
+    Returns
+    -------
+    float
+    """
+    cdef size_t m = out.shape[0], n = out.shape[1], k = b.shape[0], i
+    a_shape = (k, m) if transpose_a else (m, k)
+    cdef const unsigned char[::1] a_view = bytes_of(a, out.dtype, a_shape)
+    cdef const unsigned char[::1] b_view = bytes_of(b, out.dtype, (k, n))
+    cdef unsigned char[::1] out_view = writable_bytes_of(out, out.dtype, (m, n))
+    cdef fnn_gemm product = gemm_for(kernels_for(out.dtype, isa), 1, gemm)
+    cdef const char *a_pointer = pointer_to(a_view)
+    cdef const char *b_pointer = pointer_to(b_view)
+    cdef char *out_pointer = writable_pointer_to(out_view)
+    cdef size_t lda = m if transpose_a else k
+    begin = time.perf_counter()
+    with nogil:
+        for i in range(n_calls):
+            product(transpose_a, m, n, k, a_pointer, lda, b_pointer, n, NULL, 0, out_pointer, n)
+    return time.perf_counter() - begin

@@ -1,0 +1,1 @@
+"""Measurements: one script a question. Timings live here, never in the tests."""

@@ -1,0 +1,1 @@
+"""fastnn beside other libraries, each in a process of its own: ``python -m bench.peers``."""

@@ -1,0 +1,253 @@
+"""The race over one net: everybody is prepared, compared with fastnn, and timed in turn."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+import fastnn
+from bench.peers.field import is_ours, library
+from bench.peers.nets import ONE_THREAD, Net, Training
+from bench.peers.process import Died, Prepared, Process, cpus
+
+__all__ = ["Processes", "Result", "Row", "busy_core", "measure", "memory_bandwidth"]
+
+T = TypeVar("T")
+
+# Between two turns: longer than the threads of a library spin before they sleep (OpenBLAS: 2**26
+# cycles), or they would disturb the next in turn.
+_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Result:
+    """One contestant on one net.
+
+    Attributes
+    ----------
+    rounds : tuple of float
+        Seconds a step, in each round.
+    compile_seconds : float
+        By how much the first run took longer than a later one.
+    """
+
+    contestant: str
+    rounds: tuple[float, ...]
+    compile_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """The median for fastnn, the best for everybody else: doubt is settled in their favour."""
+        return statistics.median(self.rounds) if is_ours(self.contestant) else min(self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """Slowest round minus fastest, relative to `seconds`."""
+        return (max(self.rounds) - min(self.rounds)) / self.seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One net on so many threads.
+
+    Attributes
+    ----------
+    busy : bool
+        Whether one core was kept busy by another process.
+    steps : int
+        Steps of a run: of an epoch, or 1 for a call.
+    peak : float
+        FMA peak of one core in GFLOP/s, the best of one measurement a round.
+    difference : float
+        Largest relative difference to what fastnn computes.
+    troubles : tuple of str
+        Whose process died, and who computes something else: they are not in `results`, or have
+        fewer rounds there.
+    """
+
+    net: Net
+    threads: int
+    busy: bool
+    quick: bool
+    steps: int
+    peak: float
+    difference: float
+    results: tuple[Result, ...]
+    troubles: tuple[str, ...]
+
+    def result(self, contestant: str) -> Result | None:
+        return next((r for r in self.results if r.contestant == contestant), None)
+
+    @property
+    def fastest_peer(self) -> Result | None:
+        peers = [r for r in self.results if not is_ours(r.contestant)]
+        return min(peers, key=lambda r: r.seconds, default=None)
+
+
+class Processes:
+    """The contestants' processes, each started when first needed, and again after it died."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.versions: dict[str, str] = {}
+        self._running: dict[str, Process] = {}
+
+    def __getitem__(self, contestant: str) -> Process:
+        if contestant not in self._running:
+            one = contestant == ONE_THREAD
+            process = Process("fastnn" if one else contestant, 1 if one else self.threads)
+            self._running[contestant] = process
+            self.versions[library(contestant)] = process.version
+        return self._running[contestant]
+
+    def drop(self, contestant: str) -> None:
+        if contestant in self._running:
+            self._running.pop(contestant).close()
+
+    def close(self) -> None:
+        for contestant in list(self._running):
+            self.drop(contestant)
+
+
+class _Field:
+    """Who is still in the race over one net; who leaves it, leaves a line in `troubles`."""
+
+    def __init__(self, contestants: Sequence[str], processes: Processes) -> None:
+        self.contestants = list(contestants)
+        self.troubles: list[str] = []
+        self._processes = processes
+
+    def in_turn(self, action: Callable[[str, Process], T]) -> dict[str, T]:
+        """Let one after the other do something. Whose process dies is out."""
+        answers = {}
+        for name in list(self.contestants):
+            try:
+                answers[name] = action(name, self._processes[name])
+            except Died as error:
+                self._processes.drop(name)
+                self.leave_out(name, str(error))
+        return answers
+
+    def leave_out(self, contestant: str, reason: str) -> None:
+        self.contestants.remove(contestant)
+        self.troubles.append(f"{contestant}: {reason}")
+
+
+def measure(
+    net: Net,
+    contestants: Sequence[str],
+    processes: Processes,
+    *,
+    seconds: float,
+    n_rounds: int,
+    quick: bool = False,
+    busy: bool = False,
+) -> Row:
+    """Prepare, compare and time the contestants on one net.
+
+    Parameters
+    ----------
+    contestants : sequence of str
+        The first is the one with whom all others must agree.
+    seconds : float
+        About how long to time each; a slow one takes one run a round, and stops after three rounds
+        if that is four times as long.
+    """
+    field = _Field(contestants, processes)
+    prepared = field.in_turn(lambda name, process: process.prepare(net.name, quick))
+    difference = _compare(net, prepared, field)
+    pilots = field.in_turn(lambda name, process: _runs_for(process, seconds / n_rounds))
+    steps = net.steps(quick) if isinstance(net, Training) else 1
+    rounds: dict[str, list[float]] = {name: [] for name in pilots}
+
+    def turn(name: str, process: Process) -> None:
+        n_runs, _ = pilots[name]
+        if len(rounds[name]) < 3 or sum(rounds[name]) * n_runs * steps < 4 * seconds:
+            time.sleep(_PAUSE_SECONDS)
+            rounds[name].append(process.run(n_runs) / (n_runs * steps))
+
+    peak = 0.0
+    for _ in range(n_rounds):
+        time.sleep(_PAUSE_SECONDS)
+        peak = max(peak, fastnn.config.fma_peak(0.02))
+        field.in_turn(turn)
+    results = [
+        Result(name, tuple(taken), max(0.0, prepared[name].first_seconds - pilots[name][1]))
+        for name, taken in rounds.items()
+        if taken
+    ]
+    return Row(
+        net=net,
+        threads=processes.threads,
+        busy=busy,
+        quick=quick,
+        steps=steps,
+        peak=peak,
+        difference=difference,
+        results=tuple(results),
+        troubles=tuple(field.troubles),
+    )
+
+
+def _compare(net: Net, prepared: Mapping[str, Prepared], field: _Field) -> float:
+    """The largest relative difference to the first; whose exceeds the tolerance is left out."""
+    if not prepared:
+        return 0.0
+    differences = [0.0]
+    first, *others = prepared
+    expected = np.array(prepared[first].check)
+    for name in others:
+        off = float(np.max(np.abs(prepared[name].check - expected)) / np.max(np.abs(expected)))
+        if off <= net.tolerance:
+            differences.append(off)
+        else:  # NaN, too
+            field.leave_out(
+                name,
+                f"differs from {first} by {off:.0e}, {net.tolerance:.0e} is allowed; not timed",
+            )
+    return max(differences)
+
+
+def _runs_for(process: Process, seconds: float) -> tuple[int, float]:
+    """How many runs take about `seconds`, one at least, and how long one takes."""
+    n_runs = 1
+    while (took := process.run(n_runs)) < seconds / 4:
+        n_runs *= 4
+    return max(1, round(n_runs * seconds / took)), took / n_runs
+
+
+def memory_bandwidth() -> float:
+    """Bytes a second that one core reads and writes, copying what no cache holds; best of five."""
+    source = np.ones(2**25)
+    target = np.empty_like(source)
+    durations = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        np.copyto(target, source)
+        durations.append(time.perf_counter() - begin)
+    return 2 * source.nbytes / min(durations)
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Keep the last CPU of this process busy meanwhile, by another process."""
+    code = (
+        f"import os; os.sched_setaffinity(0, {{{cpus()[-1]}}})\n"
+        f"while os.getppid() == {os.getpid()}:\n"
+        "    for _ in range(10**6): pass\n"
+    )
+    burner = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        yield
+    finally:
+        burner.kill()
+        burner.wait()

@@ -1,0 +1,321 @@
+"""What is measured, and the bars: trainings and inferences, their data, and the floor of a step.
+
+Everything is made from seeds, so that every process makes the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+import fastnn
+from fastnn.contestants import Task
+from fastnn.datasets import make_flower
+
+__all__ = ["INFERENCES", "NETS", "TRAININGS", "Bar", "Inference", "Net", "Problem", "Training"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What must be reached; what is None is not asked for.
+
+    Attributes
+    ----------
+    ratio : float
+        Least time of `against` over the time of `ours`.
+    against : str, optional
+        A contestant; None is the fastest peer.
+    share : float
+        Least share of the FMA peak.
+    microseconds : float
+        Longest time of a step or a call.
+    ours : str
+        The contestant it is about.
+    """
+
+    ratio: float | None = None
+    against: str | None = None
+    share: float | None = None
+    microseconds: float | None = None
+    ours: str = "fastnn"
+
+
+@dataclass(frozen=True)
+class Problem(Task):
+    """A training, the same for everybody: a `Task`, and the optimiser in its standard form.
+
+    ``"sgd"`` is plain gradient descent; ``"adam"`` has ``beta_1 = 0.9``, ``beta_2 = 0.999`` and
+    ``epsilon = 1e-8``. The samples are whole mini-batches.
+    """
+
+    optimizer: str
+
+    def network(self) -> fastnn.Network:
+        """A network with the start weights."""
+        net = fastnn.Network.from_sizes(self.sizes, self.hidden, self.output)
+        views, start = (*net.weights, *net.biases), (*self.weights, *self.biases)
+        for view, values in zip(views, start, strict=True):
+            view[...] = values
+        return net
+
+
+@dataclass(frozen=True)
+class Training:
+    """Epochs over consecutive mini-batches; a step is one mini-batch.
+
+    Attributes
+    ----------
+    bars : tuple of Bar
+        With one thread.
+    team_bars : tuple of Bar
+        With several threads.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    batch_size: int
+    n_batches: int
+    optimizer: str
+    bars: tuple[Bar, ...]
+    team_bars: tuple[Bar, ...] = ()
+    hidden: str = "relu"
+    learning_rate: float = 1e-3
+
+    @property
+    def title(self) -> str:
+        batch = (
+            f"batch {self.batch_size}" if self.n_batches > 1 else f"full batch {self.batch_size}"
+        )
+        return f"{self.name} {self.hidden}, {batch}, {self.optimizer}"
+
+    def steps(self, quick: bool) -> int:
+        """Steps an epoch; ``quick`` cuts the samples."""
+        return min(self.n_batches, 2) if quick else self.n_batches
+
+    def check_epochs(self, quick: bool) -> int:
+        """Epochs before the losses are compared: one, or what it takes for five steps.
+
+        The loss of a first epoch of one step would not depend on that step.
+        """
+        return -(-5 // self.steps(quick))
+
+    @property
+    def tolerance(self) -> float:
+        """Largest relative difference of losses that counts as agreement.
+
+        Rounding, amplified by Adam where a gradient almost vanishes, comes to 1e-4 at most; a
+        learning rate off by a tenth to 2e-3 at least.
+        """
+        return 5e-4
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the products of a step: 6 B W - 2 B n_0 n_1."""
+        return self.batch_size * (6 * _n_weights(self.sizes) - 2 * self.sizes[0] * self.sizes[1])
+
+    @property
+    def bytes(self) -> float:
+        """Bytes a step moves if only what is in use stays in a cache.
+
+        Per parameter: read forward, read backward, and the update: read and written, with two
+        moments in Adam. The inputs are read forward and for the gradient of the weights.
+        """
+        of_a_parameter = 4 + 4 + {"sgd": 8, "adam": 24}[self.optimizer]
+        n_parameters = _n_weights(self.sizes) + sum(self.sizes[1:])
+        return of_a_parameter * n_parameters + 2 * 4 * self.batch_size * self.sizes[0]
+
+    def problem(self, quick: bool = False) -> Problem:
+        n_samples = self.batch_size * self.steps(quick)
+        n_classes = max(2, self.sizes[-1])
+        if self.sizes[0] == 2:
+            X64, y = make_flower(n_samples)
+            X = X64.astype(np.float32)
+        else:
+            X, y = _clouds(n_samples, self.sizes[0], n_classes)
+        weights, biases = _start(self.sizes, self.hidden)
+        return Problem(
+            X=np.ascontiguousarray(X),
+            y=np.ascontiguousarray(y, dtype=np.int64),
+            weights=weights,
+            biases=biases,
+            hidden=self.hidden,
+            output="softmax" if self.sizes[-1] > 1 else "sigmoid",
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            optimizer=self.optimizer,
+        )
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Probabilities of some rows; a step is one call."""
+
+    name: str
+    sizes: tuple[int, ...]
+    n_rows: int
+    bars: tuple[Bar, ...]
+    team_bars: tuple[Bar, ...] = ()
+    tolerance: float = field(default=1e-5, init=False)
+
+    @property
+    def title(self) -> str:
+        rows = "one row" if self.n_rows == 1 else f"{self.n_rows:,} rows"
+        return f"predict {rows}, {'-'.join(map(str, self.sizes))}"
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the products of a call."""
+        return 2 * self.n_rows * _n_weights(self.sizes)
+
+    @property
+    def bytes(self) -> float:
+        """Bytes a call moves if nothing stays in a cache: parameters, inputs and outputs once."""
+        n_parameters = _n_weights(self.sizes) + sum(self.sizes[1:])
+        return 4 * (n_parameters + self.n_rows * (self.sizes[0] + self.sizes[-1]))
+
+    def problem(self, quick: bool = False) -> Problem:
+        """The network and the rows; what has to do with training is not used."""
+        X, y = _clouds(self.n_rows, self.sizes[0], self.sizes[-1])
+        weights, biases = _start(self.sizes, "relu")
+        return Problem(
+            X=X,
+            y=y,
+            weights=weights,
+            biases=biases,
+            hidden="relu",
+            output="softmax",
+            batch_size=self.n_rows,
+            learning_rate=0.0,
+            optimizer="sgd",
+        )
+
+
+Net = Training | Inference
+
+
+def _n_weights(sizes: Sequence[int]) -> int:
+    return sum(a * b for a, b in itertools.pairwise(sizes))
+
+
+def _start(
+    sizes: Sequence[int], hidden: str
+) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+    """Weights and biases where everybody starts."""
+    output = "softmax" if sizes[-1] > 1 else "sigmoid"
+    net = fastnn.Network.from_sizes(sizes, hidden, output, seed=0)
+    return tuple(w.copy() for w in net.weights), tuple(b.copy() for b in net.biases)
+
+
+def _clouds(n_samples: int, n_features: int, n_classes: int) -> tuple[FloatArray, IntArray]:
+    """A cloud of points a class, and they overlap; classes differ in size by one at most."""
+    random = np.random.default_rng(0)
+    y = random.permutation(np.arange(n_samples) % n_classes)
+    centres = random.standard_normal((n_classes, n_features), dtype=np.float32)
+    X = random.standard_normal((n_samples, n_features), dtype=np.float32)
+    X += centres[y] * np.float32(1.5 / np.sqrt(n_features))
+    return X, y
+
+
+# --- The bars. Two threads are never slower than 1.1 times one thread, nor than 1.4 times with
+# another process busy on one core; from 54-128-64-7 on they reach the ratios of one thread, and
+# from 784-128-10 on 1.6 times the speed of one.
+
+ONE_THREAD = "fastnn, 1 thread"
+NO_SLOWER = Bar(ratio=1 / 1.1, against=ONE_THREAD)
+NO_SLOWER_WHEN_BUSY = Bar(ratio=1 / 1.4, against=ONE_THREAD)
+PAYS = Bar(ratio=1.6, against=ONE_THREAD)
+
+TRAININGS = (
+    Training(
+        "2-4-1", (2, 4, 1), 400, 1, "sgd", (Bar(8, microseconds=3),), (NO_SLOWER,), "tanh", 1.2
+    ),
+    Training(
+        "4-16-16-3", (4, 16, 16, 3), 8, 1000, "adam", (Bar(12, microseconds=2),), (NO_SLOWER,)
+    ),
+    Training("20-64-64-2", (20, 64, 64, 2), 32, 300, "adam", (Bar(4, share=0.45),), (NO_SLOWER,)),
+    Training(
+        "54-128-64-7",
+        (54, 128, 64, 7),
+        256,
+        200,
+        "adam",
+        (Bar(3.5, share=0.62),),
+        (Bar(3.5), NO_SLOWER),
+    ),
+    Training(
+        "784-128-10", (784, 128, 10), 128, 200, "adam", (Bar(1.6, share=0.65),), (Bar(1.6), PAYS)
+    ),
+    Training(
+        "784-100-10",
+        (784, 100, 10),
+        32,
+        400,
+        "sgd",
+        (Bar(1.8, share=0.55),),
+        (Bar(1.8), PAYS),
+        learning_rate=0.01,
+    ),
+    Training(
+        "100-10x100-10",
+        (100, *[100] * 10, 10),
+        64,
+        200,
+        "adam",
+        (Bar(2, share=0.62),),
+        (Bar(2), PAYS),
+        learning_rate=1e-4,  # with 1e-3 the rounding of a step is a tenth of the loss 200 later
+    ),
+    Training(
+        "784-512-512-10",
+        (784, 512, 512, 10),
+        256,
+        50,
+        "adam",
+        (Bar(1.4, share=0.75),),
+        (Bar(1.4), PAYS),
+    ),
+    Training(
+        "12288-20-7-5-1",
+        (12288, 20, 7, 5, 1),
+        209,
+        1,
+        "sgd",
+        (Bar(1.7, share=0.40),),
+        (Bar(1.7), PAYS),
+        learning_rate=0.0075,
+    ),
+    Training(
+        "1024-2048-2048-1000",
+        (1024, 2048, 2048, 1000),
+        1024,
+        4,
+        "adam",
+        (Bar(1.1, share=0.80),),
+        (Bar(1.1), PAYS),
+    ),
+)
+
+INFERENCES = (
+    Inference(
+        "predict-1-small",
+        (4, 16, 16, 3),
+        1,
+        (
+            Bar(8, against="onnxruntime", microseconds=0.6, ours="fastnn-predictor"),
+            Bar(3, against="onnxruntime", microseconds=2.5),
+        ),
+        (NO_SLOWER,),
+    ),
+    Inference("predict-1", (784, 128, 10), 1, (Bar(2, ours="fastnn-predictor"),), (NO_SLOWER,)),
+    Inference("predict-64", (784, 128, 10), 64, (Bar(1.3),), (NO_SLOWER,)),
+    Inference("predict-10000", (784, 128, 10), 10_000, (Bar(1.3),), (NO_SLOWER,)),
+)
+
+NETS: dict[str, Net] = {net.name: net for net in (*TRAININGS, *INFERENCES)}

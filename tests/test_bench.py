@@ -1,0 +1,300 @@
+"""The benches run, agree and judge rightly. What they measure is not tested."""
+
+import json
+import os
+import signal
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn.reference import loops, vectorized
+
+# At the end, so that an installed fastnn is found before the one beside bench.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from bench import kernels
+from bench.peers import __main__ as peers
+from bench.peers import report
+from bench.peers.field import is_installed
+from bench.peers.inference import PREDICTORS
+from bench.peers.measure import Processes, Result, Row, measure
+from bench.peers.nets import NETS, ONE_THREAD, TRAININGS, Bar, Inference, Training
+from bench.peers.process import Prepared, Process
+from bench.peers.training import TRAINERS
+
+
+def present(names):
+    return [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(not is_installed(name), reason=f"{name} is not installed"),
+        )
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("net", TRAININGS, ids=lambda net: net.name)
+def test_flops_of_a_step_are_those_of_the_task(net):
+    problem = net.problem(quick=True)
+    assert problem.flops == net.steps(quick=True) * net.flops
+    assert problem.n_batches * net.batch_size == len(problem.X)
+    assert len(np.unique(problem.y)) == max(2, net.sizes[-1])
+
+
+def test_bytes_of_a_step_count_weights_moments_and_inputs():
+    # 4-3-2 has 12 + 6 weights and 5 biases; SGD reads them twice and updates them in place.
+    net = Training("small", (4, 3, 2), 8, 1, "sgd", ())
+    assert net.bytes == 23 * 16 + 2 * 4 * 8 * 4
+    assert replace(net, optimizer="adam").bytes == 23 * 32 + 2 * 4 * 8 * 4
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries, about themselves
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("sizes", "hidden"), [((2, 4, 1), "tanh"), ((5, 6, 2), "relu"), ((5, 6, 4, 3), "relu")]
+)
+@pytest.mark.parametrize("contestant", present(TRAINERS))
+def test_everybody_trains_like_the_reference(contestant, sizes, hidden, optimizer):
+    rate = 0.1 if optimizer == "sgd" else 0.01
+    net = Training("small", sizes, 10, 4, optimizer, (), hidden=hidden, learning_rate=rate)
+    problem = net.problem()
+    expected = loops.Network(
+        [w.tolist() for w in problem.weights],
+        [b.tolist() for b in problem.biases],
+        [hidden] * (len(sizes) - 2) + [problem.output],
+        "categorical_cross_entropy" if sizes[-1] > 1 else "binary_cross_entropy",
+    ).fit(
+        problem.X.tolist(),
+        problem.y.tolist(),
+        epochs=5,
+        batch_size=10,
+        optimizer=optimizer,
+        learning_rate=rate,
+    )
+    restart, train = TRAINERS[contestant](problem, 1)
+    for n_epochs in (5, 1, 2, 5, 2, 5):  # every time from the start, and to the end
+        restart()
+        assert train(n_epochs) == pytest.approx(expected[n_epochs - 1], rel=net.tolerance)
+    assert expected[4] != pytest.approx(expected[3], rel=2 * net.tolerance)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries, about themselves
+@pytest.mark.parametrize("n_rows", [1, 7])
+@pytest.mark.parametrize("contestant", present(PREDICTORS))
+def test_everybody_predicts_like_the_reference(contestant, n_rows):
+    net = Inference("small", (5, 8, 3), n_rows, ())
+    problem = net.problem()
+    expected = vectorized.Network(
+        problem.weights, problem.biases, ["relu", "softmax"], "categorical_cross_entropy"
+    ).predict_proba(problem.X)
+    predictor = PREDICTORS[contestant](problem, 1)
+    with predictor.context:
+        for _ in range(2):
+            result = np.asarray(predictor.call(predictor.argument)).reshape(n_rows, 3)
+            np.testing.assert_allclose(result, expected, atol=net.tolerance)
+
+
+def race(**options):
+    """A short race between fastnn and NumPy."""
+    processes = Processes(1)
+    try:
+        return measure(
+            NETS["4-16-16-3"],
+            ["fastnn", "NumPy"],
+            processes,
+            seconds=0.01,
+            n_rounds=2,
+            quick=True,
+            **options,
+        )
+    finally:
+        processes.close()
+
+
+def test_race_times_everybody_in_every_round():
+    row = race()
+    assert [result.contestant for result in row.results] == ["fastnn", "NumPy"]
+    assert all(len(result.rounds) == 2 and min(result.rounds) > 0 for result in row.results)
+    assert 0 <= row.difference <= row.net.tolerance
+    assert row.peak > 0
+    assert row.troubles == ()
+
+
+def test_race_goes_on_without_a_process_that_dies(monkeypatch):
+    def run(process, n_times):
+        if "NumPy" in process._process.args:
+            os.kill(process._process.pid, signal.SIGKILL)
+        return honest_run(process, n_times)
+
+    honest_run = Process.run
+    monkeypatch.setattr(Process, "run", run)
+    row = race()
+    assert [result.contestant for result in row.results] == ["fastnn"]
+    assert row.troubles == ("NumPy: its process died (exit code -9): ",)
+    assert "NumPy: its process died" in report.table(row, 1e10)
+
+
+@pytest.mark.parametrize("wrong", [lambda loss: 1.001 * loss, lambda loss: float("nan")])
+def test_race_does_not_time_who_computes_something_else(monkeypatch, wrong):
+    def prepare(process, net, quick):
+        prepared = honest_prepare(process, net, quick)
+        if "NumPy" in process._process.args:
+            return Prepared(prepared.first_seconds, [wrong(loss) for loss in prepared.check])
+        return prepared
+
+    honest_prepare = Process.prepare
+    monkeypatch.setattr(Process, "prepare", prepare)
+    row = race()
+    assert [result.contestant for result in row.results] == ["fastnn"]
+    assert "NumPy: differs from fastnn by" in row.troubles[0]
+
+
+def test_process_tells_the_last_words_of_one_that_fails():
+    process = Process("NumPy", 1)
+    with pytest.raises(Exception, match="KeyError: 'nothing'"):
+        process.prepare("nothing", True)
+    process.close()
+
+
+def test_process_is_confined_to_as_many_cpus_as_it_has_threads():
+    before = os.sched_getaffinity(0)
+    processes = Processes(len(before))
+    for contestant, n_cpus in (("fastnn", len(before)), (ONE_THREAD, 1)):
+        pid = processes[contestant]._process.pid
+        assert len(os.sched_getaffinity(pid)) == n_cpus
+    processes.close()
+    assert os.sched_getaffinity(0) == before
+
+
+def a_row(seconds, *, threads=1, net="784-128-10", **options):
+    """A row from one round of each contestant, with a peak of 100 GFLOP/s."""
+    results = tuple(Result(name, (time,), 0.0) for name, time in seconds.items())
+    row = Row(NETS[net], threads, False, False, 200, 100.0, 0.0, results, ())
+    return replace(row, **options)
+
+
+def test_fastnn_is_judged_by_its_median_and_everybody_else_by_their_best():
+    rounds = (3.0, 1.0, 2.0)
+    assert Result("fastnn", rounds, 0.0).seconds == 2
+    assert Result("fastnn, 1 thread", rounds, 0.0).seconds == 2
+    assert Result("JAX", rounds, 0.0).seconds == 1
+    assert Result("JAX", rounds, 0.0).spread == 2
+
+
+def test_bars_of_one_thread():
+    # 784-128-10 wants 1.6 times the fastest peer and 65 % of the peak: a step is 52.4 MFLOP.
+    flops = NETS["784-128-10"].flops
+    met = a_row({"fastnn": flops / 66e9, "JAX": 1.7 * flops / 66e9, "NumPy": 1.0})
+    assert [verdict.met for verdict in report.verdicts(met)] == [True, True]
+    missed = a_row({"fastnn": flops / 64e9, "JAX": 1.5 * flops / 64e9, "NumPy": 1.0})
+    assert [verdict.met for verdict in report.verdicts(missed)] == [False, False]
+    assert "1.50x (>= 1.6x) MISSED" in report.table(missed, 1e10)
+    alone = a_row({"JAX": 1.0})
+    assert [verdict.met for verdict in report.verdicts(alone)] == [None, None]
+    assert report.verdicts(replace(missed, quick=True)) == []
+
+
+def test_bars_of_two_threads_compare_with_one():
+    row = a_row({"fastnn": 1.0, ONE_THREAD: 1.5, "JAX": 1.7}, threads=2)
+    assert [verdict.met for verdict in report.verdicts(row)] == [True, False]
+    shares = [result["share_of_peak"] for result in report.as_json([row])[0]["results"]]
+    assert shares[0] == pytest.approx(NETS["784-128-10"].flops / 200e9)
+    slower = a_row({"fastnn": 1.3, ONE_THREAD: 1.0, "JAX": 9.0}, threads=2, net="4-16-16-3")
+    assert [verdict.met for verdict in report.verdicts(slower)] == [False]
+    assert [verdict.met for verdict in report.verdicts(replace(slower, busy=True))] == [True]
+
+
+def test_bars_of_one_row_name_whom_they_compare():
+    seconds = {"fastnn": 2e-6, "fastnn-predictor": 5e-7, "onnxruntime": 5e-6, "JAX": 1e-7}
+    row = a_row(seconds, net="predict-1-small")
+    assert [verdict.met for verdict in report.verdicts(row)] == [True, True, False, True]
+
+
+def test_report_says_where_a_peer_wins():
+    won = a_row({"fastnn": 1.0, "JAX": 2.0})
+    lost = a_row({"fastnn": 2.0, ONE_THREAD: 0.5, "JAX": 1.0}, threads=2)
+    assert "fastest peer: JAX, 2.00x as fast as fastnn" in report.table(lost, 1e10)
+    wins = [line for line in report.conclusions([won, lost]) if line.startswith("a peer wins")]
+    assert wins == [f"a peer wins: {lost.net.title}; 2 threads: JAX, 2.00x as fast as fastnn"]
+    assert report.summary([won, lost]).count("\n") == 3
+
+
+def test_every_bar_is_about_somebody_who_takes_part():
+    for net in NETS.values():
+        makers = TRAINERS if isinstance(net, Training) else PREDICTORS
+        for bar in (*net.bars, *net.team_bars):
+            assert bar.ours in makers
+            assert bar.against in {None, ONE_THREAD, *makers}
+        assert any(isinstance(bar, Bar) and bar.ratio for bar in net.bars)
+
+
+def test_peers_prints_and_writes_everything(tmp_path, capsys):
+    picture, figures = tmp_path / "peers.svg", tmp_path / "peers.json"
+    nets = ["2-4-1", "predict-1"]
+    command = ["--quick", "--seconds", "0.01", "--peers", "NumPy", "--nets", *nets]
+    assert (
+        peers.main([*command, "--threads", "1", "--json", str(figures), "--plot", str(picture)])
+        == 0
+    )
+    output = capsys.readouterr().out
+    document = json.loads(figures.read_text())
+    assert [row["net"] for row in document["rows"]] == nets
+    assert {"fastnn", "NumPy"} <= set(document["versions"])
+    for row in document["rows"]:
+        assert row["title"] in output
+        assert {"fastnn", "NumPy"} <= {result["contestant"] for result in row["results"]}
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["--threads", "0"], ["--busy", "--threads", "1"], ["--rounds", "0"], ["--nets", "x"]],
+)
+def test_peers_refuses_bad_arguments(command, capsys):
+    with pytest.raises(SystemExit):
+        peers.main(command)
+    assert "error" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_grid(monkeypatch):
+    monkeypatch.setattr(kernels, "LAYERS", ((8, 5, 3),))
+    monkeypatch.setattr(kernels, "openblas_core", dict)  # it would change this environment
+
+
+def test_roles_of_a_layer_are_its_three_products():
+    forward, dx, dw = kernels.shapes(8, 5, 3)
+    assert (forward.m, forward.n, forward.k) == (8, 3, 5)
+    assert (dx.m, dx.n, dx.k) == (8, 5, 3)
+    assert (dw.m, dw.n, dw.k, dw.transpose_a) == (5, 3, 8, True)
+    assert dw.flops == 240
+
+
+def test_kernels_refuses_a_wrong_product(small_grid, monkeypatch):
+    product = kernels.gemm.multiply
+    monkeypatch.setattr(kernels.gemm, "multiply", lambda *a, **k: 1.001 * product(*a, **k))
+    with pytest.raises(ArithmeticError, match=r"own, forward .*: off by"):
+        kernels.main(["--quick"])
+
+
+def test_kernels_says_where_blas_is_ahead(small_grid, monkeypatch, capsys, tmp_path):
+    def timer(out, a, b, transpose_a, product, n_calls):
+        faster = "own" if transpose_a else "blas"
+        return n_calls * (1e-6 if product == faster else 2e-6)
+
+    monkeypatch.setattr(kernels, "TIMER", timer)
+    assert kernels.main(["--rounds", "3", "--seconds", "0.01", "--json", str(tmp_path / "k")]) == 1
+    output = capsys.readouterr().out
+    assert "the own product is ahead at 1 of 3" in output
+    assert output.count("BLAS is ahead") == 2
+    assert len(json.loads((tmp_path / "k").read_text())["products"]) == 3
+
+
+def test_kernels_without_a_timer_only_verifies(small_grid, monkeypatch, capsys):
+    monkeypatch.setattr(kernels, "TIMER", None)
+    assert kernels.main([]) == 0
+    assert "3 products agree" in capsys.readouterr().out
