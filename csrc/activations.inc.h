@@ -178,6 +178,9 @@ SCALAR_KERNELS(softplus)
 
 /* ---- softmax ---- */
 
+/* Rows of up to so many units are handled a vector of rows at a time, longer ones one by one. */
+#define NARROW 32
+
 /* Sums are kept in as many chains as 64 bytes have numbers, under every instruction set, and added
  * up pairwise, so that their bits do not depend on the width of the vectors. */
 #define CHAINS (64 / sizeof(real))
@@ -210,8 +213,8 @@ static inline real NAME(largest_of)(const real *z, size_t n)
     return result;
 }
 
-/* p (n_units,) = softmax(z (n_units,)); p may be z. Returns log(sum(exp(z))). */
-static double NAME(softmax_row)(real *p, const real *z, size_t n_units)
+/* One row: p = exp(z - largest) / sum, where sum = sum(exp(z - largest)). p may be z. */
+static void NAME(softmax_row)(real *p, const real *z, size_t n_units, real *largest_, real *sum_)
 {
     const real largest = NAME(largest_of)(z, n_units);
     vector sums[BLOCK_VECTORS] = {{0}};
@@ -235,15 +238,61 @@ static double NAME(softmax_row)(real *p, const real *z, size_t n_units)
         NAME(store)(p + i, NAME(load)(p + i) / sum);
     if (i < n_units)
         NAME(store_lanes)(p + i, NAME(load_lanes)(p + i, n_units - i) / sum, n_units - i);
-    return log((double)sum) + (double)largest;
+    *largest_ = largest;
+    *sum_ = sum;
+}
+
+/* The same for up to a vector of narrow rows: units one after the other, a row in each lane. */
+static void NAME(softmax_narrow)(real *p, const real *z, size_t rows, size_t n_units,
+                                 real *largest_, real *sum_)
+{
+    vector columns[NARROW];
+    for (size_t j = 0; j < n_units; j++) {
+        real column[VECTOR_LANES] = {0};
+        for (size_t i = 0; i < rows; i++)
+            column[i] = z[i * n_units + j];
+        columns[j] = NAME(load)(column);
+    }
+    vector largest = CONSTANT(-INFINITY);
+    for (size_t j = 0; j < n_units; j++)
+        largest = SELECT(columns[j] > largest, columns[j], largest);
+    vector sum = CONSTANT(0);
+    for (size_t j = 0; j < n_units; j++) {
+        columns[j] = NAME(vector_exp)(columns[j] - largest);
+        sum += columns[j];
+    }
+    for (size_t j = 0; j < n_units; j++) {
+        real column[VECTOR_LANES];
+        NAME(store)(column, columns[j] / sum);
+        for (size_t i = 0; i < rows; i++)
+            p[i * n_units + j] = column[i];
+    }
+    NAME(store_lanes)(largest_, largest, rows);
+    NAME(store_lanes)(sum_, sum, rows);
+}
+
+/* p (rows, n_units) = softmax of each row of z, for up to VECTOR_LANES rows; p may be z. Also the
+ * largest of each row, and the sum of exp(z - largest): log(sum(exp(z))) = largest + log(sum). */
+static void NAME(softmax_rows)(real *p, const real *z, size_t rows, size_t n_units, real *largest,
+                               real *sum)
+{
+    if (n_units <= NARROW) {
+        NAME(softmax_narrow)(p, z, rows, n_units, largest, sum);
+    } else {
+        for (size_t i = 0; i < rows; i++)
+            NAME(softmax_row)(p + i * n_units, z + i * n_units, n_units, largest + i, sum + i);
+    }
 }
 
 static void NAME(softmax_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)
 {
     real *a = a_;
     const real *logits = logits_;
-    for (size_t i = 0; i < rows && n_units > 0; i++)
-        NAME(softmax_row)(a + i * n_units, logits + i * n_units, n_units);
+    real largest[VECTOR_LANES], sum[VECTOR_LANES];
+    for (size_t i = 0; i < rows && n_units > 0; i += VECTOR_LANES) {
+        const size_t block = rows - i < VECTOR_LANES ? rows - i : VECTOR_LANES;
+        NAME(softmax_rows)(a + i * n_units, logits + i * n_units, block, n_units, largest, sum);
+    }
 }
 
 static const fnn_activation NAME(activations)[] = {
@@ -264,6 +313,7 @@ static const fnn_activation NAME(activations)[] = {
 
 #undef VECTOR_KERNELS
 #undef SCALAR_KERNELS
+#undef NARROW
 #undef CHAINS
 #undef BLOCK_VECTORS
 #undef SELU_SCALE

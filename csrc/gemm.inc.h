@@ -156,23 +156,18 @@ static const NAME(panel_function) NAME(masked_panels)[] = {
 #endif
 };
 
-/* copy (depth, PANEL) = b (depth, columns), rows filled up with zeros to whole vectors. */
-static void NAME(copy_panel)(real *copy, const real *b, size_t ldb, size_t depth, size_t columns)
+/* copy (depth, columns), rows `width` apart = a (depth, columns), rows lda apart; every row is filled
+ * up with zeros to whole vectors. */
+ALWAYS_INLINE void NAME(copy_lines)(real *copy, size_t width, const real *a, size_t lda,
+                                    size_t depth, size_t columns)
 {
-    for (size_t p = 0; p < depth; p++, copy += PANEL, b += ldb) {
-        size_t j = 0;
-        for (; j + VECTOR_LANES <= columns; j += VECTOR_LANES)
-            NAME(store)(copy + j, NAME(load)(b + j));
-        if (j < columns)
-            NAME(store)(copy + j, NAME(load_lanes)(b + j, columns - j));
+    const size_t whole = columns - columns % VECTOR_LANES;
+    for (size_t p = 0; p < depth; p++, copy += width, a += lda) {
+        for (size_t j = 0; j < whole; j += VECTOR_LANES)
+            NAME(store)(copy + j, NAME(load)(a + j));
+        if (whole < columns)
+            NAME(store)(copy + whole, NAME(load_lanes)(a + whole, columns - whole));
     }
-}
-
-/* copy (depth, columns) = columns of a, rows lda apart, `columns` apart in the copy. */
-static void NAME(copy_columns)(real *copy, const real *a, size_t lda, size_t depth, size_t columns)
-{
-    for (size_t p = 0; p < depth; p++, copy += columns, a += lda)
-        memcpy(copy, a, columns * sizeof(real));
 }
 
 /* The whole product for one block of k, and of m where a is copied. */
@@ -190,10 +185,32 @@ static void NAME(gemm_block)(size_t m, size_t n, size_t depth, const real *a, si
         if (columns < PANEL)
             run = copies ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
         if (copies)
-            NAME(copy_panel)(copy, b + j, ldb, depth, columns);
+            NAME(copy_lines)(copy, PANEL, b + j, ldb, depth, columns);
         run(m, depth, a, a_row, a_column, copies ? copy : b + j, copies ? PANEL : ldb,
             start != NULL ? start + j : NULL, start_row, c + j, ldc, last);
     }
+}
+
+/* One row of c: twice as wide a panel, whose chains of additions overlap, and b is read once from
+ * end to end where it is no wider. */
+#define ROW_VECTORS 8
+
+ALWAYS_INLINE void NAME(row_panel)(const size_t vectors, size_t k, const real *a, const real *b,
+                                   size_t ldb, const real *start, real *c)
+{
+    vector sums[ROW_VECTORS];
+#pragma GCC unroll 8
+    for (size_t j = 0; j < vectors; j++)
+        sums[j] = start != NULL ? NAME(load)(start + j * VECTOR_LANES) : CONSTANT(0);
+    for (size_t p = 0; p < k; p++, b += ldb) {
+        const vector factor = CONSTANT(a[p]);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < vectors; j++)
+            sums[j] = FMA(factor, NAME(load)(b + j * VECTOR_LANES), sums[j]);
+    }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < vectors; j++)
+        NAME(store)(c + j * VECTOR_LANES, sums[j]);
 }
 
 static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a_, size_t lda,
@@ -203,6 +220,19 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
     const real *a = a_, *b = b_;
     real *c = c_;
     const int copies = transpose_a && lda * sizeof(real) >= COPY_STRIDE_BYTES && n > PANEL;
+    if (m == 1 && !transpose_a) {
+        const real *start = accumulate ? c : bias;
+        for (; n >= ROW_VECTORS * VECTOR_LANES; n -= ROW_VECTORS * VECTOR_LANES) {
+            NAME(row_panel)(ROW_VECTORS, k, a, b, ldb, start, c);
+            b += ROW_VECTORS * VECTOR_LANES;
+            c += ROW_VECTORS * VECTOR_LANES;
+            if (start != NULL)
+                start += ROW_VECTORS * VECTOR_LANES;
+        }
+        bias = start; /* the rest goes the usual way */
+        if (n == 0)
+            return;
+    }
     for (size_t p = 0; p < k || p == 0; p += K_BLOCK) {
         const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
         const int adds = accumulate || p > 0;
@@ -216,8 +246,8 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
         real copy[K_BLOCK * COPY_COLUMNS] __attribute__((aligned(VECTOR_BYTES)));
         for (size_t i = 0; i < m; i += COPY_COLUMNS) {
             const size_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
-            NAME(copy_columns)(copy, a + p * lda + i, lda, depth, rows);
-            NAME(gemm_block)(rows, n, depth, copy, 1, rows, b + p * ldb, ldb,
+            NAME(copy_lines)(copy, COPY_COLUMNS, a + p * lda + i, lda, depth, rows);
+            NAME(gemm_block)(rows, n, depth, copy, 1, COPY_COLUMNS, b + p * ldb, ldb,
                              start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc,
                              ldc);
         }
@@ -225,6 +255,7 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
 }
 
 #undef MAX_ROWS
+#undef ROW_VECTORS
 #undef PANEL_VECTORS
 #undef ROWS_FOR
 #undef PANEL

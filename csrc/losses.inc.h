@@ -39,6 +39,20 @@ static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void 
     return NAME(sum_of_losses)(sums) / (double)n_units;
 }
 
+/* The sum of log(x) over numbers x >= 1, with few logarithms: of products. NaN stays NaN. */
+typedef struct NAME(log_sum) {
+    double total, product;
+} NAME(log_sum);
+
+static inline void NAME(add_log)(NAME(log_sum) * sum, double x)
+{
+    sum->product *= x; /* x is at most a number of units */
+    if (sum->product > 1e280) {
+        sum->total += log(sum->product);
+        sum->product = 1;
+    }
+}
+
 static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const void *targets_,
                                               size_t rows, size_t n_units, double scale)
 {
@@ -46,18 +60,20 @@ static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const 
     const real *z = out_;
     const real *t = targets_;
     const real factor = (real)scale;
-    double sum = 0;
+    double loss = 0;
     for (size_t i = 0; i < rows; i++, d += n_units, z += n_units, t += n_units) {
         double target_logit = 0, total = 0; /* read before d, which may be z, is written */
         for (size_t j = 0; j < n_units; j++) {
             target_logit += (double)t[j] * (double)z[j];
             total += (double)t[j];
         }
-        sum += total * NAME(softmax_row)(d, z, n_units) - target_logit;
+        real largest, sum;
+        NAME(softmax_rows)(d, z, 1, n_units, &largest, &sum);
+        loss += total * (log((double)sum) + (double)largest) - target_logit;
         for (size_t j = 0; j < n_units; j++)
             d[j] = ((real)total * d[j] - t[j]) * factor;
     }
-    return sum;
+    return loss;
 }
 
 static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
@@ -67,15 +83,31 @@ static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
     real *d = d_;
     const real *z = out_;
     const real factor = (real)scale;
-    double sum = 0;
-    for (size_t i = 0; i < rows; i++, d += n_units, z += n_units) {
-        const double target_logit = (double)z[labels[i]];
-        sum += NAME(softmax_row)(d, z, n_units) - target_logit;
-        d[labels[i]] -= 1;
-        for (size_t j = 0; j < n_units; j++)
-            d[j] *= factor;
+    const vector factors = CONSTANT(factor);
+    NAME(log_sum) logs = {0, 1};
+    double loss = 0;
+    for (size_t first = 0; first < rows; first += VECTOR_LANES) {
+        const size_t block = rows - first < VECTOR_LANES ? rows - first : VECTOR_LANES;
+        real largest[VECTOR_LANES], sum[VECTOR_LANES], target_logit[VECTOR_LANES];
+        for (size_t i = 0; i < block; i++) /* before d, which may be z, is written */
+            target_logit[i] = z[i * n_units + (size_t)labels[i]];
+        NAME(softmax_rows)(d, z, block, n_units, largest, sum);
+        const size_t n = block * n_units;
+        for (size_t i = 0; i < block; i++) {
+            loss += (double)largest[i] - (double)target_logit[i];
+            NAME(add_log)(&logs, (double)sum[i]);
+            d[i * n_units + (size_t)labels[i]] -= 1;
+        }
+        size_t i = 0;
+        for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)
+            NAME(store)(d + i, NAME(load)(d + i) * factors);
+        if (i < n)
+            NAME(store_lanes)(d + i, NAME(load_lanes)(d + i, n - i) * factors, n - i);
+        d += n;
+        z += n;
+        labels += block;
     }
-    return sum;
+    return loss + (logs.total + log(logs.product));
 }
 
 /* Element-wise losses of the residual r = out - target: value and derivative. */

@@ -324,14 +324,17 @@ cdef int update_tile(Run *run, WeightTile *tile, const char *dweights, size_t ro
     cdef Geometry *g = run.geometry
     cdef LayerPlan *layer = &g.layers[tile.layer]
     cdef size_t first = layer.weights + tile.first_row * layer.n_out + tile.first_column, i
+    cdef size_t n = tile.n_rows * tile.n_columns
     cdef int bad = 0
-    if tile.n_columns == layer.n_out and row_elements == layer.n_out:
-        bad = update(run, first, dweights, tile.n_rows * layer.n_out, constants)
+    if layer.n_tiles == 1:  # the bias stands right behind the weights, here as in the block
+        bad = update(run, first, dweights, n + layer.n_out, constants)
+    elif tile.n_columns == layer.n_out:
+        bad = update(run, first, dweights, n, constants)
     else:
         for i in range(tile.n_rows):
             bad |= update(run, first + i * layer.n_out, dweights + i * row_elements * g.itemsize,
                           tile.n_columns, constants)
-    if has_bias(tile):
+    if has_bias(tile) and layer.n_tiles > 1:
         bad |= update(run, layer.bias, dbias, layer.n_out, constants)
     write_shadow(run, tile)
     return bad
