@@ -7,6 +7,7 @@
 
 /* A loss of many terms is summed up in so many chains, as an addition takes several cycles. */
 #define LOSS_CHAINS 16
+typedef double NAME(doubles) __attribute__((vector_size(VECTOR_LANES * sizeof(double))));
 
 static double NAME(sum_of_losses)(const double sums[LOSS_CHAINS])
 {
@@ -24,7 +25,10 @@ static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void 
     const real *targets = targets_;
     const size_t n = rows * n_units;
     const vector factor = CONSTANT((real)(scale / (double)n_units));
-    double sums[LOSS_CHAINS] = {0};
+    NAME(doubles) sums[LOSS_CHAINS / VECTOR_LANES] = {{0}};
+    NAME(indices) lane_numbers;
+    for (size_t lane = 0; lane < VECTOR_LANES; lane++)
+        lane_numbers[lane] = (real_sized_int)lane;
     for (size_t i = 0; i < n; i += VECTOR_LANES) {
         const size_t lanes = n - i < VECTOR_LANES ? n - i : VECTOR_LANES;
         const vector z = NAME(load_lanes)(out + i, lanes);
@@ -33,10 +37,12 @@ static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void 
         const vector s = NAME(sigmoid_and_exp)(z, &e);
         NAME(store_lanes)(d + i, (s - t) * factor, lanes);
         const vector terms = SELECT(z < 0, CONSTANT(0), z) - z * t + NAME(vector_log1p)(e);
-        for (size_t lane = 0; lane < lanes; lane++)
-            sums[(i + lane) % LOSS_CHAINS] += (double)terms[lane];
+        sums[i / VECTOR_LANES % (LOSS_CHAINS / VECTOR_LANES)] += __builtin_convertvector(
+            SELECT(lane_numbers < (real_sized_int)lanes, terms, CONSTANT(0)), NAME(doubles));
     }
-    return NAME(sum_of_losses)(sums) / (double)n_units;
+    double chains[LOSS_CHAINS];
+    memcpy(chains, sums, sizeof chains);
+    return NAME(sum_of_losses)(chains) / (double)n_units;
 }
 
 /* The sum of log(x) over numbers x >= 1, with few logarithms: of products. NaN stays NaN. */

@@ -209,9 +209,10 @@ class OptimizerState:
     @classmethod
     def new(cls, optimizer: Optimizer, parameters: npt.NDArray[Any]) -> "OptimizerState":
         """The state before the first step."""
-        return cls(
-            optimizer.name, np.zeros((optimizer.n_moments, parameters.size), parameters.dtype)
-        )
+        # Not numpy.zeros: it does not ask for huge pages, which costs far more than filling
+        moments = np.empty((optimizer.n_moments, parameters.size), parameters.dtype)
+        moments.fill(0)
+        return cls(optimizer.name, moments)
 
     def copy(self, dtype: npt.DTypeLike) -> "OptimizerState":
         """An independent copy in another dtype."""
