@@ -100,6 +100,7 @@ def configuration() -> dict[str, str]:
         "NumPy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
         "instruction set": f"{kernels.ISA} (this CPU runs {', '.join(kernels.supported_isas())})",
+        "matrix products": gemm.GEMM,
         "BLAS": str(gemm.blas_config),
         "threads": f"{get_num_threads()} (this process may use {_available_cpus()} CPUs)",
     }

@@ -116,8 +116,10 @@ def test_fma_peak_counts_what_wider_registers_do() -> None:
 def test_configuration_says_what_is_in_use() -> None:
     entries = config.configuration()
     assert set(entries) == {
-        "fastnn", "Python", "NumPy", "platform", "instruction set", "BLAS", "threads",
+        "fastnn", "Python", "NumPy", "platform", "instruction set", "matrix products", "BLAS",
+        "threads",
     }  # fmt: skip
+    assert entries["matrix products"] == gemm.GEMM
     assert all(isinstance(text, str) for text in entries.values())
     assert entries["fastnn"] == fastnn.__version__
     assert entries["instruction set"].startswith(kernels.ISA)
