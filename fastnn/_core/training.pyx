@@ -104,7 +104,7 @@ cdef struct Run:
     size_t tile_gradient_bytes  # for each member
     # parameters and optimiser
     char *parameters
-    const fnn_optimizer *optimizer  # NULL: the gradient is all that is wanted
+    const fnn_optimizer *optimizer  # not read where the gradient is all that is wanted
     char *moments[FNN_MAX_MOMENTS]
     size_t n_moments
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]
