@@ -39,9 +39,9 @@
 #include "math.inc.h"
 
 #include "activations.inc.h"
+#include "layout.inc.h" /* gemm transposes */
 #include "gemm.inc.h"
 #include "inputs.inc.h"
-#include "layout.inc.h"
 #include "losses.inc.h"
 #include "optimizers.inc.h"
 #include "peak.inc.h"

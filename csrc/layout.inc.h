@@ -27,27 +27,38 @@ static void NAME(fill_rows)(void *c_, size_t ldc, const void *bias_, size_t rows
 #define UPPER 1, 3
 #endif
 
-/* b = the transpose of a square of as many rows as a vector has lanes. Interleaving row i with row
- * i + lanes / 2, for all i, moves each index bit of (row, lane) one place on; log2(lanes) times
- * exchanges row and lane. */
-static void NAME(transpose_square)(real *b, size_t ldb, const real *a, size_t lda)
+/* b (columns, rows) = the transpose of a (rows, columns), both at most as many as a vector has lanes
+ * (whole: just as many). Interleaving row i with row i + lanes / 2, for all i, moves each index bit of
+ * (row, lane) one place on; log2(lanes) times exchanges row and lane. */
+ALWAYS_INLINE void NAME(transpose_square)(const int whole, real *b, size_t ldb, const real *a,
+                                          size_t lda, size_t rows, size_t columns)
 {
-    vector rows[VECTOR_LANES], next[VECTOR_LANES];
-    for (size_t i = 0; i < VECTOR_LANES; i++)
-        rows[i] = NAME(load)(a + i * lda);
+    vector square[VECTOR_LANES], next[VECTOR_LANES];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < VECTOR_LANES; i++) {
+        if (whole)
+            square[i] = NAME(load)(a + i * lda);
+        else
+            square[i] = i < rows ? NAME(load_lanes)(a + i * lda, columns) : (vector){0};
+    }
 #pragma GCC unroll 4
     for (size_t round = 1; round < VECTOR_LANES; round *= 2) {
 #pragma GCC unroll 8
         for (size_t i = 0; i < VECTOR_LANES / 2; i++) {
-            next[2 * i] = SHUFFLE(rows[i], rows[i + VECTOR_LANES / 2], LOWER);
-            next[2 * i + 1] = SHUFFLE(rows[i], rows[i + VECTOR_LANES / 2], UPPER);
+            next[2 * i] = SHUFFLE(square[i], square[i + VECTOR_LANES / 2], LOWER);
+            next[2 * i + 1] = SHUFFLE(square[i], square[i + VECTOR_LANES / 2], UPPER);
         }
 #pragma GCC unroll 16
         for (size_t i = 0; i < VECTOR_LANES; i++)
-            rows[i] = next[i];
+            square[i] = next[i];
     }
-    for (size_t i = 0; i < VECTOR_LANES; i++)
-        NAME(store)(b + i * ldb, rows[i]);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < VECTOR_LANES; i++) {
+        if (whole)
+            NAME(store)(b + i * ldb, square[i]);
+        else if (i < columns)
+            NAME(store_lanes)(b + i * ldb, square[i], rows);
+    }
 }
 
 static void NAME(transpose)(void *b_, size_t ldb, const void *a_, size_t lda, size_t rows,
@@ -55,15 +66,19 @@ static void NAME(transpose)(void *b_, size_t ldb, const void *a_, size_t lda, si
 {
     real *b = b_;
     const real *a = a_;
-    const size_t whole_rows = rows - rows % VECTOR_LANES;
-    const size_t whole_columns = columns - columns % VECTOR_LANES;
-    for (size_t i = 0; i < whole_rows; i += VECTOR_LANES) {
-        for (size_t j = 0; j < whole_columns; j += VECTOR_LANES)
-            NAME(transpose_square)(b + j * ldb + i, ldb, a + i * lda + j, lda);
+    if ((rows == 1 && ldb == 1) || (columns == 1 && lda == 1)) { /* the numbers stay in line */
+        memcpy(b, a, rows * columns * sizeof(real));
+        return;
     }
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
-            b[j * ldb + i] = a[i * lda + j];
+    for (size_t i = 0; i < rows; i += VECTOR_LANES) {
+        const size_t height = rows - i < VECTOR_LANES ? rows - i : VECTOR_LANES;
+        for (size_t j = 0; j < columns; j += VECTOR_LANES) {
+            const size_t width = columns - j < VECTOR_LANES ? columns - j : VECTOR_LANES;
+            if (height == VECTOR_LANES && width == VECTOR_LANES)
+                NAME(transpose_square)(1, b + j * ldb + i, ldb, a + i * lda + j, lda, height, width);
+            else
+                NAME(transpose_square)(0, b + j * ldb + i, ldb, a + i * lda + j, lda, height, width);
+        }
     }
 }
 

@@ -54,8 +54,11 @@ ALWAYS_INLINE vector NAME(load_lanes)(const real *p, size_t n)
     return LOAD_LANES(p, n);
 #else /* no masks */
     vector v = {0};
-    for (size_t lane = 0; lane < n; lane++)
-        v[lane] = p[lane];
+#pragma GCC unroll 4
+    for (size_t lane = 0; lane < VECTOR_LANES; lane++) {
+        if (lane < n)
+            v[lane] = p[lane];
+    }
     return v;
 #endif
 }
@@ -65,8 +68,11 @@ ALWAYS_INLINE void NAME(store_lanes)(real *p, vector v, size_t n)
 #ifdef STORE_LANES
     STORE_LANES(p, v, n);
 #else
-    for (size_t lane = 0; lane < n; lane++)
-        p[lane] = v[lane];
+#pragma GCC unroll 4
+    for (size_t lane = 0; lane < VECTOR_LANES; lane++) {
+        if (lane < n)
+            p[lane] = v[lane];
+    }
 #endif
 }
 
