@@ -152,6 +152,8 @@ def _numbers(value: Any, name: str) -> Array:
 
 def _laid_out(array: Array, dtype: np.dtype[Any]) -> Array:
     """`array` as the core reads it: itself where it can be, else a copy."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
     with np.errstate(over="ignore"):  # what does not fit becomes infinity, which is refused later
         return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
@@ -201,10 +203,9 @@ def samples(
             f"{name} must have at least {at_least} sample{'s' * (at_least > 1)}, "
             f"got shape {array.shape}"
         )
-    keeps_dtype = array.dtype in (np.dtype(np.float32), np.dtype(np.float64)) or (
-        array.dtype.kind == "f" and array.dtype.itemsize in (4, 8)
-    )
-    return _laid_out(array, array.dtype.newbyteorder("=") if keeps_dtype else dtype)
+    if array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
+        dtype = array.dtype.newbyteorder("=")
+    return _laid_out(array, dtype)
 
 
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> None:

@@ -4,7 +4,7 @@ In the formulas w are the parameters, g is the gradient of the mean loss of the 
 learning rate, and t counts the steps from 1.
 """
 
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,7 +50,7 @@ class Optimizer:
     @property
     def hyperparameters(self) -> tuple[float, ...]:
         """All hyperparameters, the learning rate first."""
-        return astuple(self)
+        return tuple(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True)

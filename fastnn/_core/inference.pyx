@@ -13,19 +13,17 @@ from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.access cimport Access
 from fastnn._core.kernels cimport (
-    bytes_of,
+    data_of,
     find_input,
     flush_denormals,
     fnn_gemm,
     fnn_input,
     fnn_team,
-    pointer_to,
     set_float_state,
     team_barrier,
     team_next_tile,
     team_run,
-    writable_bytes_of,
-    writable_pointer_to,
+    writable_data_of,
 )
 from fastnn._core.plan cimport Geometry, LayerPlan, Plan
 
@@ -36,6 +34,7 @@ cdef double FLOPS_AT_A_TIME = 2e9
 cdef struct Inference:
     Geometry *geometry
     const fnn_input *input
+    const fnn_input *own_input  # reads arrays of the network's own dtype
     fnn_gemm gemm
     const char *X
     size_t first  # the rows [first, end) are wanted
@@ -68,10 +67,11 @@ cdef void infer_tile(Inference *job, size_t tile, size_t row, size_t rows,
     cdef Geometry *g = job.geometry
     cdef LayerPlan *layer
     cdef size_t l, half = rows * g.widest * g.itemsize
-    cdef const char *a_previous = job.X + row * g.n_features * job.input.itemsize
+    cdef const char *X = job.X + row * g.n_features * job.input.itemsize
+    cdef const char *a_previous = X
     cdef char *a
     cdef char *d = scratch + 2 * half  # the loss's derivative, which nobody wants here
-    job.tile_is_finite[tile] = job.input.all_finite(a_previous, rows * g.n_features)
+    job.tile_is_finite[tile] = 1
     if job.input.itemsize != g.itemsize:
         job.input.gather(scratch + 3 * half, a_previous, NULL, rows, g.n_features)
         a_previous = scratch + 3 * half
@@ -86,6 +86,9 @@ cdef void infer_tile(Inference *job, size_t tile, size_t row, size_t rows,
         job.gemm(0, rows, layer.n_out, layer.n_in, a_previous, layer.n_in,
                  job.parameters + layer.weights * g.itemsize, layer.n_out,
                  job.parameters + layer.bias * g.itemsize, 0, a, layer.n_out)
+        # NaN and infinity, times anything, are in every sum: only then X itself is looked through
+        if l == 0 and not job.own_input.all_finite(a, rows * layer.n_out):
+            job.tile_is_finite[tile] = job.input.all_finite(X, rows * g.n_features)
         if l == g.n_layers - 1 and job.targets != NULL and g.loss.from_logits:
             job.tile_losses[tile] = tile_loss(job, a, d, row, rows)
         layer.activation.forward(a, a, rows, layer.n_out)
@@ -104,6 +107,11 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
                    job.scratch + member * job.scratch_bytes)
         row = job.first + team_next_tile(team) * tile_rows
     team_barrier(team, 0)
+
+
+cdef size_t round_up(size_t n) noexcept:
+    """To whole cache lines."""
+    return (n + 63) // 64 * 64
 
 
 def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
@@ -132,58 +140,48 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
     cdef Geometry *g = &plan.geometry
     cdef Inference job
     cdef size_t n_samples = X.shape[0], n_tiles, rows_at_a_time, i
-    cdef double flops_a_row, total = 0
-    cdef list views = []
-    cdef const unsigned char[::1] X_view = bytes_of(X, X.dtype, (n_samples, g.n_features))
-    cdef const unsigned char[::1] parameters_view = bytes_of(parameters, plan.dtype,
-                                                             (g.n_parameters,))
-    cdef const unsigned char[::1] targets_view
-    cdef unsigned char[::1] view
-    cdef int[::1] is_finite
-    cdef double[::1] losses
+    cdef size_t first_output = g.n_layers - <size_t> len(outputs)
+    cdef double total = 0
     if n_samples == 0:
         return 0.0
     job.geometry = g
     job.input = find_input(g.kernels, X.dtype)
+    job.own_input = plan.own_input
     job.gemm = plan.prepare_gemm(n_threads)
-    job.X = pointer_to(X_view)
-    job.parameters = pointer_to(parameters_view)
+    job.X = data_of(X, X.dtype, (n_samples, g.n_features))
+    job.parameters = data_of(parameters, plan.dtype, (g.n_parameters,))
     job.targets = NULL
     job.has_labels = False
     if targets is not None:
         job.has_labels = targets.ndim == 1
         if job.has_labels:
-            targets_view = bytes_of(targets, np.dtype(np.int64), (n_samples,))
+            job.targets = data_of(targets, np.dtype(np.int64), (n_samples,))
         else:
-            targets_view = bytes_of(targets, plan.dtype, (n_samples, g.n_outputs))
-        job.targets = pointer_to(targets_view)
+            job.targets = data_of(targets, plan.dtype, (n_samples, g.n_outputs))
 
-    pointers = np.zeros(g.n_layers, np.uintp)
-    cdef size_t[::1] pointers_view = pointers
-    cdef size_t first_output = g.n_layers - <size_t> len(outputs)
-    for i in range(first_output, g.n_layers):
-        view = writable_bytes_of(outputs[i - first_output], plan.dtype,
-                                 (n_samples, g.layers[i].n_out))
-        views.append(view)
-        pointers_view[i] = <size_t> writable_pointer_to(view)
-    job.output = <char *> pointers_view[g.n_layers - 1]
-    job.hidden_outputs = <char **> &pointers_view[0] if first_output == 0 else NULL
-
+    # One piece of memory: pointers to the outputs, then for each tile its loss and whether it is
+    # finite, then the scratch of the members.
     n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
-    tile_losses = np.zeros(n_tiles)
-    tile_is_finite = np.zeros(n_tiles, np.intc)
-    losses = tile_losses
-    is_finite = tile_is_finite
-    job.tile_losses = &losses[0]
-    job.tile_is_finite = &is_finite[0]
     job.scratch_bytes = g.row_tile * 3 * g.widest * g.itemsize
     if X.dtype != plan.dtype:
         job.scratch_bytes += g.row_tile * g.n_features * g.itemsize
-    cdef unsigned char[::1] scratch = np.empty(n_threads * job.scratch_bytes, np.uint8)
-    job.scratch = writable_pointer_to(scratch)
+    cdef size_t table_bytes = round_up(
+        g.n_layers * sizeof(char *) + n_tiles * (sizeof(double) + sizeof(int)))
+    job.scratch_bytes = round_up(job.scratch_bytes)
+    memory = np.empty(64 + table_bytes + n_threads * job.scratch_bytes, np.uint8)
+    cdef char *start = <char *> round_up(<size_t> cnp.PyArray_DATA(memory))
+    cdef char **pointers = <char **> start
+    for i in range(first_output, g.n_layers):
+        pointers[i] = writable_data_of(outputs[i - first_output], plan.dtype,
+                                       (n_samples, g.layers[i].n_out))
+    job.output = pointers[g.n_layers - 1]
+    job.hidden_outputs = pointers if first_output == 0 else NULL
+    job.tile_losses = <double *> (pointers + g.n_layers)
+    job.tile_is_finite = <int *> (job.tile_losses + n_tiles)
+    job.scratch = start + table_bytes
 
-    flops_a_row = plan.training_flops(1)
-    rows_at_a_time = <size_t> max(1.0, FLOPS_AT_A_TIME / flops_a_row / g.row_tile) * g.row_tile
+    rows_at_a_time = (<size_t> max(1.0, FLOPS_AT_A_TIME / plan.flops_a_row / g.row_tile)
+                      * g.row_tile)
     job.first = 0
     while job.first < n_samples:
         job.end = min(n_samples, job.first + rows_at_a_time)
@@ -191,13 +189,14 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
             team_run(infer_rows, &job, n_threads)
         PyErr_CheckSignals()
         for i in range(job.first // g.row_tile, (job.end + g.row_tile - 1) // g.row_tile):
-            if not is_finite[i]:
+            if not job.tile_is_finite[i]:
                 raise ValueError(
                     f"X must be finite (in the range of {plan.dtype}), got NaN, infinity or too "
                     f"large a number in rows {i * g.row_tile} to "
                     f"{min(n_samples, (i + 1) * g.row_tile) - 1}"
                 )
-            total += losses[i]
+            if targets is not None:
+                total += job.tile_losses[i]
         job.first = job.end
     return total / n_samples
 
@@ -206,9 +205,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
 
 cnp.import_array()
 
-# Above these it does not matter what a call costs: such work goes through `infer`.
-cdef double FEW_ROWS_FLOPS = 1e6
-cdef size_t STACK_BYTES = 32768
+# Above this a team may be worth while: such work goes through `infer`.
+cdef double FEW_ROWS_FLOPS = 3e6
 # With more work than this, about a microsecond, other Python threads may run meanwhile.
 cdef double GIL_FLOPS = 5e4
 
@@ -232,6 +230,7 @@ cdef int run_rows(Plan plan, Access access, const char *parameters, const char *
     cdef uint64_t state
     job.geometry = &plan.geometry
     job.input = plan.own_input
+    job.own_input = plan.own_input
     job.gemm = plan.gemm
     job.X = X
     job.parameters = parameters
@@ -268,17 +267,21 @@ def predict_rows(Plan plan, Access access, parameters, X):
     ndarray of shape (n_samples, n_outputs), or None
     """
     cdef Geometry *g = &plan.geometry
-    cdef char scratch[32768]
+    cdef char stack[32768]
+    cdef char *scratch = stack
     cdef double flops
     cdef cnp.npy_intp shape[2]
-    cdef cnp.npy_intp rows
+    cdef cnp.npy_intp rows, scratch_bytes
     if plan.gemm == NULL or not is_plain(X, type_number_of(plan)) or cnp.PyArray_NDIM(X) != 2:
         return None
     rows = cnp.PyArray_DIM(X, 0)
     flops = plan.flops_a_row * rows
-    if (<size_t> cnp.PyArray_DIM(X, 1) != g.n_features or rows == 0 or flops > FEW_ROWS_FLOPS
-            or 2 * <size_t> rows * g.widest * g.itemsize > STACK_BYTES):
+    if (<size_t> cnp.PyArray_DIM(X, 1) != g.n_features or rows == 0 or flops > FEW_ROWS_FLOPS):
         return None
+    scratch_bytes = 2 * rows * g.widest * g.itemsize
+    if <size_t> scratch_bytes > sizeof(stack):
+        memory = cnp.PyArray_EMPTY(1, &scratch_bytes, cnp.NPY_UINT8, 0)
+        scratch = <char *> cnp.PyArray_DATA(memory)
     shape[0] = rows
     shape[1] = <cnp.npy_intp> g.n_outputs
     output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)

@@ -79,6 +79,8 @@ cdef const fnn_loss *find_loss(const fnn_kernels *kernels, str name) except NULL
 cdef const fnn_optimizer *find_optimizer(const fnn_kernels *kernels, str name) except NULL
 cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) except NULL
 
+cdef const char *data_of(object array, object dtype, tuple shape) except? NULL
+cdef char *writable_data_of(object array, object dtype, tuple shape) except? NULL
 cdef const unsigned char[::1] bytes_of(object array, object dtype, tuple shape)
 cdef unsigned char[::1] writable_bytes_of(object array, object dtype, tuple shape)
 cdef const char *pointer_to(const unsigned char[::1] view) noexcept nogil

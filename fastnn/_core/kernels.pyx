@@ -8,6 +8,10 @@ import time
 
 import numpy as np
 
+cimport numpy as cnp
+
+cnp.import_array()
+
 cdef extern from "fastnn.h" nogil:
     const char *const *fnn_isa_names
     int fnn_isa_supported(const char *isa)
@@ -133,26 +137,42 @@ cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) excep
 
 # ---- the door --------------------------------------------------------------------------------
 
-def _check(array, dtype, tuple shape):
-    if not isinstance(array, np.ndarray):
+cdef int _check(array, dtype, tuple shape) except -1:
+    if not cnp.PyArray_Check(array):
         raise TypeError(f"expected an ndarray, got {type(array).__name__}")
     if array.dtype != dtype or not array.dtype.isnative:
         raise TypeError(f"expected an array of {np.dtype(dtype)}, got {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"expected an array of shape {shape}, got {array.shape}")
-    if not (array.flags.c_contiguous and array.flags.aligned):
+    if not cnp.PyArray_ISCARRAY_RO(array):
         raise ValueError("expected an aligned, C-contiguous array")
-    return array.reshape(-1).view(np.uint8)
+    return 0
+
+
+cdef const char *data_of(object array, object dtype, tuple shape) except? NULL:
+    """The memory of an array that is only read, and that the caller keeps alive."""
+    _check(array, dtype, shape)
+    return <const char *> cnp.PyArray_DATA(array)
+
+
+cdef char *writable_data_of(object array, object dtype, tuple shape) except? NULL:
+    """The memory of an array that is written, and that the caller keeps alive."""
+    _check(array, dtype, shape)
+    if not cnp.PyArray_ISWRITEABLE(array):
+        raise ValueError("expected a writable array")
+    return <char *> cnp.PyArray_DATA(array)
 
 
 cdef const unsigned char[::1] bytes_of(object array, object dtype, tuple shape):
     """The memory of an array that is only read."""
-    return _check(array, dtype, shape)
+    _check(array, dtype, shape)
+    return array.reshape(-1).view(np.uint8)
 
 
 cdef unsigned char[::1] writable_bytes_of(object array, object dtype, tuple shape):
     """The memory of an array that is written."""
-    return _check(array, dtype, shape)
+    _check(array, dtype, shape)
+    return array.reshape(-1).view(np.uint8)
 
 
 cdef const char *pointer_to(const unsigned char[::1] view) noexcept nogil:

@@ -32,5 +32,7 @@ cdef class Plan:
     cdef const fnn_input *own_input  # reads arrays of the plan's own dtype
     cdef fnn_gemm gemm  # NULL until it has been prepared
     cdef double flops_a_row  # of a forward pass
+    cdef list spare  # the buffers of the last training run, for the next one
 
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
+    cdef object take_buffer(self, size_t n_bytes)

@@ -567,6 +567,9 @@ cdef int raise_interruption() except -1:
 cdef class Workspace:
     """Buffers and data of one training run: everything is allocated here, before the first step.
 
+    The plan keeps the buffers afterwards, as long as the network lives: the first touch of new memory
+    may take longer than a training step.
+
     Parameters
     ----------
     plan : Plan
@@ -584,6 +587,7 @@ cdef class Workspace:
     cdef Run run
     cdef Plan plan
     cdef list views  # keeps alive what `run` points into
+    cdef list buffers  # of these, what the plan gets back
     cdef int n_threads
     cdef readonly object losses  # (n_epochs,) float64: the mean loss of each finished epoch
     cdef object order
@@ -599,6 +603,7 @@ cdef class Workspace:
         cdef double flops
         self.plan = plan
         self.views = []
+        self.buffers = []
         self.n_threads = n_threads
         self.parameters = parameters
         run.geometry = g
@@ -624,7 +629,7 @@ cdef class Workspace:
         rows = (rows + n_slabs - 1) // n_slabs
         run.n_slab_rows = rows
         if shuffled:
-            self.order = np.empty(n_samples, np.int64)
+            self.order = self.array((n_samples,), np.dtype(np.int64))
             run.order = <int64_t *> self.keep_writable(self.order, np.dtype(np.int64), (n_samples,))
         if shuffled or X.dtype != plan.dtype:
             run.batch_X = self.buffer(rows, g.n_features)
@@ -656,6 +661,10 @@ cdef class Workspace:
         run.epoch_losses = <double *> self.keep_writable(self.losses, np.dtype(np.float64),
                                                          (n_epochs,))
 
+    def __del__(self):
+        if self.buffers is not None:
+            self.plan.spare = self.buffers
+
     cdef size_t tile_gradient_bytes(self):
         """Room for the gradient of any tile and of a bias, in whole cache lines."""
         cdef Geometry *g = &self.plan.geometry
@@ -675,15 +684,20 @@ cdef class Workspace:
         self.views.append(view)
         return writable_pointer_to(view)
 
-    cdef char *scratch(self, size_t n, size_t itemsize):
-        """Memory for n items, 64-byte aligned, of arbitrary content.
+    cdef object array(self, tuple shape, dtype):
+        """An array of arbitrary content."""
+        cdef size_t n_bytes = dtype.itemsize
+        for n in shape:
+            n_bytes *= <size_t> n
+        self.buffers.append(self.plan.take_buffer(n_bytes))
+        return self.buffers[len(self.buffers) - 1].view(dtype).reshape(shape)
 
-        From `numpy.empty`: `numpy.zeros` does not ask for huge pages, and touching 100 MB took
-        150 ms instead of 6.
-        """
+    cdef char *scratch(self, size_t n, size_t itemsize):
+        """Memory for n items, 64-byte aligned, of arbitrary content."""
         if itemsize != 0 and n > (<size_t> -1 - 64) // itemsize:
             raise MemoryError("the buffers of the training step exceed the address space")
-        cdef unsigned char[::1] view = np.empty(n * itemsize + 64, np.uint8)
+        self.buffers.append(self.plan.take_buffer(n * itemsize + 64))
+        cdef unsigned char[::1] view = self.buffers[len(self.buffers) - 1]
         self.views.append(view)
         return writable_pointer_to(view) + (64 - <size_t> writable_pointer_to(view) % 64) % 64
 
@@ -694,6 +708,7 @@ cdef class Workspace:
     cdef int execute(self, bint only_gradient) except -1:
         """Runs the team; returns its status, or raises what a signal handler raised."""
         cdef Run *run = &self.run
+        self.plan.spare = []  # what did not fit this run
         with nogil:
             run.next_signal_check = now() + SIGNAL_SECONDS
             run.caller_float_state = flush_denormals()
@@ -835,9 +850,9 @@ cdef class Trainer(Workspace):
         self.bit_generator = bit_generator
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
-            self.kept_order = np.empty_like(self.order)
-        self.kept_parameters = np.empty_like(parameters)
-        self.kept_moments = np.empty_like(moments)
+            self.kept_order = self.array((run.n_samples,), np.dtype(np.int64))
+        self.kept_parameters = self.array((n_parameters,), plan.dtype)
+        self.kept_moments = self.array((run.n_moments, n_parameters), plan.dtype)
 
     @property
     def epoch(self):
