@@ -39,8 +39,10 @@
 #include "math.inc.h"
 
 #include "activations.inc.h"
-#include "layout.inc.h" /* gemm transposes */
-#include "gemm.inc.h"
+#include "layout.inc.h"
+#include "panels.inc.h"
+#include "narrow.inc.h"
+#include "gemm.inc.h" /* chooses among the panels and the narrow ones */
 #include "inputs.inc.h"
 #include "losses.inc.h"
 #include "optimizers.inc.h"

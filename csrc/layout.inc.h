@@ -81,6 +81,3 @@ static void NAME(transpose)(void *b_, size_t ldb, const void *a_, size_t lda, si
         }
     }
 }
-
-#undef LOWER
-#undef UPPER

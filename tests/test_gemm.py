@@ -17,6 +17,8 @@ SIZES = [
     *itertools.product([1, 7, 8, 9, 33], repeat=3),
     (0, 5, 5), (5, 0, 5), (5, 5, 0), (46, 17, 1000), (1000, 16, 15), (15, 1000, 46), (64, 300, 200),
     (150, 1100, 300),  # b in blocks, copied into panels
+    (33, 3, 2100), (100, 1, 1100), (17, 8, 784), (5, 2, 65),  # dot products; by columns, transposed
+    (70, 20, 300), (1100, 7, 20), (130, 64, 33), (4, 16, 100), (16, 3, 1000),
 ]  # fmt: skip
 
 
@@ -72,17 +74,57 @@ def test_product_is_the_sum_of_products(
 
 
 @dtypes
-def test_own_product_does_not_depend_on_the_tiles(dtype: type[Any]) -> None:
-    """Every element is one chain in ascending k, alone or among others."""
+def test_a_row_does_not_depend_on_its_neighbours(dtype: type[Any]) -> None:
+    """So a prediction has the same bits alone and in a batch."""
     rng = np.random.default_rng(2)
+    for n, k in itertools.product((1, 2, 3, 7, 8, 9, 20, 46, 600), (4, 20, 300, 2100)):
+        a, b = rng.standard_normal((70, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        whole = gemm.multiply(a, b, gemm="own")
+        for rows in (slice(0, 1), slice(7, 12), slice(33, 57), slice(69, 70)):
+            np.testing.assert_array_equal(
+                gemm.multiply(a[rows].copy(), b, gemm="own"), whole[rows], err_msg=f"{n}, {k}"
+            )
+
+
+@dtypes
+def test_an_element_does_not_depend_on_the_tile(dtype: type[Any]) -> None:
+    """Every element of a product that is not narrow is one chain in ascending k, and so is every
+    element of a product with a transposed a, narrow or not."""
+    rng = np.random.default_rng(3)
     a, b = (
-        rng.standard_normal((70, 300)).astype(dtype),
+        rng.standard_normal((300, 70)).astype(dtype),
         rng.standard_normal((300, 600)).astype(dtype),
     )
-    whole = gemm.multiply(a, b, gemm="own")
-    for row, column in ((0, 0), (7, 9), (33, 46), (69, 599)):
-        alone = gemm.multiply(a[row : row + 1].copy(), b[:, column : column + 1].copy(), gemm="own")
-        assert alone[0, 0] == whole[row, column]
+    a_rows = np.ascontiguousarray(a.T)
+    whole = gemm.multiply(a, b, transpose_a=True, gemm="own")
+    np.testing.assert_array_equal(gemm.multiply(a_rows, b, gemm="own"), whole)
+    for n in (9, 17, 46):
+        part = b[:, 50 : 50 + n].copy()
+        np.testing.assert_array_equal(
+            gemm.multiply(a_rows, part, gemm="own"), whole[:, 50 : 50 + n]
+        )
+    for n in (1, 2, 3, 7, 8, 9, 20, 46, 64):
+        part = b[:, 50 : 50 + n].copy()
+        np.testing.assert_array_equal(
+            gemm.multiply(a, part, transpose_a=True, gemm="own"), whole[:, 50 : 50 + n]
+        )
+
+
+@pytest.mark.skipif(
+    not {"avx2", "avx512"} <= set(kernels.supported_isas()), reason="this CPU lacks AVX2 or AVX-512"
+)
+@dtypes
+@pytest.mark.parametrize("transpose_a", [False, True], ids=["forward", "dweights"])
+def test_avx2_and_avx512_give_the_same_bits(transpose_a: bool, dtype: type[Any]) -> None:
+    rng = np.random.default_rng(4)
+    for m, n, k in SIZES:
+        a = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
+        b = rng.standard_normal((k, n)).astype(dtype)
+        results = [
+            gemm.multiply(a, b, transpose_a=transpose_a, gemm="own", isa=isa)
+            for isa in ("avx2", "avx512")
+        ]
+        np.testing.assert_array_equal(*results, err_msg=f"{m}, {n}, {k}")
 
 
 def test_product_takes_read_only_arrays() -> None:

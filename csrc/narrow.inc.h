@@ -1,0 +1,267 @@
+/* Products with a narrow c, where most lanes of a vector along its rows would be idle. */
+
+/* ---- transposed a: by columns ---- */
+
+/* Columns of c, at most, for which this is looked at: its scratch is of that many rows. */
+#define NARROW_COLUMNS 64
+
+/* Whether c (m, n) is cheaper by columns. Counted in vectors multiplied: k for each vector of c, and
+ * for moving a square of c about SQUARE_COST. */
+#define SQUARE_COST (6 * VECTOR_LANES)
+
+static int NAME(cheaper_by_columns)(size_t m, size_t n, size_t k)
+{
+    const size_t vectors_down = (m + VECTOR_LANES - 1) / VECTOR_LANES;
+    const size_t vectors_across = (n + VECTOR_LANES - 1) / VECTOR_LANES;
+    return n <= NARROW_COLUMNS
+           && vectors_down * (n * k + vectors_across * SQUARE_COST) < m * vectors_across * k;
+}
+
+/* c (m, n) = start + transposed a (k, m) @ b (k, n) by columns: where c is narrow, most lanes of a
+ * vector of its row would be idle, so the vectors lie along its columns, which is the product
+ * b' @ a, and that is transposed into c. Each element has the same chain as ever. */
+static __attribute__((noinline)) void NAME(gemm_by_columns)(
+    size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
+    const real *start, size_t start_row, real *c, size_t ldc)
+{
+    real columns[NARROW_COLUMNS * PANEL] __attribute__((aligned(VECTOR_BYTES)));
+    real copy[K_BLOCK * PANEL] __attribute__((aligned(VECTOR_BYTES)));
+    const int copies = n > ROWS_FOR(PANEL_VECTORS) && lda * sizeof(real) >= COPY_STRIDE_BYTES;
+    for (size_t i = 0; i < m; i += PANEL) {
+        const size_t width = m - i < PANEL ? m - i : PANEL;
+        const size_t vectors = (width + VECTOR_LANES - 1) / VECTOR_LANES;
+        const size_t last = width - (vectors - 1) * VECTOR_LANES;
+        NAME(panel_function) run = NAME(panel_whole);
+        if (width < PANEL)
+            run = copies ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
+        if (start == NULL)
+            memset(columns, 0, sizeof(real) * n * PANEL);
+        else
+            for (size_t row = 0; row < width; row++)
+                NAME(transpose)(columns + row, PANEL, start + (i + row) * start_row, n, 1, n);
+        for (size_t p = 0; p < k; p += K_BLOCK) {
+            const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
+            const real *panel = a + p * lda + i;
+            if (copies)
+                NAME(copy_lines)(copy, PANEL, panel, lda, depth, width);
+            run(n, depth, b + p * ldb, 1, ldb, copies ? copy : panel, copies ? PANEL : lda, columns,
+                PANEL, columns, PANEL, last);
+        }
+        NAME(transpose)(c + i * ldc, ldc, columns, PANEL, n, width);
+    }
+}
+
+/* ---- transposed a: a handful of long sums ---- */
+
+/* Up to so many rows (or columns) of up to so many columns (or rows), of at least so many products: too
+ * few chains to fill the time that an addition takes, so that each is split into FEW_CHAINS, of every
+ * eighth product each, and those are added in pairs. Decided by the sizes alone, not by the width of
+ * the vectors, so that the bits are the same under every instruction set. */
+#define FEW_ROWS 4
+#define FEW_COLUMNS 16
+#define FEW_CHAINS 8
+#define FEW_PRODUCTS 32
+
+static int NAME(is_few_long_sums)(size_t m, size_t n, size_t k)
+{
+    return (m < n ? m : n) <= FEW_ROWS && (m < n ? n : m) <= FEW_COLUMNS && k >= FEW_PRODUCTS;
+}
+
+/* sums (n,) = transposed column a (k, 1) @ b (k, n) */
+static void NAME(long_sums)(real *sums, size_t n, size_t k, const real *a, size_t lda,
+                            const real *b, size_t ldb)
+{
+    for (size_t j = 0; j < n; j += VECTOR_LANES) {
+        const size_t lanes = n - j < VECTOR_LANES ? n - j : VECTOR_LANES;
+        const real *factor = a, *row = b + j;
+        vector chains[FEW_CHAINS] = {{0}};
+        size_t p = 0;
+        for (; p + FEW_CHAINS <= k; p += FEW_CHAINS) {
+#pragma GCC unroll 8
+            for (size_t i = 0; i < FEW_CHAINS; i++, factor += lda, row += ldb)
+                chains[i] = FMA(CONSTANT(*factor), NAME(load_lanes)(row, lanes), chains[i]);
+        }
+        for (; p < k; p++, factor += lda, row += ldb)
+            chains[0] = FMA(CONSTANT(*factor), NAME(load_lanes)(row, lanes), chains[0]);
+#pragma GCC unroll 4
+        for (size_t apart = 1; apart < FEW_CHAINS; apart *= 2) {
+#pragma GCC unroll 8
+            for (size_t i = 0; i < FEW_CHAINS; i += 2 * apart)
+                chains[i] += chains[i + apart];
+        }
+        NAME(store_lanes)(sums + j, chains[0], lanes);
+    }
+}
+
+/* c (m, n) = start + transposed a (k, m) @ b (k, n) */
+static __attribute__((noinline)) void NAME(gemm_few)(
+    size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
+    const real *start, size_t start_row, real *c, size_t ldc)
+{
+    real sums[FEW_COLUMNS];
+    const int by_columns = m > n;
+    const size_t rows = by_columns ? n : m, columns = by_columns ? m : n;
+    for (size_t i = 0; i < rows; i++) {
+        if (by_columns)
+            NAME(long_sums)(sums, columns, k, b + i, ldb, a, lda);
+        else
+            NAME(long_sums)(sums, columns, k, a + i, lda, b, ldb);
+        for (size_t j = 0; j < columns; j++) {
+            const size_t row = by_columns ? j : i, column = by_columns ? i : j;
+            c[row * ldc + column] = (start != NULL ? start[row * start_row + column] : 0) + sums[j];
+        }
+    }
+}
+
+/* ---- a as it is: dot products ---- */
+
+/* Each element of c is split into DOT_CHAINS chains, of every DOT_CHAINS-th product each, which are
+ * added in halves (the first to the one after the middle, and so on), for every DOT_BLOCK products.
+ * So the lanes of a vector lie along k, and the bits are the same under every instruction set. */
+#define DOT_CHAINS (64 / sizeof(real))
+#define DOT_BLOCK (4096 / sizeof(real))
+/* Sums kept at a time, a vector each, and columns of a tile of them. */
+#define DOT_SUMS (VECTOR_BYTES == 64 ? 16 : 8)
+#define DOT_COLUMNS 4
+/* Rows that pass all columns while they are in the L1 cache, and columns at most. */
+#define DOT_ROWS 8
+#define DOT_MAX_COLUMNS 8
+
+/* Decided by the sizes of b alone, so that a row's bits do not depend on its neighbours: vectors
+ * multiplied for one row, counting 4 for the addition of lanes, and some for the transpose of b. */
+static int NAME(cheaper_by_dots)(size_t n, size_t k)
+{
+    const size_t down = k / DOT_CHAINS, across = (n + DOT_CHAINS - 1) / DOT_CHAINS;
+    return n <= DOT_MAX_COLUMNS && k >= DOT_CHAINS
+           && 5 * (n * (down + 4) + 2 * across * down) < 4 * across * k;
+}
+
+/* Sums over the lanes of as many vectors as there are lanes. Interleaving vectors i and
+ * i + lanes / 2, the lower halves and the upper ones, puts the lanes to add one upon the other. */
+ALWAYS_INLINE vector NAME(add_lanes)(vector *sums)
+{
+#pragma GCC unroll 4
+    for (size_t half = VECTOR_LANES / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < half; i++)
+            sums[i] = SHUFFLE(sums[i], sums[i + half], LOWER)
+                      + SHUFFLE(sums[i], sums[i + half], UPPER);
+    }
+    return sums[0];
+}
+
+/* c (rows, columns) = start + a (rows, k) @ b (columns, k) transposed, whose rows are DOT_BLOCK apart,
+ * for k <= DOT_BLOCK and up to DOT_SUMS / columns rows. columns is a constant where this is inlined. */
+ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, const real *a,
+                                  size_t lda, const real *b, const real *start, size_t start_row,
+                                  real *c, size_t ldc)
+{
+    const size_t tile_rows = columns == 1 ? DOT_ROWS : DOT_SUMS / columns;
+    const size_t parts = DOT_CHAINS / VECTOR_LANES;
+    const real *row[DOT_ROWS];
+    vector part_sums[DOT_CHAINS / VECTOR_LANES][DOT_SUMS];
+    for (size_t i = 0; i < tile_rows; i++)
+        row[i] = a + (i < rows ? i : rows - 1) * lda; /* rows there are not repeat the last one */
+#define DOT_STEP(LOAD)                                                                            \
+    do {                                                                                          \
+        vector factors[DOT_COLUMNS];                                                              \
+        _Pragma("GCC unroll 4") for (size_t j = 0; j < columns; j++)                              \
+            factors[j] = LOAD(b + j * DOT_BLOCK + p);                                             \
+        _Pragma("GCC unroll 8") for (size_t i = 0; i < tile_rows; i++)                            \
+        {                                                                                         \
+            const vector x = LOAD(row[i] + p);                                                    \
+            _Pragma("GCC unroll 4") for (size_t j = 0; j < columns; j++)                          \
+                sums[i * columns + j] = FMA(x, factors[j], sums[i * columns + j]);                \
+        }                                                                                         \
+    } while (0)
+#define LOAD_REST(from) NAME(load_lanes)(from, k - p)
+#pragma GCC unroll 4
+    for (size_t part = 0; part < parts; part++) {
+        vector sums[DOT_SUMS] = {{0}};
+        size_t p = part * VECTOR_LANES;
+        for (; p + VECTOR_LANES <= k; p += DOT_CHAINS)
+            DOT_STEP(NAME(load));
+        if (p < k)
+            DOT_STEP(LOAD_REST);
+        memcpy(part_sums[part], sums, sizeof sums);
+    }
+#undef DOT_STEP
+#undef LOAD_REST
+    real results[DOT_SUMS + VECTOR_LANES];
+    for (size_t at = 0; at < tile_rows * columns; at += VECTOR_LANES) {
+        vector sums[VECTOR_LANES];
+#pragma GCC unroll 16
+        for (size_t i = 0; i < VECTOR_LANES; i++) {
+            const size_t s = at + i;
+            if (s >= tile_rows * columns)
+                sums[i] = (vector){0};
+            else if (parts == 4)
+                sums[i] = (part_sums[0][s] + part_sums[parts / 2][s])
+                          + (part_sums[1 % parts][s] + part_sums[3 % parts][s]);
+            else
+                sums[i] = parts == 2 ? part_sums[0][s] + part_sums[1 % parts][s] : part_sums[0][s];
+        }
+        NAME(store)(results + at, NAME(add_lanes)(sums));
+    }
+    for (size_t i = 0; i < rows && i < tile_rows; i++, c += ldc) {
+        for (size_t j = 0; j < columns; j++)
+            c[j] = (start != NULL ? start[i * start_row + j] : 0) + results[i * columns + j];
+    }
+}
+
+#define DOT_FUNCTION(name, columns)                                                               \
+    static __attribute__((noinline)) void NAME(name)(                                             \
+        size_t rows, size_t k, const real *a, size_t lda, const real *b, const real *start,       \
+        size_t start_row, real *c, size_t ldc)                                                    \
+    {                                                                                             \
+        const size_t height = (columns) == 1 ? DOT_ROWS : DOT_SUMS / (columns);                   \
+        for (size_t i = 0; i < rows; i += height)                                                 \
+            NAME(dot_tile)(columns, rows - i, k, a + i * lda, lda, b,                             \
+                           start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc,  \
+                           ldc);                                                                  \
+    }
+DOT_FUNCTION(dots_1, 1)
+DOT_FUNCTION(dots_2, 2)
+DOT_FUNCTION(dots_4, 4)
+#undef DOT_FUNCTION
+
+/* c (m, n) = start + a (m, k) @ b (k, n) */
+static __attribute__((noinline)) void NAME(gemm_dots)(
+    size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
+    const real *start, size_t start_row, real *c, size_t ldc)
+{
+    real copy[DOT_MAX_COLUMNS * DOT_BLOCK] __attribute__((aligned(VECTOR_BYTES)));
+    for (size_t p = 0; p < k; p += DOT_BLOCK) {
+        const size_t depth = k - p < DOT_BLOCK ? k - p : DOT_BLOCK;
+        const real *columns = copy; /* of b */
+        if (n == 1 && ldb == 1)
+            columns = b + p;
+        else
+            NAME(transpose)(copy, DOT_BLOCK, b + p * ldb, ldb, depth, n);
+        for (size_t i = 0; i < m; i += DOT_ROWS) {
+            const size_t rows = m - i < DOT_ROWS ? m - i : DOT_ROWS;
+            for (size_t j = 0, width; j < n; j += width) {
+                const size_t left = n - j;
+                width = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+                (width == 4 ? NAME(dots_4) : width == 2 ? NAME(dots_2) : NAME(dots_1))(
+                    rows, depth, a + i * lda + p, lda, columns + j * DOT_BLOCK,
+                    start != NULL ? start + i * start_row + j : NULL, start_row, c + i * ldc + j, ldc);
+            }
+        }
+        start = c;
+        start_row = ldc;
+    }
+}
+
+#undef NARROW_COLUMNS
+#undef SQUARE_COST
+#undef FEW_ROWS
+#undef FEW_COLUMNS
+#undef FEW_CHAINS
+#undef FEW_PRODUCTS
+#undef DOT_CHAINS
+#undef DOT_BLOCK
+#undef DOT_SUMS
+#undef DOT_COLUMNS
+#undef DOT_ROWS
+#undef DOT_MAX_COLUMNS
