@@ -181,6 +181,191 @@ def test_a_thread_that_writes_is_refused_to_read() -> None:
     assert log == ["read"]
 
 
+@pytest.fixture
+def in_a_signal_handler() -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """Has the signal handler of this thread, the main one, do something in a tenth of a second.
+
+    Where it is not back three seconds later, the next signal ends it.
+    """
+    actions: list[Callable[[], Any]] = []
+
+    def handler(*_: object) -> None:
+        if not actions:
+            raise Interruption("hangs")
+        actions.pop()()
+
+    def start(action: Callable[[], Any]) -> None:
+        actions.append(action)
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 3)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    yield start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_thread_that_waits_to_write_may_read(
+    in_a_signal_handler: Callable[[Callable[[], Any]], None],
+) -> None:
+    """A handler has interrupted the wait, which would never end if it waited for the writer."""
+    access, log = Access(), list[str]()
+    leave = threading.Event()
+    holder = hold(access.reading, leave)
+
+    def handle() -> None:
+        read(access, log)
+        leave.set()
+
+    in_a_signal_handler(handle)
+    write(access, log)
+    assert ends(holder)
+    assert log == ["read", "write"]
+
+
+def test_a_thread_that_reads_may_read_again_before_the_writer_who_waits(
+    in_a_signal_handler: Callable[[Callable[[], Any]], None],
+) -> None:
+    access, log = Access(), list[str]()
+    handled = threading.Event()
+
+    def handle() -> None:
+        read(access, log)
+        handled.set()
+
+    with access.reading():
+        writer = started(lambda: write(access, log))
+        assert waits(writer)
+        in_a_signal_handler(handle)
+        assert handled.wait(SECONDS)
+    assert ends(writer)
+    assert log == ["read", "write"]
+
+
+def test_a_thread_that_reads_is_refused_to_train() -> None:
+    access = Access()
+    refusal = pytest.raises(RuntimeError, match="by this very thread")
+    with access.reading(), refusal, access.training():
+        pass
+    with access.training(), access.reading():
+        pass
+
+
+def test_a_thread_that_waits_to_read_is_refused_to_train(
+    in_a_signal_handler: Callable[[Callable[[], Any]], None],
+) -> None:
+    access, log = Access(), list[str]()
+    leave = threading.Event()
+    holder = hold(access.writing, leave)
+
+    def handle() -> None:
+        try:
+            with access.training():
+                pass
+        except RuntimeError:
+            log.append("refused")
+        leave.set()
+
+    in_a_signal_handler(handle)
+    read(access, log)
+    assert ends(holder)
+    assert log == ["refused", "read"]
+
+
+def test_in_a_forked_child_a_writer_waits_for_readers(run_script: Callable[..., str]) -> None:
+    """Whatever the parent's other threads were doing, which the child does not have."""
+    run_script("""
+        import os
+        import threading
+
+        from fastnn._core.access import Access
+
+        def hold(enter):
+            "A thread that is inside until the event is set."
+            inside, leave = threading.Event(), threading.Event()
+            def stay():
+                with enter():
+                    inside.set()
+                    leave.wait(10)
+            thread = threading.Thread(target=stay, daemon=True)
+            thread.start()
+            return thread, inside, leave
+
+        def check(access):
+            reader, inside, leave = hold(access.reading)
+            assert inside.wait(5)
+            writer, written, end = hold(access.writing)
+            end.set()
+            assert not written.wait(0.1)
+            leave.set()
+            assert written.wait(5)
+            reader.join()
+            writer.join()
+            with access.training(), access.writing():
+                pass
+
+        def status_of_child(access):
+            child = os.fork()
+            if child == 0:
+                try:
+                    check(access)
+                except BaseException:
+                    os._exit(1)
+                os._exit(0)
+            return os.waitpid(child, 0)[1]
+
+        for kind in (None, "reading", "writing", "training"):
+            access = Access()
+            if kind is not None:
+                thread, inside, leave = hold(getattr(access, kind))
+                assert inside.wait(5)
+            assert status_of_child(access) == 0, kind
+    """)
+
+
+@pytest.mark.parametrize("kind", ["reading", "writing", "training"])
+def test_who_forks_inside_is_still_inside_in_the_child(
+    kind: str, run_script: Callable[..., str]
+) -> None:
+    run_script(
+        f"""
+        import os
+        import threading
+
+        from fastnn._core.access import Access
+
+        access = Access()
+
+        def enter(other):
+            with getattr(access, other)():
+                done.append(other)
+
+        def comes_in(other):
+            done.clear()
+            thread = threading.Thread(target=enter, args=(other,), daemon=True)
+            thread.start()
+            thread.join(0.1 if other in refused else 5)
+            return other in done
+
+        done = []
+        refused = {{"reading": ["writing"], "writing": ["reading", "writing"],
+                    "training": ["training"]}}["{kind}"]
+        threading.excepthook = lambda _: None
+        with getattr(access, "{kind}")():
+            child = os.fork()
+            if child == 0:
+                right = [comes_in(other) != (other in refused) for other in refused]
+        if child == 0:
+            refused = []
+            right += [comes_in(other) for other in ("reading", "writing", "training")]
+            with access.reading():
+                refused = ["writing"]
+                right.append(not comes_in("writing"))
+            os._exit(0 if all(right) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        """
+    )
+
+
 def test_only_one_trains_at_a_time() -> None:
     access = Access()
     with access.training():

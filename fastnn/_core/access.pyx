@@ -4,14 +4,42 @@ Compiled, because signal handlers (Ctrl-C) run between Python's byte codes and c
 here nothing is left half done. What these methods do between two waits is one piece, under the
 GIL.
 """
-import os
 import threading
 
 from cpython.exc cimport PyErr_CheckSignals
 from posix.time cimport nanosleep, timespec
 
+cdef extern from "<pthread.h>" nogil:
+    int pthread_atfork(void (*prepare)() noexcept, void (*parent)() noexcept,
+                       void (*child)() noexcept)
+
+cdef extern from "pythread.h" nogil:
+    unsigned long PyThread_get_thread_ident()
+
 # Between two looks of who waits: far below what a person notices, far above what a look costs.
 cdef long PAUSE_NANOSECONDS = 100_000
+
+cdef unsigned long forks = 0  # that led to this process
+cdef unsigned long forker = 0  # the thread that did the last one: at first, all that a child has
+
+
+cdef void count_fork() noexcept nogil:
+    global forks, forker
+    forks += 1
+    forker = PyThread_get_thread_ident()
+
+
+if pthread_atfork(NULL, NULL, count_fork) != 0:
+    raise MemoryError("no memory to be told of forks")
+
+
+cdef int keep_forker(list idents) except -1:
+    """Removes all others, allocating nothing that could run the garbage collector."""
+    cdef Py_ssize_t i
+    for i in range(len(idents) - 1, -1, -1):
+        if idents[i] != forker:
+            del idents[i]
+    return 0
 
 
 cdef class Access:
@@ -22,7 +50,10 @@ cdef class Access:
     """
 
     def __cinit__(self):
-        self.pid = os.getpid()
+        self.reading_threads = []
+        self.waiting_readers = []
+        self.waiting_writers = []
+        self.forks = forks
 
     def reading(self):
         """A context in which nobody writes.
@@ -44,17 +75,25 @@ cdef class Access:
         Raises
         ------
         RuntimeError
-            When there is one.
+            When there is one, or this thread itself is reading: in a signal handler that
+            interrupted it.
         """
         return Training(self)
 
     cdef int look_around(self) except -1:
         """In a forked child the parent's other threads are gone, with what they held."""
-        cdef int pid = os.getpid()
-        if pid != self.pid:
-            self.pid = pid
-            self.readers = self.waiting_writers = self.waiting = self.admitted = 0
-            self.writer = self.trainer = None
+        if self.forks == forks:
+            return 0
+        self.forks = forks
+        keep_forker(self.reading_threads)
+        keep_forker(self.waiting_readers)
+        keep_forker(self.waiting_writers)
+        self.readers = len(self.reading_threads)
+        self.admitted = 0
+        if self.writer != forker:
+            self.writer = None
+        if self.trainer != forker:
+            self.trainer = None
         return 0
 
     cdef int pause(self) except -1:
@@ -64,26 +103,35 @@ cdef class Access:
         with nogil:
             nanosleep(&duration, NULL)
         PyErr_CheckSignals()
+        self.look_around()
         return 0
+
+    cdef bint may_read_again(self) except -1:
+        """Whether a writer waits for this very thread, which a signal handler has interrupted."""
+        ident = threading.get_ident()
+        return self.writer is None and (
+            ident in self.reading_threads or ident in self.waiting_writers
+        )
 
     cdef int start_reading(self) except -1:
         cdef unsigned long round
-        if self.writer is None and self.waiting_writers == 0:
+        self.look_around()
+        if self.writer is None and not self.waiting_writers or self.may_read_again():
             self.readers += 1
             return 0
-        self.look_around()
-        if self.writer == threading.get_ident():
+        ident = threading.get_ident()
+        if self.writer == ident:
             raise RuntimeError(
                 "this network is being trained by this very thread, which a signal handler has "
                 "interrupted; use a copy made before"
             )
         round = self.round
-        self.waiting += 1
+        self.waiting_readers.append(ident)
         try:
-            while self.round == round and (self.writer is not None or self.waiting_writers > 0):
+            while self.round == round and (self.writer is not None or self.waiting_writers):
                 self.pause()
         finally:
-            self.waiting -= 1
+            self.waiting_readers.remove(ident)
             if self.round != round:
                 self.admitted = max(0, self.admitted - 1)
         self.readers += 1
@@ -94,20 +142,21 @@ cdef class Access:
         return 0
 
     cdef int start_writing(self) except -1:
+        ident = threading.get_ident()
         self.look_around()
-        self.waiting_writers += 1
+        self.waiting_writers.append(ident)
         try:
             while self.writer is not None or self.readers > 0 or self.admitted > 0:
                 self.pause()
         finally:
-            self.waiting_writers -= 1
-        self.writer = threading.get_ident()
+            self.waiting_writers.remove(ident)
+        self.writer = ident
         return 0
 
     cdef int stop_writing(self) except -1:
         self.writer = None
         self.round += 1
-        self.admitted = self.waiting
+        self.admitted = len(self.waiting_readers)
         return 0
 
 
@@ -119,8 +168,11 @@ cdef class Reading:
 
     def __enter__(self):
         self.access.start_reading()
+        self.access.reading_threads.append(threading.get_ident())
 
     def __exit__(self, *_):
+        self.access.look_around()
+        self.access.reading_threads.remove(threading.get_ident())
         self.access.stop_reading()
 
 
@@ -134,6 +186,7 @@ cdef class Writing:
         self.access.start_writing()
 
     def __exit__(self, *_):
+        self.access.look_around()
         self.access.stop_writing()
 
 
@@ -144,12 +197,18 @@ cdef class Training:
         self.access = access
 
     def __enter__(self):
+        ident = threading.get_ident()
         self.access.look_around()
         if self.access.trainer is not None:
             raise RuntimeError(
                 "this network is being trained by another call; train a copy (net.copy()) instead"
             )
-        self.access.trainer = threading.get_ident()
+        if ident in self.access.reading_threads or ident in self.access.waiting_readers:
+            raise RuntimeError(
+                "this network is being used by this very thread, which a signal handler has "
+                "interrupted; train a copy (net.copy()) instead"
+            )
+        self.access.trainer = ident
 
     def __exit__(self, *_):
         self.access.trainer = None
