@@ -68,7 +68,7 @@ struct fnn_team {
     _Atomic size_t next_tile;
     _Atomic int arrived;
     _Atomic int votes;
-    int verdicts[2]; /* of the last two barriers: a slow member may still read the older one */
+    int verdict; /* of the last barrier: it is read before its reader comes to the next one */
     signal_counter barrier;
 };
 
@@ -94,14 +94,14 @@ int fnn_team_barrier(fnn_team *team, int vote)
     if (vote != 0)
         atomic_fetch_or(&team->votes, vote);
     if (atomic_fetch_add(&team->arrived, 1) == team->n_members - 1) { /* the last one */
-        team->verdicts[round & 1] = atomic_exchange(&team->votes, 0);
+        team->verdict = atomic_exchange(&team->votes, 0);
         atomic_store(&team->next_tile, 0);
         atomic_store(&team->arrived, 0);
         advance(&team->barrier);
     } else {
         wait_while_equal(&team->barrier, round);
     }
-    return team->verdicts[round & 1];
+    return team->verdict;
 }
 
 /* What the workers run now. The caller writes it before `jobs` advances. */
