@@ -138,7 +138,9 @@ typedef void (*fnn_region)(void *context, fnn_team *team, int member);
 /* Runs region(context, team, member) on n_threads members, the caller being member 0, and returns
  * when all are done. Members flush denormals meanwhile. Where threads cannot be had (none can be
  * made, or another call has the team), fewer members run: a region must give the same result with
- * any number of them. Threads are started when first needed, and again after fork. */
+ * any number of them. Threads are started when first needed, and again after fork. When the caller
+ * forks inside its region, the child has a team of this one member, and of the work since the last
+ * barrier no more than what that member did itself: the region has to do it again. */
 void fnn_team_run(fnn_region region, void *context, int n_threads);
 int fnn_team_size(const fnn_team *team);
 /* Hands out 0, 1, 2, ... since the last barrier, each number to one member. */

@@ -65,6 +65,7 @@ static void advance(signal_counter *counter)
 
 struct fnn_team {
     int n_members;
+    int forked; /* this is a child's copy: the team was left behind, but for the caller */
     _Atomic size_t next_tile;
     _Atomic int arrived;
     _Atomic int votes;
@@ -110,16 +111,18 @@ static struct {
     int n_workers;
     fnn_region region;
     void *context;
-    fnn_team team;
+    fnn_team *team; /* the caller's */
     _Atomic int running; /* workers not yet done with this job */
     signal_counter jobs; /* advances when a job is there */
     signal_counter done; /* advances when the last worker has finished it */
 } shared = {
     .in_use = PTHREAD_MUTEX_INITIALIZER,
-    .team = {.n_members = 1, .barrier = SIGNAL_COUNTER_INIT},
     .jobs = SIGNAL_COUNTER_INIT,
     .done = SIGNAL_COUNTER_INIT,
 };
+
+/* The team that this thread is the caller of, NULL if none. */
+static _Thread_local fnn_team *called;
 
 static void run_member(fnn_region region, void *context, fnn_team *team, int member)
 {
@@ -142,8 +145,8 @@ static void *work(void *argument)
     unsigned job = start->jobs_before;
     for (;; job++) {
         wait_while_equal(&shared.jobs, job);
-        if (member < shared.team.n_members)
-            run_member(shared.region, shared.context, &shared.team, member);
+        if (member < shared.team->n_members)
+            run_member(shared.region, shared.context, shared.team, member);
         /* Workers that had nothing to do report too: nobody reads an old job in a new one. */
         if (atomic_fetch_sub(&shared.running, 1) == 1)
             advance(&shared.done);
@@ -151,19 +154,21 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* A forked child has this thread only: it starts with no workers, nothing in use, and nobody at a
- * barrier, whatever the parent's other threads were doing. */
+/* A forked child has this thread only: it starts with no workers and nothing in use, whatever the
+ * parent's other threads were doing. If it is a caller itself, it goes on alone. */
 static void forget_workers(void)
 {
     static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static const signal_counter counter = SIGNAL_COUNTER_INIT;
-    static const fnn_team team = {.n_members = 1, .barrier = SIGNAL_COUNTER_INIT};
     shared.in_use = mutex;
     shared.n_workers = 0;
-    shared.team = team;
     shared.jobs = counter;
     shared.done = counter;
     atomic_store(&shared.running, 0);
+    if (called != NULL) {
+        called->n_members = 1;
+        called->forked = 1;
+    }
 }
 
 /* Makes workers until there are n_workers, or until no more can be made. */
@@ -208,16 +213,22 @@ void fnn_team_run(fnn_region region, void *context, int n_threads)
     if (shared.n_workers < n_workers)
         n_workers = shared.n_workers;
 
+    fnn_team team = {.n_members = n_workers + 1, .barrier = SIGNAL_COUNTER_INIT};
+    fnn_team *const outer = called; /* in a child forked inside a region, which calls again */
+    called = &team;
     shared.region = region;
     shared.context = context;
-    shared.team.n_members = n_workers + 1;
-    atomic_store(&shared.team.next_tile, 0);
-    atomic_store(&shared.running, shared.n_workers);
+    shared.team = &team;
+    n_workers = shared.n_workers; /* all report, also those who are no members */
+    atomic_store(&shared.running, n_workers);
     const unsigned finished = atomic_load(&shared.done.value);
-    if (shared.n_workers > 0)
+    if (n_workers > 0)
         advance(&shared.jobs);
-    run_member(region, context, &shared.team, 0);
-    if (shared.n_workers > 0)
+    run_member(region, context, &team, 0);
+    called = outer;
+    if (team.forked)
+        return; /* nothing of what is shared is this call's any more */
+    if (n_workers > 0)
         wait_while_equal(&shared.done, finished);
     pthread_mutex_unlock(&shared.in_use);
 }

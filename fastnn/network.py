@@ -337,7 +337,8 @@ class Network:
             If the loss or an update stops being finite. The network keeps the parameters from
             before that mini-batch.
         RuntimeError
-            If another call trains this network at the moment.
+            If another call trains this network at the moment, or a signal handler calls this while
+            it has interrupted another use of the network.
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
         """

@@ -217,6 +217,59 @@ def test_a_child_forked_in_the_middle_of_training_trains_to_the_same_bits(
     )
 
 
+def test_a_child_forked_by_a_signal_handler_finishes_the_step_to_the_same_bits(
+    run_script: Callable[..., str],
+) -> None:
+    """It has one member of the team that was at it. In slabs, so that work done twice shows."""
+    run_script(
+        SCRIPT
+        + """
+    import signal
+    import fastnn
+
+    fastnn.set_num_threads(3)
+    X = rng.standard_normal((10_000, 50)).astype(np.float32)
+    y = rng.integers(0, 2, len(X))
+    other = Network.from_sizes([50, 300, 1], seed=1)
+    predicted = other.predict_proba(X).tobytes()
+
+    def long_steps():
+        net = Network.from_sizes([50, 400, 400, 1], seed=0)
+        net.fit(X, y, epochs=5, batch_size=None, threads=3)
+        return net.parameters.tobytes()
+
+    def handler(number, frame):
+        global is_child
+        child = os.fork()
+        if child:
+            children.append(child)
+            if len(children) == 3:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        else:
+            is_child = True
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)
+            if len(children) == 1 and other.predict_proba(X).tobytes() != predicted:
+                os._exit(2)
+
+    start = time.monotonic()
+    expected = long_steps()
+    quarter = (time.monotonic() - start) / 4
+    is_child, children = False, []
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, quarter, quarter)
+    result = long_steps()
+    if is_child:
+        os._exit(0 if result == expected else 1)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert result == expected
+    assert len(children) > 1
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert set(statuses) == {0}, statuses
+    """
+    )
+
+
 @pytest.mark.skipif(
     not hasattr(os, "setresuid") or os.getuid() != 0, reason="only root can become somebody else"
 )

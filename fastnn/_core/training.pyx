@@ -21,6 +21,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport getpid, pid_t
 
 from fastnn._core.kernels cimport (
     FNN_MAX_HYPERPARAMETERS,
@@ -73,6 +74,7 @@ cdef enum:
     INTERRUPTED = 2
     LOSS_NOT_FINITE = 4
     UPDATE_NOT_FINITE = 8
+    FORKED = 16
 
 cdef struct LayerBuffers:
     char *a  # (slab_rows, n_out)
@@ -135,9 +137,14 @@ cdef double now() noexcept nogil:
 
 
 cdef int pending_signals(Run *run) noexcept nogil:
-    """INTERRUPTED if a signal handler raised; its exception stays set until the run is over."""
+    """INTERRUPTED if a signal handler raised; its exception stays set until the run is over.
+
+    FORKED if one has forked and this is the child: the team's other members are gone, with what
+    they were at, so the gradient of this mini-batch has to be begun again.
+    """
     cdef double t = now()
     cdef int raised
+    cdef pid_t pid = getpid()
     if t < run.next_signal_check:
         return RUNNING
     run.next_signal_check = t + SIGNAL_SECONDS
@@ -145,7 +152,9 @@ cdef int pending_signals(Run *run) noexcept nogil:
     with gil:
         raised = _check_signals()
     flush_denormals()
-    return INTERRUPTED if raised else RUNNING
+    if raised:
+        return INTERRUPTED
+    return RUNNING if getpid() == pid else FORKED
 
 
 cdef object _raised = None
@@ -408,9 +417,13 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_
         vote = row_phase(run, team, member, slab, start + done, 1.0 / rows, &total)
         if vote == RUNNING:
             vote = weight_phase(run, team, member, slab, start + done, done > 0)
-        if vote != RUNNING:
+        if vote == FORKED:
+            total = 0
+            done = 0
+        elif vote != RUNNING:
             return vote
-        done += slab
+        else:
+            done += slab
     loss[0] = total / rows
     return RUNNING if isfinite(total) else LOSS_NOT_FINITE
 
@@ -454,12 +467,13 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates, 
 cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t rows,
               double *loss) noexcept nogil:
     """One mini-batch: the loss before its update, and the update."""
-    cdef int status
+    cdef int status = FORKED
     if run.gradient != NULL:
         status = gradient_step(run, team, member, start, rows, loss)
     else:
-        loss[0] = 0
-        status = row_phase(run, team, member, rows, start, 1.0 / rows, loss)
+        while status == FORKED:
+            loss[0] = 0
+            status = row_phase(run, team, member, rows, start, 1.0 / rows, loss)
         loss[0] /= rows
         if status == RUNNING and not isfinite(loss[0]):
             status = LOSS_NOT_FINITE
