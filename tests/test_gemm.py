@@ -196,3 +196,41 @@ def test_blas_is_ours_alone(run_script: Callable[..., str]) -> None:
         gemm.multiply(ones, ones, gemm="blas")
         assert not hasattr(ctypes.CDLL(None), "scipy_cblas_sgemm")
     """)
+
+
+def test_ctrl_c_while_blas_is_made_ready_leaves_no_thread_behind(
+    run_script: Callable[..., str],
+) -> None:
+    """A process with such a thread does not end."""
+    run_script(
+        """
+        import faulthandler
+        import random
+        import signal
+        import threading
+        import numpy as np
+        from fastnn import Network
+
+        def handler(number, frame):
+            raise KeyboardInterrupt
+
+        faulthandler.dump_traceback_later(15, exit=True)
+        signal.signal(signal.SIGALRM, handler)
+        randomness = random.Random(0)
+        X, y = np.ones((64, 30), np.float32), np.zeros(64, np.int64)
+        net = Network.from_sizes([30, 50, 1], seed=0)
+        interrupted = 0
+        for n_threads in range(1, 60, 2):  # more buffers each time
+            try:
+                signal.setitimer(signal.ITIMER_REAL, randomness.uniform(1e-4, 4e-3))
+                try:
+                    net.fit(X, y, epochs=100_000, threads=n_threads)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+        assert interrupted > 20, interrupted
+        assert threading.active_count() == 1
+        """,
+        FASTNN_GEMM="blas",
+    )

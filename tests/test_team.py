@@ -25,7 +25,6 @@ SCRIPT = """
     import numpy as np
 
     from fastnn import Network
-    from fastnn._core import gemm
 
     faulthandler.dump_traceback_later(20, exit=True)  # what hangs fails
     rng = np.random.default_rng(0)
@@ -273,18 +272,16 @@ def test_a_child_forked_by_a_signal_handler_finishes_the_step_to_the_same_bits(
 @pytest.mark.skipif(
     not hasattr(os, "setresuid") or os.getuid() != 0, reason="only root can become somebody else"
 )
-@pytest.mark.parametrize("blas_is_ready", [True, False])
+@pytest.mark.parametrize("products", ["own", "blas"])
 @pytest.mark.parametrize("more", [0, 1, 2])
 def test_fewer_threads_do_the_work_where_no_more_can_be_made(
-    more: int, blas_is_ready: bool, run_script: Callable[..., str]
+    more: int, products: str, run_script: Callable[..., str]
 ) -> None:
     """The limit of processes does not bind root, so the process becomes nobody first."""
     run_script(
         SCRIPT
         + f"""
     expected = train(1)
-    if {blas_is_ready}:
-        gemm.load(4)
     before = n_threads()
     os.setresuid(54321, 54321, 54321)
     limit = before + {more}
@@ -292,5 +289,6 @@ def test_fewer_threads_do_the_work_where_no_more_can_be_made(
     assert train(4) == expected
     assert n_threads() <= limit
     assert train(4) == expected
-    """
+    """,
+        FASTNN_GEMM=products,
     )

@@ -16,8 +16,12 @@ from fastnn._core.kernels cimport (
     bytes_of,
     fnn_gemm,
     fnn_kernels,
+    fnn_team,
     kernels_for,
     pointer_to,
+    team_barrier,
+    team_run,
+    team_size,
     writable_bytes_of,
     writable_pointer_to,
 )
@@ -86,7 +90,7 @@ cdef void blas_gemm_f64(int transpose_a, size_t m, size_t n, size_t k, const voi
 
 #: What OpenBLAS says of itself, None before it is loaded.
 blas_config = None
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may have interrupted the thread that has it
 _reserved = 0  # threads that surely find a packing buffer
 
 # OpenBLAS ends the process when it cannot map a packing buffer. It keeps the buffers it has, one
@@ -95,44 +99,49 @@ _reserved = 0  # threads that surely find a packing buffer
 cdef size_t PACKING_BUFFER_BYTES = 34 << 20
 
 
+cdef enum:
+    ONES = 192  # rows and columns: enough for OpenBLAS to pack them
+
+cdef struct Ones:
+    const float *a
+    float *c  # a result for each member
+    int n_members
+
+
+cdef void multiply_ones(void *context, fnn_team *team, int member) noexcept nogil:
+    cdef Ones *ones = <Ones *> context
+    cdef int i
+    if member == 0:
+        ones.n_members = team_size(team)
+    team_barrier(team, 0)  # then all are at it together
+    for i in range(4):
+        blas_gemm_f32(0, ONES, ONES, ONES, ones.a, ONES, ones.a, ONES, NULL, 0,
+                      ones.c + member * ONES * ONES, ONES)
+
+
 def _reserve(int n_threads):
-    """Lets OpenBLAS make its packing buffers now, for `n_threads` products at once."""
+    """Lets OpenBLAS make its packing buffers now, for `n_threads` products at once.
+
+    On the team: helpers of Python's would wait for ever for a caller that Ctrl-C takes away. Where
+    it has fewer members now, the next call tries again.
+    """
     global _reserved
+    cdef Ones ones
+    cdef const float[:, ::1] a
+    cdef float[:, :, ::1] c
     if n_threads <= _reserved:
         return
     try:
         mmap.mmap(-1, n_threads * PACKING_BUFFER_BYTES).close()
     except (OSError, ValueError) as error:
         raise MemoryError("no memory for the packing buffers of the BLAS") from error
-    # Each thread multiplies until all have been at it together.
-    barrier = threading.Barrier(n_threads)
-    ones = np.ones((192, 192), np.float32)
-
-    def multiply_ones():
-        cdef const float[:, ::1] a = ones
-        cdef float[:, ::1] c = np.empty_like(ones)
-        cdef int i
-        try:
-            barrier.wait()
-        except threading.BrokenBarrierError:
-            return
-        with nogil:
-            for i in range(4):
-                blas_gemm_f32(0, 192, 192, 192, &a[0, 0], 192, &a[0, 0], 192, NULL, 0, &c[0, 0],
-                              192)
-
-    helpers = [threading.Thread(target=multiply_ones) for _ in range(n_threads - 1)]
-    started = []
-    try:
-        for helper in helpers:
-            helper.start()
-            started.append(helper)
-    except RuntimeError:  # no more threads: the team will not get more either
-        barrier.abort()
-    multiply_ones()
-    for helper in started:
-        helper.join()
-    _reserved = n_threads
+    a = np.ones((ONES, ONES), np.float32)
+    c = np.empty((n_threads, ONES, ONES), np.float32)
+    ones.a = &a[0, 0]
+    ones.c = &c[0, 0, 0]
+    with nogil:
+        team_run(multiply_ones, &ones, n_threads)
+    _reserved = max(_reserved, ones.n_members)
 
 
 def _library_path():
@@ -173,6 +182,15 @@ def _load_blas():
     sgemm = <cblas_sgemm> <uintptr_t> ctypes.cast(library.scipy_cblas_sgemm, ctypes.c_void_p).value
     dgemm = <cblas_dgemm> <uintptr_t> ctypes.cast(library.scipy_cblas_dgemm, ctypes.c_void_p).value
     blas_config = library.scipy_openblas_get_config().decode()
+
+
+def _forget_lock():
+    """In a forked child, whose parent's other threads may have had it."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)
 
 
 def load(int n_threads=1):
