@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -271,6 +272,28 @@ def test_training_in_two_parts_is_training_in_one(way: str, optimizer: str, tmp_
     second = twin.fit(X, y, epochs=5, batch_size=32, optimizer=optimizer)
     assert bits(net) == bits(twin)
     assert whole["loss"] == first["loss"] + second["loss"]
+
+
+def test_a_second_fit_takes_the_buffers_of_the_first_and_no_more() -> None:
+    """The first touch of new memory may take longer than a step. Other sizes get other buffers."""
+    X, y = classes(64, 300, 3)
+    net = Network.from_sizes([300, 500, 3], output="softmax", seed=0)
+    parameters = net.parameters.nbytes
+
+    def peak(batch_size: int) -> int:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        net.fit(X, y, epochs=2, batch_size=batch_size)
+        return tracemalloc.get_traced_memory()[1] - before
+
+    tracemalloc.start()
+    try:
+        first, second, smaller, again = (peak(size) for size in (64, 64, 8, 64))
+    finally:
+        tracemalloc.stop()
+    assert first > 3 * parameters  # what undoes an update: parameters and two moments
+    assert second < 0.1 * parameters
+    assert smaller < again < first
 
 
 def test_validation_between_epochs_changes_no_bit() -> None:

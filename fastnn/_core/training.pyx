@@ -144,10 +144,11 @@ cdef int pending_signals(Run *run) noexcept nogil:
     """
     cdef double t = now()
     cdef int raised
-    cdef pid_t pid = getpid()
+    cdef pid_t pid
     if t < run.next_signal_check:
         return RUNNING
     run.next_signal_check = t + SIGNAL_SECONDS
+    pid = getpid()
     set_float_state(run.caller_float_state)  # handlers are the user's code
     with gil:
         raised = _check_signals()
