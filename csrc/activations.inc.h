@@ -15,11 +15,11 @@ ALWAYS_INLINE vector NAME(elu)(vector z) { return SELECT(z < 0, NAME(vector_expm
 
 /* Klambauer et al., "Self-Normalizing Neural Networks" (2017), section 3 */
 #define SELU_SCALE 1.0507009873554804934193349852946
-#define SELU_ALPHA 1.6732632423543772848170429916717
+#define SELU_SCALE_ALPHA 1.7580993408473768599402175208123 /* alpha = 1.67326... */
 
 ALWAYS_INLINE vector NAME(selu)(vector z)
 {
-    return SELECT(z < 0, CONSTANT(SELU_SCALE * SELU_ALPHA) * NAME(vector_expm1)(z),
+    return SELECT(z < 0, CONSTANT(SELU_SCALE_ALPHA) * NAME(vector_expm1)(z),
                   CONSTANT(SELU_SCALE) * z);
 }
 
@@ -82,7 +82,7 @@ ALWAYS_INLINE vector NAME(elu_derivative)(vector a, vector z)
 ALWAYS_INLINE vector NAME(selu_derivative)(vector a, vector z)
 {
     (void)z;
-    return SELECT(a > 0, CONSTANT(SELU_SCALE), a + CONSTANT(SELU_SCALE * SELU_ALPHA));
+    return SELECT(a > 0, CONSTANT(SELU_SCALE), a + CONSTANT(SELU_SCALE_ALPHA));
 }
 
 ALWAYS_INLINE vector NAME(silu_derivative)(vector a, vector z)
@@ -317,5 +317,5 @@ static const fnn_activation NAME(activations)[] = {
 #undef CHAINS
 #undef BLOCK_VECTORS
 #undef SELU_SCALE
-#undef SELU_ALPHA
+#undef SELU_SCALE_ALPHA
 #undef SQRT_HALF

@@ -69,6 +69,7 @@ const fnn_kernels NAME(kernels) = {
 #undef vector
 #undef VECTOR_LANES
 #undef FMA
+#undef NO_FMA
 #undef SHUFFLE
 #undef SELECT
 #undef CONSTANT

@@ -93,15 +93,35 @@ ALWAYS_INLINE vector NAME(vector_expm1)(vector x)
     return FMA(scale, p, scale - 1);
 }
 
-/* (a + a_low) / (b + b_low), the lows being what rounding took from a and b: one step of Newton's
- * method from the rounded quotient, whose own error is then below 0.6 ulp. */
+/* a b + c for c near -a b, rounded once. Without the instruction a and b are cut in halves, whose
+ * products are exact (T. J. Dekker, "A floating-point technique for extending the available
+ * precision", 1971). */
+ALWAYS_INLINE vector NAME(exact_fma)(vector a, vector b, vector c)
+{
+#ifdef NO_FMA
+    const real_sized_int upper_half = -((real_sized_int)1 << (MANTISSA_BITS + 2) / 2);
+    const vector a_high = (vector)((NAME(indices))a & upper_half), a_low = a - a_high;
+    const vector b_high = (vector)((NAME(indices))b & upper_half), b_low = b - b_high;
+    return a_high * b_high + c + a_high * b_low + a_low * b_high + a_low * b_low;
+#else
+    return FMA(a, b, c);
+#endif
+}
+
+/* (a + a_low) - q (b + b_low), the lows being what rounding took from a and b. For q near a / b,
+ * q plus this rest over b, one step of Newton's method, is within 0.6 ulp of the quotient. */
+ALWAYS_INLINE vector NAME(rest_of_division)(vector q, vector a, vector a_low, vector b,
+                                            vector b_low)
+{
+    return FMA(-q, b_low, NAME(exact_fma)(-q, b, a) + a_low);
+}
+
+/* (a + a_low) / (b + b_low) */
 ALWAYS_INLINE vector NAME(quotient)(vector a, vector a_low, vector b, vector b_low)
 {
     const vector inverse = 1 / b;
     const vector q = a * inverse;
-    vector rest = FMA(-q, b, a);
-    rest = FMA(-q, b_low, rest + a_low);
-    return FMA(rest, inverse, q);
+    return FMA(NAME(rest_of_division)(q, a, a_low, b, b_low), inverse, q);
 }
 
 /* log(1 + x) for x in [0, 1]: 2 artanh(s), s = x / (2 + x) <= 1/3. */

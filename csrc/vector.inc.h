@@ -24,6 +24,7 @@ typedef real_sized_int NAME(indices) __attribute__((vector_size(VECTOR_BYTES)));
 #elif defined(__aarch64__)
 #define FMA(a, b, c) ((vector)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
 #else /* no such instruction */
+#define NO_FMA
 #define FMA(a, b, c) ((a) * (b) + (c))
 #endif
 

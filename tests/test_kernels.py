@@ -553,7 +553,7 @@ def test_core_refuses_wrong_dtypes_and_shapes() -> None:
 def test_elementary_functions_are_within_2_ulp(
     name: str, exact: Any, low: float, high: float, dtype: np.dtype[Any], isa: str
 ) -> None:
-    """On a sample; `python -m bench.accuracy` looks at every float32. Without FMA: 3 ulp."""
+    """On a sample; `python -m bench.accuracy` looks at every float32."""
     rng = np.random.default_rng(21)
     spread = low + (high - low) * rng.random(20_000)
     near_zero = rng.choice([-1, 1], 20_000) * np.exp(-40 * rng.random(20_000))
@@ -571,4 +571,4 @@ def test_elementary_functions_are_within_2_ulp(
     np.testing.assert_array_equal(y[~finite], rounded[~finite])
     ulp = np.spacing(np.maximum(np.abs(rounded[finite]), np.finfo(dtype).tiny))
     error = np.abs(y[finite].astype(wide.dtype) - expected[finite]) / ulp
-    assert error.max() <= (3 if isa == "baseline" else 2)
+    assert error.max() <= 2
