@@ -23,23 +23,60 @@ ALWAYS_INLINE vector NAME(selu)(vector z)
                   CONSTANT(SELU_SCALE) * z);
 }
 
-ALWAYS_INLINE vector NAME(silu)(vector z) { return z * NAME(vector_sigmoid)(z); }
-
-#define SQRT_HALF 0.70710678118654752440084436210485
-
-/* The three that follow go by the C library, in double, one number at a time. */
-
-/* Phi(z), the normal distribution function; erfc keeps the left tail accurate. */
-static inline double NAME(normal_cdf)(double z) { return 0.5 * erfc(-z * SQRT_HALF); }
-
-static inline double NAME(gelu)(double z) { return z * NAME(normal_cdf)(z); }
-
-static inline double NAME(softplus)(double z)
+/* z sigmoid(z): from the sigmoid's tail h / |z| on either side, z - h or -h, which is right for
+ * infinities too. */
+ALWAYS_INLINE vector NAME(silu)(vector z)
 {
-    return (z < 0 ? 0 : z) + log1p(exp(-fabs(z)));
+    vector size, rest, last, e;
+    const vector q = NAME(sigmoid_tail)(z, &size, &rest, &last, &e);
+    return SELECT(z < 0, CONSTANT(0), z) - FMA(size, q, size * rest) * last;
 }
 
-static inline double NAME(mish)(double z) { return z * tanh(NAME(softplus)(z)); }
+/* z Phi(z), Phi the normal distribution: likewise, from its tail. */
+ALWAYS_INLINE vector NAME(gelu)(vector z)
+{
+    vector t, rest, e;
+    NAME(indices) n;
+    const vector q = NAME(normal_tail)(z, &t, &rest, &e, &n);
+    const vector product = t * q;
+    const vector h = product + FMA(t, rest, NAME(exact_fma)(t, q, -product));
+    return SELECT(z < 0, CONSTANT(0), z) - NAME(scaled)(h, n);
+}
+
+/* log(1 + exp(z)) = max(z, 0) + log(1 + e), e = exp(-|z|): as in vector_log1p, but that e is not
+ * rounded, and that 2^n is taken out of it and out of the quotient s, so that e may be tiny. */
+ALWAYS_INLINE vector NAME(softplus)(vector z)
+{
+    vector size, scale;
+    NAME(indices) n;
+    const vector p = NAME(reduce_exp_of_minus)(z, &size, &n, &scale);
+    const vector a = 1 + p, a_low = p - (a - 1);
+    const vector b = FMA(scale, p, 2 + scale), b_low = FMA(scale, p, (2 + scale) - b);
+    const vector s = NAME(quotient)(a, a_low, b, b_low), scaled_s = scale * s;
+    const vector artanh = FMA(NAME(artanh_series)(scaled_s * scaled_s), s, s);
+    return SELECT(z < 0, CONSTANT(0), z) + NAME(scaled)(2 * artanh, n);
+}
+
+#define MISH_IS_LINEAR (2 * TANH_IS_ONE)
+
+/* tanh(log(1 + w)) = w (w + 2) / (w (w + 2) + 2), where w = exp(z) = 2^n (1 + p), 2^n being taken
+ * out of the numerator a. What rounding takes from a matters for small w only. */
+ALWAYS_INLINE vector NAME(mish)(vector z)
+{
+    vector x = SELECT(z < CONSTANT(EXP_UNDERFLOWS), CONSTANT(EXP_UNDERFLOWS), z);
+    x = SELECT(x > CONSTANT(MISH_IS_LINEAR), CONSTANT(MISH_IS_LINEAR), x);
+    NAME(indices) n;
+    const vector p = NAME(reduce_exp)(x, &n);
+    const NAME(indices) tiny = x < CONSTANT(-EXP_IS_NOTHING);
+    const vector scale = SELECT(tiny, CONSTANT(0), NAME(power_of_two)(n));
+    const vector e = 1 + p, e_low = p - (e - 1), w = scale * e;
+    const vector a = FMA(e, w, 2 * e), a_low = FMA(e, w, 2 * e - a) + 2 * e_low;
+    const vector b = FMA(scale, a, CONSTANT(2)), b_low = FMA(scale, a, 2 - b) + scale * a_low;
+    const vector inverse = 1 / b;
+    const vector q = a * inverse;
+    const vector rest = NAME(rest_of_division)(q, a, a_low, b, b_low) * inverse;
+    return SELECT(z > CONSTANT(MISH_IS_LINEAR), z, NAME(scaled)(FMA(x, q, x * rest), n));
+}
 
 /* ---- derivatives: of the output a, and of the logit z where a does not determine it ---- */
 
@@ -85,32 +122,45 @@ ALWAYS_INLINE vector NAME(selu_derivative)(vector a, vector z)
     return SELECT(a > 0, CONSTANT(SELU_SCALE), a + CONSTANT(SELU_SCALE_ALPHA));
 }
 
+/* s + z s (1 - s), s = sigmoid(z): from the left g, where s is the tail, and 1 - g on the right */
 ALWAYS_INLINE vector NAME(silu_derivative)(vector a, vector z)
 {
-    const vector s = NAME(vector_sigmoid)(z);
-    return s + a * (1 - s); /* a = z s, s' = s (1 - s) */
+    (void)a;
+    vector size, rest, last, e;
+    const vector q = NAME(sigmoid_tail)(z, &size, &rest, &last, &e);
+    const vector tail = (q + rest) * last;
+    const vector g = tail * FMA(-size, 1 - tail, CONSTANT(1));
+    return SELECT(z < 0, g, 1 - g);
 }
 
-static inline double NAME(gelu_derivative)(double a, double z)
+/* Phi(z) + z phi(z), phi(z) = exp(-z^2 / 2) / sqrt(2 pi): likewise, with g = tail - |z| phi(z) */
+ALWAYS_INLINE vector NAME(gelu_derivative)(vector a, vector z)
 {
     (void)a;
-    const double one_over_sqrt_2pi = 0.39894228040143267793994605993438;
-    return NAME(normal_cdf)(z) + z * one_over_sqrt_2pi * exp(-0.5 * z * z);
+    vector t, rest, e;
+    NAME(indices) n;
+    const vector q = NAME(normal_tail)(z, &t, &rest, &e, &n);
+    const vector one_over_sqrt_2pi = CONSTANT(0.39894228040143267793994605993438);
+    const vector g = NAME(scaled)(FMA(-t * one_over_sqrt_2pi, e, q + rest), n);
+    return SELECT(z < 0, g, 1 - g);
 }
 
-static inline double NAME(softplus_derivative)(double a, double z)
+ALWAYS_INLINE vector NAME(softplus_derivative)(vector a, vector z)
 {
     (void)z;
-    return -expm1(-a); /* a = log(1 + exp(z)), so sigmoid(z) = 1 - exp(-a) */
+    return -NAME(vector_expm1)(-a); /* a = log(1 + exp(z)), so sigmoid(z) = 1 - exp(-a) */
 }
 
-static inline double NAME(mish_derivative)(double a, double z)
+/* t + z (1 - t^2) sigmoid(z), where t = n / (n + 2), n = w (w + 2), w = exp(z) as above: so
+ * 1 - t^2 = 4 (1 + w)^2 / (n + 2)^2 and sigmoid(z) = w / (1 + w) */
+ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
 {
     (void)a;
-    const double e = exp(-fabs(z));
-    const double sigmoid = z < 0 ? e / (1 + e) : 1 / (1 + e);
-    const double t = tanh(NAME(softplus)(z)); /* a = z t */
-    return t + z * (1 - t * t) * sigmoid;
+    z = SELECT(z < CONSTANT(EXP_UNDERFLOWS), CONSTANT(EXP_UNDERFLOWS), z);
+    z = SELECT(z > CONSTANT(MISH_IS_LINEAR), CONSTANT(MISH_IS_LINEAR), z);
+    const vector w = NAME(vector_exp)(z);
+    const vector n = w * (w + 2), inverse = 1 / (n + 2);
+    return inverse * FMA(4 * z * w * (1 + w), inverse, n);
 }
 
 /* ---- kernels: the loops around them ---- */
@@ -146,24 +196,6 @@ static inline double NAME(mish_derivative)(double a, double z)
                               n - i);                                                             \
     }
 
-/* From a function of one number, by the C library. */
-#define SCALAR_KERNELS(name)                                                                      \
-    static void NAME(name##_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)  \
-    {                                                                                             \
-        real *a = a_;                                                                             \
-        const real *logits = logits_;                                                             \
-        for (size_t i = 0; i < rows * n_units; i++)                                               \
-            a[i] = (real)NAME(name)((double)logits[i]);                                                         \
-    }                                                                                             \
-    static void NAME(name##_backward)(void *d_, const void *a_, const void *logits_, size_t n)    \
-    {                                                                                             \
-        real *d = d_;                                                                             \
-        const real *a = a_;                                                                       \
-        const real *logits = logits_;                                                             \
-        for (size_t i = 0; i < n; i++)                                                            \
-            d[i] *= (real)NAME(name##_derivative)((double)a[i], (double)logits[i]);                                     \
-    }
-
 VECTOR_KERNELS(linear, linear)
 VECTOR_KERNELS(sigmoid, vector_sigmoid)
 VECTOR_KERNELS(tanh, vector_tanh)
@@ -172,9 +204,9 @@ VECTOR_KERNELS(leaky_relu, leaky_relu)
 VECTOR_KERNELS(elu, elu)
 VECTOR_KERNELS(selu, selu)
 VECTOR_KERNELS(silu, silu)
-SCALAR_KERNELS(gelu)
-SCALAR_KERNELS(mish)
-SCALAR_KERNELS(softplus)
+VECTOR_KERNELS(gelu, gelu)
+VECTOR_KERNELS(mish, mish)
+VECTOR_KERNELS(softplus, softplus)
 
 /* ---- softmax ---- */
 
@@ -312,10 +344,9 @@ static const fnn_activation NAME(activations)[] = {
 };
 
 #undef VECTOR_KERNELS
-#undef SCALAR_KERNELS
 #undef NARROW
 #undef CHAINS
 #undef BLOCK_VECTORS
 #undef SELU_SCALE
 #undef SELU_SCALE_ALPHA
-#undef SQRT_HALF
+#undef MISH_IS_LINEAR

@@ -8,7 +8,8 @@
  *   - Arguments never overlap unless the comment of the member says that they may.
  *   - `void *` stands for the element type of the table (float in an "f32" table, double in an
  *     "f64" table), so that plans and loops are written once for every element type.
- *   - NaN and infinity go in and come out as IEEE 754 says; no activation turns NaN into a number.
+ *   - NaN and infinity go in and come out as IEEE 754 says, but that an activation of an infinity is
+ *     its limit (0 where it is the logit times 0); no activation turns NaN into a number.
  */
 #ifndef FASTNN_H
 #define FASTNN_H

@@ -73,6 +73,16 @@ const fnn_kernels NAME(kernels) = {
 #undef SHUFFLE
 #undef SELECT
 #undef CONSTANT
+#undef MANTISSA_BITS
+#undef EXPONENT_BIAS
+#undef ROUNDER
+#undef EXP_OVERFLOWS
+#undef EXP_UNDERFLOWS
+#undef TANH_IS_ONE
+#undef EXP_IS_NOTHING
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef TAIL_IS_ZERO
 #undef LANES_BELOW
 #undef LOAD_LANES
 #undef STORE_LANES
