@@ -51,7 +51,7 @@ ALWAYS_INLINE vector NAME(softplus)(vector z)
     NAME(indices) n;
     const vector p = NAME(reduce_exp_of_minus)(z, &size, &n, &scale);
     const vector a = 1 + p, a_low = p - (a - 1);
-    const vector b = FMA(scale, p, 2 + scale), b_low = FMA(scale, p, (2 + scale) - b);
+    const vector b = FMA(scale, p, 2 + scale), b_low = FMA(scale, p, scale + (2 - b));
     const vector s = NAME(quotient)(a, a_low, b, b_low), scaled_s = scale * s;
     const vector artanh = FMA(NAME(artanh_series)(scaled_s * scaled_s), s, s);
     return SELECT(z < 0, CONSTANT(0), z) + NAME(scaled)(2 * artanh, n);

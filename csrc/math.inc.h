@@ -179,7 +179,7 @@ ALWAYS_INLINE vector NAME(sigmoid_tail)(vector x, vector *size, vector *rest, ve
     const vector first = NAME(power_of_two)(half);
     *last = NAME(power_of_two)(n - half);
     const vector a = FMA(first, p, first), a_low = FMA(first, p, first - a);
-    const vector b = FMA(scale, p, 1 + scale), b_low = FMA(scale, p, (1 + scale) - b);
+    const vector b = FMA(scale, p, 1 + scale), b_low = FMA(scale, p, scale + (1 - b));
     const vector inverse = 1 / b;
     const vector q = a * inverse;
     *rest = NAME(rest_of_division)(q, a, a_low, b, b_low) * inverse;
