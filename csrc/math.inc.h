@@ -267,7 +267,10 @@ ALWAYS_INLINE vector NAME(normal_tail)(vector x, vector *t, vector *rest, vector
     for (size_t k = 2; k <= degree; k++)
         halves[(degree - k) % 2] = FMA(halves[(degree - k) % 2], u2, CONSTANT(coefficients[k]));
     const vector s = FMA(halves[1], u, halves[0]);
-    const vector f = middle + s, f_low = s - (f - middle);
+    /* What rounding took from u, times the slope of f, nearly. */
+    const vector u_rest = NAME(rest_of_division)(u, *t - 2, CONSTANT(0), b, b_low) * inverse;
+    const vector slope = CONSTANT(coefficients[degree - 1]);
+    const vector f = middle + s, f_low = FMA(u_rest, slope, s - (f - middle));
     const vector q = f * inverse;
     const vector q_low = NAME(rest_of_division)(q, f, f_low, b, b_low) * inverse;
     *rest = FMA(q, p, FMA(q_low, p, q_low));
