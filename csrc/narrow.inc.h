@@ -7,7 +7,7 @@
 
 /* Whether c (m, n) is cheaper by columns. Counted in vectors multiplied: k for each vector of c, and
  * for moving a square of c about SQUARE_COST. */
-#define SQUARE_COST (6 * VECTOR_LANES)
+#define SQUARE_COST (8 * VECTOR_LANES)
 
 static int NAME(cheaper_by_columns)(size_t m, size_t n, size_t k)
 {

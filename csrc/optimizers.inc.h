@@ -2,7 +2,8 @@
  *
  * Hyperparameters arrive in the order in which the Python class lists them, learning rate first.
  * `prepare` turns them into the constants of step t, in double; `update` rounds those to the
- * element type once. Everything written is checked to be finite on the way: it is in a register. */
+ * element type once. What is written is checked to be finite on the way, while it is in a register; a
+ * moment that is not finite need not be looked at where it makes the parameter so. */
 
 #define FINITE(x) (R(fabs)(x) <= REAL_MAX)
 
@@ -41,7 +42,7 @@ static int NAME(momentum_update)(void *w_, void *const *moments, const void *g_,
     for (size_t i = 0; i < n; i++) {
         v[i] = momentum * v[i] + g[i];
         w[i] -= learning_rate * v[i];
-        bad |= !FINITE(v[i]) | !FINITE(w[i]);
+        bad |= !FINITE(w[i]);
     }
     return bad != 0;
 }
@@ -59,7 +60,7 @@ static int NAME(nesterov_update)(void *w_, void *const *moments, const void *g_,
     for (size_t i = 0; i < n; i++) {
         v[i] = momentum * v[i] + g[i];
         w[i] -= learning_rate * (g[i] + momentum * v[i]);
-        bad |= !FINITE(v[i]) | !FINITE(w[i]);
+        bad |= !FINITE(w[i]);
     }
     return bad != 0;
 }
@@ -146,7 +147,7 @@ static int NAME(adam_update)(void *w_, void *const *moments, const void *g_, siz
         m[i] = beta_1 * m[i] + one_minus_beta_1 * g[i];
         v[i] = beta_2 * v[i] + one_minus_beta_2 * (g[i] * g[i]);
         w[i] = keep * w[i] - learning_rate * m[i] / (R(sqrt)(v[i]) * v_correction + epsilon);
-        bad |= !FINITE(m[i]) | !FINITE(v[i]) | !FINITE(w[i]);
+        bad |= !FINITE(v[i]) | !FINITE(w[i]);
     }
     return bad != 0;
 }

@@ -41,6 +41,7 @@ from fastnn._core.kernels cimport (
     team_barrier,
     team_next_tile,
     team_run,
+    team_size,
     writable_bytes_of,
     writable_pointer_to,
 )
@@ -54,6 +55,9 @@ cdef extern from "numpy/random/bitgen.h":
 
 # Steps with more operations than this in the weight phase can be given up in the middle of it.
 cdef double UNINTERRUPTED_FLOPS = 5e9
+# Networks up to this get one update for all layers, where one thread trains: their gradient, of 32
+# KiB in float32, is still in the L1 cache.
+cdef size_t SMALL_PARAMETERS = 8192
 # Seconds between two looks at pending signals, inside a step.
 cdef double SIGNAL_SECONDS = 0.05
 # Seconds after which `advance` comes back between two steps: for signals, the progress bar, and
@@ -104,6 +108,7 @@ cdef struct Run:
     char *gradient  # of all parameters; NULL: of one tile at a time, in `tile_gradients`
     char *tile_gradients
     size_t tile_gradient_bytes  # for each member
+    bint is_small  # each layer is one tile, and `tile_gradient_bytes` are enough for all
     # parameters and optimiser
     char *parameters
     const fnn_optimizer *optimizer  # not read where the gradient is all that is wanted
@@ -429,6 +434,26 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_
     return RUNNING if isfinite(total) else LOSS_NOT_FINITE
 
 
+cdef int update_at_once(Run *run, char *gradient, size_t rows, size_t start,
+                        const double *constants) noexcept nogil:
+    """What `update_phase` does for each tile, for a network so small that calls count."""
+    cdef Geometry *g = run.geometry
+    cdef WeightTile tile
+    cdef LayerPlan *layer
+    cdef size_t l
+    cdef int bad
+    for l in range(g.n_layers):
+        tile = find_weight_tile(g, l)
+        layer = &g.layers[l]
+        weight_gradient(run, &tile, rows, start, False, gradient + layer.weights * g.itemsize,
+                        layer.n_out, gradient + layer.bias * g.itemsize)
+    bad = update(run, 0, gradient, g.n_parameters, constants)
+    for l in range(1, g.n_layers):
+        tile = find_weight_tile(g, l)
+        write_shadow(run, &tile)
+    return bad
+
+
 cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t rows,
                       size_t start) noexcept nogil:
     """The update of all tiles: from the stored gradient, or measuring theirs first.
@@ -444,6 +469,10 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates, 
     cdef char *dbias
     cdef int bad, vote = RUNNING
     run.optimizer.prepare(constants, run.hyperparameters, n_updates + 1)
+    if run.is_small and team_size(team) == 1:
+        number = g.n_weight_tiles
+        if update_at_once(run, dweights, rows, start, constants):
+            vote = UPDATE_NOT_FINITE
     while number < g.n_weight_tiles:
         tile = find_weight_tile(g, number)
         layer = &g.layers[tile.layer]
@@ -670,6 +699,8 @@ cdef class Workspace:
         elif n_slabs > 1 or flops > 3 * UNINTERRUPTED_FLOPS:
             run.gradient = self.buffer(1, g.n_parameters)
         else:
+            run.is_small = (g.n_weight_tiles == g.n_layers
+                            and g.n_parameters <= SMALL_PARAMETERS)
             run.tile_gradient_bytes = self.tile_gradient_bytes()
             run.tile_gradients = self.scratch(n_threads, run.tile_gradient_bytes)
         self.losses = np.zeros(n_epochs)
@@ -681,12 +712,14 @@ cdef class Workspace:
             self.plan.spare = self.buffers
 
     cdef size_t tile_gradient_bytes(self):
-        """Room for the gradient of any tile and of a bias, in whole cache lines."""
+        """Room for what a member has of the gradient at a time, in whole cache lines."""
         cdef Geometry *g = &self.plan.geometry
         cdef size_t largest = 0, i
         for i in range(g.n_layers):
             largest = max(largest, min(g.layers[i].tile_rows, g.layers[i].n_in)
                           * g.layers[i].tile_columns + g.layers[i].n_out)
+        if self.run.is_small:
+            largest = max(largest, g.n_parameters)
         return (largest * g.itemsize + 63) // 64 * 64
 
     cdef const char *keep(self, array, dtype, tuple shape):
