@@ -33,7 +33,8 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
     }
     const size_t a_row = transpose_a ? 1 : lda, a_column = transpose_a ? lda : 1;
     const int copies_a = transpose_a && lda * sizeof(real) >= COPY_STRIDE_BYTES && n > PANEL;
-    const int copies_b = m >= COPY_ROWS && ldb * sizeof(real) >= COPY_STRIDE_BYTES;
+    const int copies_b = PANEL * sizeof(real) < COPY_PANEL_BYTES && m >= COPY_ROWS
+                         && ldb * sizeof(real) >= COPY_STRIDE_BYTES;
     do {
         const size_t depth = k < K_BLOCK ? k : K_BLOCK;
         if (copies_a)
@@ -58,6 +59,7 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
 #undef PANEL
 #undef K_BLOCK
 #undef COPY_ROWS
+#undef COPY_PANEL_BYTES
 #undef COPY_STRIDE_BYTES
 #undef COPY_COLUMNS
 #undef LOWER

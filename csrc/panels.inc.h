@@ -20,13 +20,16 @@
 #define ROWS_FOR(vectors) ((vectors) == 2 ? 6 : 12)
 #endif
 #define PANEL (PANEL_VECTORS * VECTOR_LANES)
-/* k's at a time: a panel of b of that height (64 KiB with AVX-512) stays in the L2 cache. */
-#define K_BLOCK 256
-/* Lines at least so many bytes apart are copied, if at least so many rows of c share a panel of b:
- * they fall into few sets of the L1 cache, and each into another page. Copying the panels of b took
- * products of 256 x 2048 x 2048 from 68 to 87 % of the peak with AVX2. */
+/* k's at a time: a panel of b of that height stays in a cache, with AVX-512 the L2 (128 KiB; twice as
+ * many lost 20 %), else the L1. */
+#define K_BLOCK (VECTOR_BYTES == 64 ? 512 : 256)
+/* Lines at least so many bytes apart are copied: they fall into few sets of the L1 cache, and each
+ * into another page. A panel of b is, if at least so many rows of c share it and its rows are short:
+ * this took products of 256 x 2048 x 2048 from 68 to 87 % of the peak with AVX2; with AVX-512, whose
+ * panels have rows of four cache lines, it cost 1 %. */
 #define COPY_STRIDE_BYTES 4096
 #define COPY_ROWS 128
+#define COPY_PANEL_BYTES 256
 /* Columns of a transposed a that are copied at a time; all that `tile_rows` of a plan can be for
  * wide layers. */
 #define COPY_COLUMNS 48
