@@ -579,10 +579,11 @@ class Network:
         chosen = self._dtype if dtype is None else _validation.float_dtype(dtype)
         copy = Network(self._layers, loss=self._loss, dtype=chosen, seed=self._seed)
         with self._access.reading():
-            if self._block is not None:
-                plan = Plan(_plan_layers(self._layers), self._sizes[0], self._loss, chosen)
+            plan = self._plan  # shared: copies have the same, and take turns with its buffers
+            if plan is not None and self._block is not None:
                 if chosen != self._dtype:
                     _validation.finite(self._block, chosen, "parameters")
+                    plan = Plan(_plan_layers(self._layers), self._sizes[0], self._loss, chosen)
                 copy._adopt(plan, _aligned_copy(self._block, chosen))
             if self._optimizer_state is not None:
                 if chosen != self._dtype:

@@ -280,7 +280,7 @@ def test_a_second_fit_takes_the_buffers_of_the_first_and_no_more() -> None:
     net = Network.from_sizes([300, 500, 3], output="softmax", seed=0)
     parameters = net.parameters.nbytes
 
-    def peak(batch_size: int) -> int:
+    def peak(net: Network, batch_size: int) -> int:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         net.fit(X, y, epochs=2, batch_size=batch_size)
@@ -288,12 +288,14 @@ def test_a_second_fit_takes_the_buffers_of_the_first_and_no_more() -> None:
 
     tracemalloc.start()
     try:
-        first, second, smaller, again = (peak(size) for size in (64, 64, 8, 64))
+        first, second, smaller, again = (peak(net, size) for size in (64, 64, 8, 64))
+        copied = peak(net.copy(), 64)
     finally:
         tracemalloc.stop()
     assert first > 3 * parameters  # what undoes an update: parameters and two moments
     assert second < 0.1 * parameters
     assert smaller < again < first
+    assert copied < 0.1 * parameters
 
 
 def test_validation_between_epochs_changes_no_bit() -> None:

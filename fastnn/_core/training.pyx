@@ -611,8 +611,8 @@ cdef int raise_interruption() except -1:
 cdef class Workspace:
     """Buffers and data of one training run: everything is allocated here, before the first step.
 
-    The plan keeps the buffers afterwards, as long as the network lives: the first touch of new memory
-    may take longer than a training step.
+    The plan keeps the buffers afterwards, as long as the network or a copy lives: the first touch of
+    new memory may take longer than a training step.
 
     Parameters
     ----------
