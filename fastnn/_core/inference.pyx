@@ -10,6 +10,7 @@ cimport numpy as cnp
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.access cimport Access
 from fastnn._core.kernels cimport (
@@ -25,7 +26,7 @@ from fastnn._core.kernels cimport (
     team_run,
     writable_data_of,
 )
-from fastnn._core.plan cimport Geometry, LayerPlan, Plan
+from fastnn._core.plan cimport N_PACES, Geometry, LayerPlan, Pace, Plan
 
 # Samples that go through between two chances for Ctrl-C: at most this many operations.
 cdef double FLOPS_AT_A_TIME = 2e9
@@ -109,6 +110,51 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
     team_barrier(team, 0)
 
 
+# ---- a team, or not ---------------------------------------------------------------------------
+
+# Where another process keeps a core busy, the caller would wait for a member that does not run: calls
+# shorter than this go to the team only if it was faster lately. The other way is tried again every
+# now and then.
+cdef double LONG_CALL_SECONDS = 0.02
+cdef double TRIAL_INTERVAL_SECONDS = 0.25
+# Calls of about the size of the smallest that a team may get.
+cdef double SMALL_FLOPS = 5e6
+
+
+cdef double now() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return t.tv_sec + 1e-9 * t.tv_nsec
+
+
+cdef Pace *pace_of(Plan plan, double flops) noexcept:
+    cdef int size = 0
+    while flops > SMALL_FLOPS and size < N_PACES - 1:
+        flops /= 2
+        size += 1
+    return &plan.paces[size]
+
+
+cdef bint takes_team(Pace *pace, double flops, double time) noexcept:
+    """Whether a call goes to the team: because it was faster, or to see whether it is."""
+    cdef bint was_faster = pace.team > pace.alone
+    if pace.team == 0 or flops > LONG_CALL_SECONDS * pace.team:
+        return True
+    if pace.alone == 0:
+        return False
+    if time < pace.try_again:
+        return was_faster
+    pace.try_again = time + TRIAL_INTERVAL_SECONDS
+    return not was_faster
+
+
+cdef void record_call(Pace *pace, bint team, double flops_a_second) noexcept:
+    """The last call counts as much as all before; the first ones may have started threads."""
+    cdef double *rate = &pace.team if team else &pace.alone
+    pace.n_calls += 1
+    rate[0] = (rate[0] + flops_a_second) / 2 if pace.n_calls > 4 else flops_a_second
+
+
 cdef size_t round_up(size_t n) noexcept:
     """To whole cache lines."""
     return (n + 63) // 64 * 64
@@ -180,6 +226,10 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
     job.tile_is_finite = <int *> (job.tile_losses + n_tiles)
     job.scratch = start + table_bytes
 
+    cdef double flops = plan.flops_a_row * n_samples, begin = now()
+    cdef Pace *pace = pace_of(plan, flops) if n_threads > 1 else NULL
+    if pace != NULL and not takes_team(pace, flops, begin):
+        n_threads = 1
     rows_at_a_time = (<size_t> max(1.0, FLOPS_AT_A_TIME / plan.flops_a_row / g.row_tile)
                       * g.row_tile)
     job.first = 0
@@ -198,6 +248,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
             if targets is not None:
                 total += job.tile_losses[i]
         job.first = job.end
+    if pace != NULL:
+        record_call(pace, n_threads > 1, flops / (now() - begin))
     return total / n_samples
 
 

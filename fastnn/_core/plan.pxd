@@ -26,12 +26,23 @@ cdef struct Geometry:
     size_t slab_rows  # samples whose activations are held at a time
     LayerPlan *layers
 
+# How fast predictions of about one size were: operations a second, 0 where not known.
+cdef struct Pace:
+    double team
+    double alone
+    double try_again  # the slower one, at this time
+    int n_calls
+
+cdef enum:
+    N_PACES = 12  # sizes, each twice the one before
+
 cdef class Plan:
     cdef Geometry geometry
     cdef readonly object dtype
     cdef const fnn_input *own_input  # reads arrays of the plan's own dtype
     cdef fnn_gemm gemm  # NULL until it has been prepared
     cdef double flops_a_row  # of a forward pass
+    cdef Pace[N_PACES] paces
     cdef list spare  # the buffers of the last training run, for the next one
 
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL

@@ -6,6 +6,7 @@ any result.
 import numpy as np
 
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from fastnn._core.gemm cimport gemm_for
 from fastnn._core.kernels cimport find_activation, find_input, find_loss, kernels_for
@@ -48,6 +49,7 @@ cdef class Plan:
 
     def __cinit__(self):
         self.geometry.layers = NULL
+        memset(self.paces, 0, sizeof(self.paces))
 
     def __init__(self, layers, size_t n_features, str loss, dtype):
         cdef Geometry *g = &self.geometry
