@@ -37,8 +37,7 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
         if (start == NULL)
             memset(columns, 0, sizeof(real) * n * PANEL);
         else
-            for (size_t row = 0; row < width; row++)
-                NAME(transpose)(columns + row, PANEL, start + (i + row) * start_row, n, 1, n);
+            NAME(transpose)(columns, PANEL, start + i * start_row, start_row, width, n);
         for (size_t p = 0; p < k; p += K_BLOCK) {
             const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
             const real *panel = a + p * lda + i;
