@@ -117,6 +117,7 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
 # now and then.
 cdef double LONG_CALL_SECONDS = 0.02
 cdef double TRIAL_INTERVAL_SECONDS = 0.25
+cdef int TRIAL_CALLS = 3
 # Calls of about the size of the smallest that a team may get.
 cdef double SMALL_FLOPS = 5e6
 
@@ -138,21 +139,29 @@ cdef Pace *pace_of(Plan plan, double flops) noexcept:
 cdef bint takes_team(Pace *pace, double flops, double time) noexcept:
     """Whether a call goes to the team: because it was faster, or to see whether it is."""
     cdef bint was_faster = pace.team > pace.alone
-    if pace.team == 0 or flops > LONG_CALL_SECONDS * pace.team:
+    if pace.team > 0 and flops > LONG_CALL_SECONDS * pace.team:
         return True
-    if pace.alone == 0:
-        return False
-    if time < pace.try_again:
-        return was_faster
-    pace.try_again = time + TRIAL_INTERVAL_SECONDS
-    return not was_faster
+    if pace.trial_calls == 0:
+        if time < pace.try_again:
+            return was_faster
+        pace.trial_is_team = pace.team == 0 or pace.alone > 0 and not was_faster
+        pace.trial_calls = TRIAL_CALLS
+    return pace.trial_is_team
 
 
-cdef void record_call(Pace *pace, bint team, double flops_a_second) noexcept:
-    """The last call counts as much as all before; the first ones may have started threads."""
+cdef void record_call(Pace *pace, bint team, double flops, double begin) noexcept:
+    """The last call counts as much as all before; of a trial, it alone: the first one may have to
+    wake threads up."""
+    cdef double time = now()
     cdef double *rate = &pace.team if team else &pace.alone
-    pace.n_calls += 1
-    rate[0] = (rate[0] + flops_a_second) / 2 if pace.n_calls > 4 else flops_a_second
+    if pace.trial_calls == 0 or team != pace.trial_is_team:
+        rate[0] = (rate[0] + flops / (time - begin)) / 2
+        return
+    pace.trial_calls -= 1
+    if pace.trial_calls == 0:
+        rate[0] = flops / (time - begin)
+        if pace.team > 0 and pace.alone > 0:
+            pace.try_again = time + TRIAL_INTERVAL_SECONDS
 
 
 cdef size_t round_up(size_t n) noexcept:
@@ -249,7 +258,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
                 total += job.tile_losses[i]
         job.first = job.end
     if pace != NULL:
-        record_call(pace, n_threads > 1, flops / (now() - begin))
+        record_call(pace, n_threads > 1, flops, begin)
     return total / n_samples
 
 

@@ -31,7 +31,8 @@ cdef struct Pace:
     double team
     double alone
     double try_again  # the slower one, at this time
-    int n_calls
+    bint trial_is_team  # what is being tried
+    int trial_calls  # how many calls still
 
 cdef enum:
     N_PACES = 12  # sizes, each twice the one before
