@@ -29,11 +29,8 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
     const int copies = n > ROWS_FOR(PANEL_VECTORS) && lda * sizeof(real) >= COPY_STRIDE_BYTES;
     for (size_t i = 0; i < m; i += PANEL) {
         const size_t width = m - i < PANEL ? m - i : PANEL;
-        const size_t vectors = (width + VECTOR_LANES - 1) / VECTOR_LANES;
-        const size_t last = width - (vectors - 1) * VECTOR_LANES;
-        NAME(panel_function) run = NAME(panel_whole);
-        if (width < PANEL)
-            run = copies ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
+        size_t last;
+        NAME(panel_function) run = NAME(panel_for)(width, copies, &last);
         if (start == NULL)
             memset(columns, 0, sizeof(real) * n * PANEL);
         else

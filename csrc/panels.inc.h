@@ -173,6 +173,17 @@ ALWAYS_INLINE void NAME(copy_lines)(real *copy, size_t width, const real *a, siz
     }
 }
 
+/* What computes a panel of so many columns (padded: of a copy filled up with zeros), and how many lanes
+ * of its last vector count. */
+ALWAYS_INLINE NAME(panel_function) NAME(panel_for)(size_t columns, int padded, size_t *last)
+{
+    const size_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
+    *last = columns - (vectors - 1) * VECTOR_LANES;
+    if (columns == PANEL)
+        return NAME(panel_whole);
+    return padded ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
+}
+
 /* The product for one block of k: all panels of b, read in place. */
 static void NAME(gemm_panels)(size_t m, size_t n, size_t depth, const real *a, size_t a_row,
                               size_t a_column, const real *b, size_t ldb, const real *start,
@@ -180,10 +191,8 @@ static void NAME(gemm_panels)(size_t m, size_t n, size_t depth, const real *a, s
 {
     for (size_t j = 0; j < n; j += PANEL) {
         const size_t columns = n - j < PANEL ? n - j : PANEL;
-        const size_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
-        const size_t last = columns - (vectors - 1) * VECTOR_LANES;
-        NAME(panel_function)
-        run = columns == PANEL ? NAME(panel_whole) : NAME(masked_panels)[vectors];
+        size_t last;
+        NAME(panel_function) run = NAME(panel_for)(columns, 0, &last);
         run(m, depth, a, a_row, a_column, b + j, ldb, start != NULL ? start + j : NULL, start_row,
             c + j, ldc, last);
     }
@@ -198,10 +207,8 @@ static __attribute__((noinline)) void NAME(gemm_copied_panels)(
     real copy[K_BLOCK * PANEL] __attribute__((aligned(VECTOR_BYTES)));
     for (size_t j = 0; j < n; j += PANEL) {
         const size_t columns = n - j < PANEL ? n - j : PANEL;
-        const size_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
-        const size_t last = columns - (vectors - 1) * VECTOR_LANES;
-        NAME(panel_function)
-        run = columns == PANEL ? NAME(panel_whole) : NAME(padded_panels)[vectors];
+        size_t last;
+        NAME(panel_function) run = NAME(panel_for)(columns, 1, &last);
         NAME(copy_lines)(copy, PANEL, b + j, ldb, depth, columns);
         run(m, depth, a, a_row, a_column, copy, PANEL, start != NULL ? start + j : NULL, start_row,
             c + j, ldc, last);

@@ -10,9 +10,9 @@ cimport numpy as cnp
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from fastnn._core.access cimport Access
+from fastnn._core.clock cimport now
 from fastnn._core.kernels cimport (
     data_of,
     find_input,
@@ -120,12 +120,6 @@ cdef double TRIAL_INTERVAL_SECONDS = 0.25
 cdef int TRIAL_CALLS = 3
 # Calls of about the size of the smallest that a team may get.
 cdef double SMALL_FLOPS = 5e6
-
-
-cdef double now() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return t.tv_sec + 1e-9 * t.tv_nsec
 
 
 cdef Pace *pace_of(Plan plan, double flops) noexcept:

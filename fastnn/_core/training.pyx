@@ -20,9 +20,9 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport getpid, pid_t
 
+from fastnn._core.clock cimport now
 from fastnn._core.kernels cimport (
     FNN_MAX_HYPERPARAMETERS,
     FNN_MAX_MOMENTS,
@@ -133,12 +133,6 @@ cdef struct Run:
     uint64_t caller_float_state
     int status
     double bad_loss
-
-
-cdef double now() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return t.tv_sec + 1e-9 * t.tv_nsec
 
 
 cdef int pending_signals(Run *run) noexcept nogil:
