@@ -1,5 +1,5 @@
 /* Activations; derivatives from the outputs where the function can be inverted, else from the
- * logits.
+ * pre-activations z.
  *
  * Comparisons are written so that NaN takes the branch that keeps it: `z < 0 ? 0 : z`. */
 
@@ -167,32 +167,32 @@ ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
 
 /* From a function of vectors; those of the last, partial vector are computed with zeros. */
 #define VECTOR_KERNELS(name, f)                                                                   \
-    static void NAME(name##_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)  \
+    static void NAME(name##_forward)(void *a_, const void *z_, size_t rows, size_t n_units)       \
     {                                                                                             \
         real *a = a_;                                                                             \
-        const real *logits = logits_;                                                             \
+        const real *z = z_;                                                                       \
         const size_t n = rows * n_units;                                                          \
         size_t i = 0;                                                                             \
         for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)                                          \
-            NAME(store)(a + i, NAME(f)(NAME(load)(logits + i)));                                  \
+            NAME(store)(a + i, NAME(f)(NAME(load)(z + i)));                                       \
         if (i < n)                                                                                \
-            NAME(store_lanes)(a + i, NAME(f)(NAME(load_lanes)(logits + i, n - i)), n - i);        \
+            NAME(store_lanes)(a + i, NAME(f)(NAME(load_lanes)(z + i, n - i)), n - i);             \
     }                                                                                             \
-    static void NAME(name##_backward)(void *d_, const void *a_, const void *logits_, size_t n)    \
+    static void NAME(name##_backward)(void *d_, const void *a_, const void *z_, size_t n)         \
     {                                                                                             \
         real *d = d_;                                                                             \
         const real *a = a_;                                                                       \
-        const real *logits = logits_;                                                             \
+        const real *z = z_;                                                                       \
         size_t i = 0;                                                                             \
         for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)                                          \
             NAME(store)(d + i, NAME(load)(d + i)                                                  \
                                    * NAME(f##_derivative)(NAME(load)(a + i),                      \
-                                                          NAME(load)(logits + i)));               \
+                                                          NAME(load)(z + i)));                    \
         if (i < n)                                                                                \
             NAME(store_lanes)(d + i, NAME(load_lanes)(d + i, n - i)                               \
                                          * NAME(f##_derivative)(                                  \
                                              NAME(load_lanes)(a + i, n - i),                      \
-                                             NAME(load_lanes)(logits + i, n - i)),                \
+                                             NAME(load_lanes)(z + i, n - i)),                     \
                               n - i);                                                             \
     }
 
@@ -316,14 +316,14 @@ static void NAME(softmax_rows)(real *p, const real *z, size_t rows, size_t n_uni
     }
 }
 
-static void NAME(softmax_forward)(void *a_, const void *logits_, size_t rows, size_t n_units)
+static void NAME(softmax_forward)(void *a_, const void *z_, size_t rows, size_t n_units)
 {
     real *a = a_;
-    const real *logits = logits_;
+    const real *z = z_;
     real largest[VECTOR_LANES], sum[VECTOR_LANES];
     for (size_t i = 0; i < rows && n_units > 0; i += VECTOR_LANES) {
         const size_t block = rows - i < VECTOR_LANES ? rows - i : VECTOR_LANES;
-        NAME(softmax_rows)(a + i * n_units, logits + i * n_units, block, n_units, largest, sum);
+        NAME(softmax_rows)(a + i * n_units, z + i * n_units, block, n_units, largest, sum);
     }
 }
 

@@ -21,14 +21,14 @@
 
 typedef struct fnn_activation {
     const char *name; /* NULL ends a list */
-    /* The derivative cannot be computed from the output alone: keep the logits. */
-    int needs_logits;
-    /* a (rows, n_units) = f(logits (rows, n_units)); a may be `logits` itself. */
-    void (*forward)(void *a, const void *logits, size_t rows, size_t n_units);
-    /* d (n,) holds the loss's derivative by the output and becomes the one by the logits.
-     * a (n,) is the output, logits (n,) the logits (read only if needs_logits).
+    /* The derivative cannot be computed from the output alone: keep z, the pre-activations. */
+    int needs_z;
+    /* a (rows, n_units) = f(z (rows, n_units)); a may be `z` itself. */
+    void (*forward)(void *a, const void *z, size_t rows, size_t n_units);
+    /* d (n,) holds the loss's derivative by the output and becomes the one by z.
+     * a (n,) is the output, z (n,) the pre-activations (read only if needs_z).
      * NULL: this activation is only used with a loss that starts from the logits. */
-    void (*backward)(void *d, const void *a, const void *logits, size_t n);
+    void (*backward)(void *d, const void *a, const void *z, size_t n);
 } fnn_activation;
 
 /* ---- elementary functions ------------------------------------------------------------------- */
@@ -58,16 +58,16 @@ typedef struct fnn_loss {
 
 /* ---- optimisers ---------------------------------------------------------------------------- */
 
-enum { FNN_MAX_HYPERPARAMETERS = 8, FNN_MAX_MOMENTS = 4 };
+enum { FNN_MAX_HYPERPARAMETERS = 8, FNN_MAX_SLOTS = 4 };
 
 typedef struct fnn_optimizer {
     const char *name; /* NULL ends a list */
     /* What is the same for all parameters of step t (counted from 1): once a step. */
     void (*prepare)(double constants[FNN_MAX_HYPERPARAMETERS],
                     const double hyperparameters[FNN_MAX_HYPERPARAMETERS], uint64_t t);
-    /* Updates parameters (n,) and moments[i] (n,) with gradient (n,).
+    /* Updates parameters (n,) and slots[i] (n,) with gradient (n,).
      * Returns 0 if all that was written is finite, else 1. */
-    int (*update)(void *parameters, void *const *moments, const void *gradient, size_t n,
+    int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
                   const double constants[FNN_MAX_HYPERPARAMETERS]);
 } fnn_optimizer;
 

@@ -1,9 +1,10 @@
-/* Optimisers: one pass over parameters, moments and gradient.
+/* Optimisers: one pass over parameters, slots and gradient. A slot is a block like the
+ * parameters that the optimiser carries from step to step: a velocity, a moment, a sum of squares.
  *
  * Hyperparameters arrive in the order in which the Python class lists them, learning rate first.
  * `prepare` turns them into the constants of step t, in double; `update` rounds those to the
  * element type once. What is written is checked to be finite on the way, while it is in a register; a
- * moment that is not finite need not be looked at where it makes the parameter so. */
+ * slot that is not finite need not be looked at where it makes the parameter so. */
 
 #define FINITE(x) (R(fabs)(x) <= REAL_MAX)
 
@@ -15,10 +16,10 @@ static void NAME(keep_hyperparameters)(double *constants, const double *hyperpar
 }
 
 /* w -= lr g */
-static int NAME(sgd_update)(void *w_, void *const *moments, const void *g_, size_t n,
+static int NAME(sgd_update)(void *w_, void *const *slots, const void *g_, size_t n,
                             const double *constants)
 {
-    (void)moments;
+    (void)slots;
     real *restrict w = w_;
     const real *restrict g = g_;
     const real learning_rate = (real)constants[0];
@@ -31,11 +32,11 @@ static int NAME(sgd_update)(void *w_, void *const *moments, const void *g_, size
 }
 
 /* v = momentum v + g;  w -= lr v */
-static int NAME(momentum_update)(void *w_, void *const *moments, const void *g_, size_t n,
+static int NAME(momentum_update)(void *w_, void *const *slots, const void *g_, size_t n,
                                  const double *constants)
 {
     real *restrict w = w_;
-    real *restrict v = moments[0];
+    real *restrict v = slots[0];
     const real *restrict g = g_;
     const real learning_rate = (real)constants[0], momentum = (real)constants[1];
     real_sized_int bad = 0;
@@ -49,11 +50,11 @@ static int NAME(momentum_update)(void *w_, void *const *moments, const void *g_,
 
 /* v = momentum v + g;  w -= lr (g + momentum v).  Nesterov's rule as Sutskever et al. (2013) write
  * it, in the variables of PyTorch and Keras. */
-static int NAME(nesterov_update)(void *w_, void *const *moments, const void *g_, size_t n,
+static int NAME(nesterov_update)(void *w_, void *const *slots, const void *g_, size_t n,
                                  const double *constants)
 {
     real *restrict w = w_;
-    real *restrict v = moments[0];
+    real *restrict v = slots[0];
     const real *restrict g = g_;
     const real learning_rate = (real)constants[0], momentum = (real)constants[1];
     real_sized_int bad = 0;
@@ -76,11 +77,11 @@ static void NAME(rmsprop_prepare)(double *constants, const double *hyperparamete
 }
 
 /* s = rho s + (1 - rho) g^2;  w -= lr g / (sqrt(s) + epsilon) */
-static int NAME(rmsprop_update)(void *w_, void *const *moments, const void *g_, size_t n,
+static int NAME(rmsprop_update)(void *w_, void *const *slots, const void *g_, size_t n,
                                 const double *constants)
 {
     real *restrict w = w_;
-    real *restrict s = moments[0];
+    real *restrict s = slots[0];
     const real *restrict g = g_;
     const real learning_rate = (real)constants[0], epsilon = (real)constants[1];
     const real rho = (real)constants[2], one_minus_rho = (real)constants[3];
@@ -94,11 +95,11 @@ static int NAME(rmsprop_update)(void *w_, void *const *moments, const void *g_, 
 }
 
 /* s += g^2;  w -= lr g / (sqrt(s) + epsilon) */
-static int NAME(adagrad_update)(void *w_, void *const *moments, const void *g_, size_t n,
+static int NAME(adagrad_update)(void *w_, void *const *slots, const void *g_, size_t n,
                                 const double *constants)
 {
     real *restrict w = w_;
-    real *restrict s = moments[0];
+    real *restrict s = slots[0];
     const real *restrict g = g_;
     const real learning_rate = (real)constants[0], epsilon = (real)constants[1];
     real_sized_int bad = 0;
@@ -131,12 +132,12 @@ static void NAME(adam_prepare)(double *constants, const double *hyperparameters,
  * w = (1 - lr weight_decay) w - lr m^ / (sqrt(v^) + epsilon),  m^ and v^ bias-corrected.
  * Kingma and Ba (2015); decoupled decay: Loshchilov and Hutter (2019). Adam is the case of
  * weight_decay 0, where the first factor is exactly 1. */
-static int NAME(adam_update)(void *w_, void *const *moments, const void *g_, size_t n,
+static int NAME(adam_update)(void *w_, void *const *slots, const void *g_, size_t n,
                              const double *constants)
 {
     real *restrict w = w_;
-    real *restrict m = moments[0];
-    real *restrict v = moments[1];
+    real *restrict m = slots[0];
+    real *restrict v = slots[1];
     const real *restrict g = g_;
     const real learning_rate = (real)constants[0], v_correction = (real)constants[1];
     const real beta_1 = (real)constants[2], one_minus_beta_1 = (real)constants[3];

@@ -309,7 +309,7 @@ class Network:
             Samples a mini-batch; the last one of an epoch may be smaller. None: all of them.
         optimizer : str or Optimizer
             One of ``fastnn.optimizers.OPTIMIZERS``, or an object such as ``fastnn.Adam(1e-3)``.
-            Its moments are kept from call to call while the kind of optimiser is the same.
+            Its slots are kept from call to call while the kind of optimiser is the same.
         learning_rate : float, optional
             Takes the place of the optimiser's own.
         validation_data : (X, y), optional
@@ -381,7 +381,7 @@ class Network:
     ) -> float:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
-        The moments of the optimiser are kept from call to call while its kind is the same.
+        The slots of the optimiser are kept from call to call while its kind is the same.
 
         Parameters
         ----------
@@ -587,7 +587,7 @@ class Network:
                 copy._adopt(plan, _aligned_copy(self._block, chosen))
             if self._optimizer_state is not None:
                 if chosen != self._dtype:
-                    _validation.finite(self._optimizer_state.moments, chosen, "moments")
+                    _validation.finite(self._optimizer_state.slots, chosen, "slots")
                 copy._optimizer_state = self._optimizer_state.copy(chosen)
             copy._bit_generator.state = self._bit_generator.state
             copy._initial_seed = self._initial_seed
@@ -732,7 +732,7 @@ class Network:
             choose_threads(threads, plan.training_flops(batch_size)),
             optimizer=chosen.name,
             hyperparameters=chosen.hyperparameters,
-            moments=state.moments,
+            slots=state.slots,
             n_updates=state.n_updates,
             bit_generator=self._bit_generator if shuffle else None,
         )
@@ -793,7 +793,7 @@ class Network:
         if self._block is not None:
             tensors["parameters"] = self._block.copy()
         if self._optimizer_state is not None:
-            tensors["moments"] = self._optimizer_state.moments.copy()
+            tensors["slots"] = self._optimizer_state.slots.copy()
         return tensors
 
 
@@ -915,11 +915,11 @@ def _rebuild(
     if description["optimizer"] is not None:
         optimizer = get_optimizer(description["optimizer"], None)
         state = OptimizerState.new(optimizer, net.parameters)
-        if tensors["moments"].shape != state.moments.shape:
+        if tensors["slots"].shape != state.slots.shape:
             raise ValueError(
-                f"moments must be of shape {state.moments.shape}, got {tensors['moments'].shape}"
+                f"slots must be of shape {state.slots.shape}, got {tensors['slots'].shape}"
             )
-        state.moments[:] = tensors["moments"]
+        state.slots[:] = tensors["slots"]
         state.n_updates = description["n_updates"]
         if not (isinstance(state.n_updates, int) and 0 <= state.n_updates < 2**63):
             raise ValueError(f"n_updates must be a number of steps, got {state.n_updates!r}")

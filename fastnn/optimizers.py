@@ -26,7 +26,7 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimisers have: a name, a learning rate, and moments.
+    """What all optimisers have: a name, a learning rate, and slots.
 
     The core receives the hyperparameters in the order of the fields.
 
@@ -34,12 +34,12 @@ class Optimizer:
     ----------
     name : str
         By which `Network.fit` and the core know it.
-    n_moments : int
+    n_slots : int
         Blocks of numbers, each like the parameters, that it carries from step to step.
     """
 
     name: ClassVar[str]
-    n_moments: ClassVar[int]
+    n_slots: ClassVar[int]
 
     learning_rate: float = 0.01
 
@@ -58,7 +58,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent: ``w -= lr g``."""
 
     name: ClassVar[str] = "sgd"
-    n_moments: ClassVar[int] = 0
+    n_slots: ClassVar[int] = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Momentum(Optimizer):
     """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``."""
 
     name: ClassVar[str] = "momentum"
-    n_moments: ClassVar[int] = 1
+    n_slots: ClassVar[int] = 1
 
     momentum: float = 0.9
 
@@ -95,7 +95,7 @@ class RMSprop(Optimizer):
     """
 
     name: ClassVar[str] = "rmsprop"
-    n_moments: ClassVar[int] = 1
+    n_slots: ClassVar[int] = 1
 
     learning_rate: float = 0.001
     rho: float = 0.9
@@ -113,7 +113,7 @@ class Adagrad(Optimizer):
     """
 
     name: ClassVar[str] = "adagrad"
-    n_moments: ClassVar[int] = 1
+    n_slots: ClassVar[int] = 1
 
     epsilon: float = 1e-8
 
@@ -130,7 +130,7 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
-    n_moments: ClassVar[int] = 2
+    n_slots: ClassVar[int] = 2
 
     learning_rate: float = 0.001
     beta_1: float = 0.9
@@ -197,23 +197,23 @@ class OptimizerState:
     ----------
     name : str
         Of the optimiser.
-    moments : ndarray of shape (n_moments, n_parameters), of the network's dtype
+    slots : ndarray of shape (n_slots, n_parameters), of the network's dtype
     n_updates : int
         Steps so far.
     """
 
     name: str
-    moments: npt.NDArray[Any]
+    slots: npt.NDArray[Any]
     n_updates: int = 0
 
     @classmethod
     def new(cls, optimizer: Optimizer, parameters: npt.NDArray[Any]) -> "OptimizerState":
         """The state before the first step."""
         # Not numpy.zeros: it does not ask for huge pages, which costs far more than filling
-        moments = np.empty((optimizer.n_moments, parameters.size), parameters.dtype)
-        moments.fill(0)
-        return cls(optimizer.name, moments)
+        slots = np.empty((optimizer.n_slots, parameters.size), parameters.dtype)
+        slots.fill(0)
+        return cls(optimizer.name, slots)
 
     def copy(self, dtype: npt.DTypeLike) -> "OptimizerState":
         """An independent copy in another dtype."""
-        return OptimizerState(self.name, self.moments.astype(dtype), self.n_updates)
+        return OptimizerState(self.name, self.slots.astype(dtype), self.n_updates)

@@ -51,7 +51,7 @@ SCRIPT = """
                             threads=n_threads)
             for n_threads in threads
         ]
-        return digest(net.parameters, net._optimizer_state.moments, np.array(losses),
+        return digest(net.parameters, net._optimizer_state.slots, np.array(losses),
                       net.predict_proba(X), *net.loss_and_gradients(X, y)[1:])
 
     def resize(stop):

@@ -26,7 +26,7 @@ DESCRIPTION = {
 }
 TENSORS = {
     "parameters": np.linspace(-1, 1, 13, dtype=np.float32),
-    "moments": np.arange(6.0).reshape(2, 3),
+    "slots": np.arange(6.0).reshape(2, 3),
     "step": np.array(7, np.int64),
     "empty": np.empty((0, 4), np.float32),
 }

@@ -337,27 +337,27 @@ def guarded(values: Array) -> tuple[Array, Callable[[], bool]]:
 @dtypes
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
 def test_optimizer_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
-    update, n_moments = reference.OPTIMIZERS[name]
+    update, n_slots = reference.OPTIMIZERS[name]
     hyperparameters = HYPERPARAMETERS[name]
     eps = np.finfo(dtype).eps
     rng = np.random.default_rng(12)
     for n in SIZES:
         w, w_guards = guarded(rng.standard_normal(n).astype(dtype))
-        moments, moment_guards = guarded(np.zeros((n_moments, n), dtype))
+        slots, moment_guards = guarded(np.zeros((n_slots, n), dtype))
         for t in range(1, 5):
             g = rng.standard_normal(n).astype(dtype)
             g.setflags(write=False)
             expected_w = w.astype(np.float64)
-            expected_moments = moments.astype(np.float64)
+            expected_moments = slots.astype(np.float64)
             update(expected_w, g.astype(np.float64), expected_moments, t, **hyperparameters)
             # Each new number is a sum of a few terms, none larger than these:
-            size = 1 + np.abs(w) + np.abs(moments).sum(axis=0) + np.abs(g) + g * g
+            size = 1 + np.abs(w) + np.abs(slots).sum(axis=0) + np.abs(g) + g * g
             assert kernels.optimizer_update(
-                name, w, moments, g, list(hyperparameters.values()), t, isa
+                name, w, slots, g, list(hyperparameters.values()), t, isa
             )
             assert_within(w, expected_w, 8 * eps * size)
-            for moment, expected in zip(moments, expected_moments, strict=True):
-                assert_within(moment, expected, 4 * eps * size)
+            for slot, expected in zip(slots, expected_moments, strict=True):
+                assert_within(slot, expected, 4 * eps * size)
         assert w_guards()
         assert moment_guards()
 
@@ -366,25 +366,25 @@ def test_optimizer_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -
 @dtypes
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
 def test_optimizer_reports_what_is_not_finite(name: str, dtype: np.dtype[Any], isa: str) -> None:
-    n_moments = reference.OPTIMIZERS[name][1]
+    n_slots = reference.OPTIMIZERS[name][1]
     hyperparameters = list(HYPERPARAMETERS[name].values())
     for n in (1, 7, 8, 9, 16, 33):
         for at in range(n):
             for bad in (np.nan, np.inf, -np.inf):
                 w, g = np.ones(n, dtype), np.ones(n, dtype)
                 g[at] = bad
-                moments = np.zeros((n_moments, n), dtype)
-                assert not kernels.optimizer_update(name, w, moments, g, hyperparameters, 1, isa)
+                slots = np.zeros((n_slots, n), dtype)
+                assert not kernels.optimizer_update(name, w, slots, g, hyperparameters, 1, isa)
 
 
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
 def test_optimizer_reports_an_overflow(name: str) -> None:
     largest = float(np.finfo(np.float32).max)
     w = np.full(3, largest, np.float32)
-    moments = np.zeros((reference.OPTIMIZERS[name][1], 3), np.float32)
+    slots = np.zeros((reference.OPTIMIZERS[name][1], 3), np.float32)
     g = np.array([0, 0, -largest], np.float32)
     hyperparameters = [10.0, *list(HYPERPARAMETERS[name].values())[1:]]
-    assert not kernels.optimizer_update(name, w, moments, g, hyperparameters, 1)
+    assert not kernels.optimizer_update(name, w, slots, g, hyperparameters, 1)
 
 
 # ---- what comes in ---------------------------------------------------------------------------
@@ -476,12 +476,12 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
         for name in losses.LOSSES:
             results += kernels.loss_and_derivative(name, d, np.abs(y), 0.1, isa)
         results += kernels.loss_and_derivative("categorical_cross_entropy", d, labels, 0.1, isa)
-        for name, (_, n_moments) in reference.OPTIMIZERS.items():
-            w, moments = d.ravel().copy(), np.ones((n_moments, d.size), dtype)
+        for name, (_, n_slots) in reference.OPTIMIZERS.items():
+            w, slots = d.ravel().copy(), np.ones((n_slots, d.size), dtype)
             kernels.optimizer_update(
-                name, w, moments, y.ravel(), list(HYPERPARAMETERS[name].values()), 3, isa
+                name, w, slots, y.ravel(), list(HYPERPARAMETERS[name].values()), 3, isa
             )
-            results += [w, moments]
+            results += [w, slots]
         results += [kernels.sum_rows(d, None, isa), kernels.gather(d, labels % 33, dtype, isa)]
         results += [gemm.multiply(d, z.T.copy(), gemm="own", isa=isa)]
         results += [gemm.multiply(d, z, transpose_a=True, gemm="own", isa=isa)]
@@ -506,7 +506,7 @@ def test_tables_have_the_names_of_python() -> None:
     assert set(reference.LOSSES) == set(losses.LOSSES)
     assert set(HYPERPARAMETERS) == set(optimizers.OPTIMIZERS)
     for name, optimizer in optimizers.OPTIMIZERS.items():
-        assert optimizer.n_moments == reference.OPTIMIZERS[name][1]
+        assert optimizer.n_slots == reference.OPTIMIZERS[name][1]
 
 
 def test_unknown_names_are_refused() -> None:

@@ -38,7 +38,7 @@ def small(seed: int = 0, **arguments: Any) -> Network:
 
 
 def state(net: Network) -> tuple[Any, dict[str, bytes]]:
-    """All that a network consists of: parameters, moments, random state, description."""
+    """All that a network consists of: parameters, slots, random state, description."""
     description, tensors, _ = net.__reduce__()[1]
     return description, {name: array.tobytes() for name, array in tensors.items()}
 
@@ -493,7 +493,7 @@ def test_optimizer_state_is_kept_while_its_kind_is_the_same(optimizer: str) -> N
     np.testing.assert_array_equal(changed.parameters, kept.parameters)
     for net in (fresh, kept, changed):
         net.fit(X, y, epochs=1, optimizer=optimizer, batch_size=None)
-    assert np.any(kept.parameters != fresh.parameters)  # its moments were not zero
+    assert np.any(kept.parameters != fresh.parameters)  # its slots were not zero
     np.testing.assert_array_equal(changed.parameters, fresh.parameters)  # forgotten in between
 
 
@@ -943,7 +943,7 @@ def test_copy_in_another_dtype_converts_parameters_and_moments(dtype: str) -> No
     X, y = data()
     for each in (net, other):
         each.fit(X, y, epochs=1, batch_size=8)
-    assert relative_difference(other.parameters, net.parameters) < 1e-4  # same order, same moments
+    assert relative_difference(other.parameters, net.parameters) < 1e-4  # same order, same slots
 
 
 def test_copy_keeps_the_random_state() -> None:

@@ -261,11 +261,11 @@ def test_get_optimizer_refuses_what_it_does_not_know(
 def test_state_is_zero_at_first_and_copied_whole(name: str) -> None:
     kind = OPTIMIZERS[name]
     state = OptimizerState.new(kind(), np.ones(5, np.float32))
-    assert state.moments.shape == (kind.n_moments, 5)
-    assert state.moments.dtype == np.float32
-    assert not state.moments.any()
+    assert state.slots.shape == (kind.n_slots, 5)
+    assert state.slots.dtype == np.float32
+    assert not state.slots.any()
     assert (state.name, state.n_updates) == (name, 0)
     state.n_updates = 3
     twin = state.copy("float64")
-    assert (twin.name, twin.n_updates, twin.moments.dtype) == (name, 3, np.float64)
-    assert not np.shares_memory(twin.moments, state.moments)
+    assert (twin.name, twin.n_updates, twin.slots.dtype) == (name, 3, np.float64)
+    assert not np.shares_memory(twin.slots, state.slots)

@@ -311,12 +311,12 @@ def test_optimizer_has_known_values_after_two_steps(
     reference: Any, name: str, expected: float
 ) -> None:
     """From w = 1, with gradients 0.5 and then -0.25, a learning rate of 0.1 and the defaults."""
-    update, n_moments = reference.OPTIMIZERS[name]
+    update, n_slots = reference.OPTIMIZERS[name]
     as_parameter = np.array if reference is vectorized else list
     w = as_parameter([1.0, 1.0])
-    moments = [as_parameter([0.0, 0.0]) for _ in range(n_moments)]
+    slots = [as_parameter([0.0, 0.0]) for _ in range(n_slots)]
     for t, gradient in enumerate((0.5, -0.25), start=1):
-        update(w, as_parameter([gradient, gradient]), moments, t, 0.1)
+        update(w, as_parameter([gradient, gradient]), slots, t, 0.1)
     np.testing.assert_allclose(w, [expected, expected], rtol=1e-13)
 
 
@@ -324,13 +324,13 @@ def test_fit_hands_the_optimizer_gradients_and_the_number_of_the_step() -> None:
     X, y = samples(6, 1, "mean_squared_error")
     start = (*parameters([4, 1]), ["linear"], "mean_squared_error")
     by_hand = vectorized.Network(*start)
-    moments = [
+    slots = [
         [np.zeros_like(p) for _ in range(2)] for p in (by_hand.weights[0], by_hand.biases[0])
     ]
     for t in (1, 2, 3):
         _, [(dW, db)] = by_hand.loss_and_gradients(X, y)
-        vectorized.adam(by_hand.weights[0], dW, moments[0], t, 0.1)
-        vectorized.adam(by_hand.biases[0], db, moments[1], t, 0.1)
+        vectorized.adam(by_hand.weights[0], dW, slots[0], t, 0.1)
+        vectorized.adam(by_hand.biases[0], db, slots[1], t, 0.1)
     net = vectorized.Network(*start)
     net.fit(X, y, epochs=3, optimizer="adam", learning_rate=0.1)
     np.testing.assert_array_equal(flat_parameters(net), flat_parameters(by_hand))

@@ -44,7 +44,7 @@ def bits(net: Network) -> bytes:
 
 
 def saved(net: Network, folder: Path) -> bytes:
-    """All of a network, to the bit: parameters, moments, number of steps, random state."""
+    """All of a network, to the bit: parameters, slots, number of steps, random state."""
     net.save(folder / "model.safetensors")
     return (folder / "model.safetensors").read_bytes()
 
@@ -292,7 +292,7 @@ def test_a_second_fit_takes_the_buffers_of_the_first_and_no_more() -> None:
         copied = peak(net.copy(), 64)
     finally:
         tracemalloc.stop()
-    assert first > 3 * parameters  # what undoes an update: parameters and two moments
+    assert first > 3 * parameters  # what undoes an update: parameters and two slots
     assert second < 0.1 * parameters
     assert smaller < again < first
     assert copied < 0.1 * parameters
@@ -695,12 +695,12 @@ def test_denormal_numbers_do_not_cost_much() -> None:
 def test_other_python_threads_run_during_a_long_step() -> None:
     X, y = np.ones((40_000, 200), np.float32), np.zeros(40_000, np.int64)
     net = Network.from_sizes([200, 600, 1], seed=0)
-    moments: list[float] = []
+    slots: list[float] = []
     done = threading.Event()
 
     def tick() -> None:
         while not done.wait(0.002):
-            moments.append(time.perf_counter())
+            slots.append(time.perf_counter())
 
     ticking = threading.Thread(target=tick)
     ticking.start()
@@ -709,7 +709,7 @@ def test_other_python_threads_run_during_a_long_step() -> None:
     end = time.perf_counter()
     done.set()
     ticking.join()
-    inside = [start, *(t for t in moments if start < t < end), end]
+    inside = [start, *(t for t in slots if start < t < end), end]
     assert np.diff(inside).max() < 0.5 * (end - start)
 
 

@@ -40,7 +40,7 @@ TARGETS = {sigmoid_net: Y, softmax_net: CLASSES, linear_net: X[:, :2]}
 
 
 def state(net: Network) -> bytes:
-    """Parameters, moments, random state and description, to the bit."""
+    """Parameters, slots, random state and description, to the bit."""
     description, tensors, seed = net.__reduce__()[1]
     arrays = {name: array.tobytes() for name, array in tensors.items()}
     return pickle.dumps((repr(description), arrays, repr(seed)))

@@ -5,9 +5,9 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_activation:
         const char *name
-        int needs_logits
-        void (*forward)(void *a, const void *logits, size_t rows, size_t n_units) noexcept nogil
-        void (*backward)(void *d, const void *a, const void *logits, size_t n) noexcept nogil
+        int needs_z
+        void (*forward)(void *a, const void *z, size_t rows, size_t n_units) noexcept nogil
+        void (*backward)(void *d, const void *a, const void *z, size_t n) noexcept nogil
 
     ctypedef struct fnn_function:
         const char *name
@@ -23,13 +23,13 @@ cdef extern from "fastnn.h" nogil:
 
     enum:
         FNN_MAX_HYPERPARAMETERS
-        FNN_MAX_MOMENTS
+        FNN_MAX_SLOTS
 
     ctypedef struct fnn_optimizer:
         const char *name
         void (*prepare)(double *constants, const double *hyperparameters,
                         uint64_t t) noexcept nogil
-        int (*update)(void *parameters, void *const *moments, const void *gradient, size_t n,
+        int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
                       const double *constants) noexcept nogil
 
     ctypedef struct fnn_input:

@@ -248,35 +248,35 @@ def activation_names():
     return names
 
 
-def activation_forward(str name, logits, isa=None):
+def activation_forward(str name, z, isa=None):
     """The output of one activation.
 
     Parameters
     ----------
     name : str
-    logits : ndarray of shape (rows, n_units), float32 or float64
+    z : ndarray of shape (rows, n_units), float32 or float64
     isa : str, optional
 
     Returns
     -------
-    ndarray like `logits`
+    ndarray like `z`
     """
-    cdef size_t rows = logits.shape[0], n_units = logits.shape[1]
-    cdef const fnn_activation *kernel = find_activation(kernels_for(logits.dtype, isa), name)
-    a = np.empty_like(logits)
-    cdef unsigned char[::1] a_view = writable_bytes_of(a, logits.dtype, (rows, n_units))
-    cdef const unsigned char[::1] logits_view = bytes_of(logits, logits.dtype, (rows, n_units))
-    kernel.forward(writable_pointer_to(a_view), pointer_to(logits_view), rows, n_units)
+    cdef size_t rows = z.shape[0], n_units = z.shape[1]
+    cdef const fnn_activation *kernel = find_activation(kernels_for(z.dtype, isa), name)
+    a = np.empty_like(z)
+    cdef unsigned char[::1] a_view = writable_bytes_of(a, z.dtype, (rows, n_units))
+    cdef const unsigned char[::1] z_view = bytes_of(z, z.dtype, (rows, n_units))
+    kernel.forward(writable_pointer_to(a_view), pointer_to(z_view), rows, n_units)
     return a
 
 
-def activation_backward(str name, d, a, logits, isa=None):
-    """The loss's derivative by the logits from `d`, the one by the outputs.
+def activation_backward(str name, d, a, z, isa=None):
+    """The loss's derivative by `z` from `d`, the one by the outputs.
 
     Parameters
     ----------
     name : str
-    d, a, logits : ndarray of shape (n,), float32 or float64
+    d, a, z : ndarray of shape (n,), float32 or float64
     isa : str, optional
 
     Returns
@@ -290,8 +290,8 @@ def activation_backward(str name, d, a, logits, isa=None):
     result = d.copy()
     cdef unsigned char[::1] d_view = writable_bytes_of(result, d.dtype, (n,))
     cdef const unsigned char[::1] a_view = bytes_of(a, d.dtype, (n,))
-    cdef const unsigned char[::1] logits_view = bytes_of(logits, d.dtype, (n,))
-    kernel.backward(writable_pointer_to(d_view), pointer_to(a_view), pointer_to(logits_view), n)
+    cdef const unsigned char[::1] z_view = bytes_of(z, d.dtype, (n,))
+    kernel.backward(writable_pointer_to(d_view), pointer_to(a_view), pointer_to(z_view), n)
     return result
 
 
@@ -330,15 +330,15 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None):
     return loss, derivative
 
 
-def optimizer_update(str name, parameters, moments, gradient, hyperparameters, uint64_t t,
+def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uint64_t t,
                      isa=None):
-    """One step of an optimiser, in place on `parameters` and `moments`.
+    """One step of an optimiser, in place on `parameters` and `slots`.
 
     Parameters
     ----------
     name : str
     parameters : ndarray of shape (n,), float32 or float64
-    moments : ndarray of shape (n_moments, n), like `parameters`
+    slots : ndarray of shape (n_slots, n), like `parameters`
     gradient : ndarray of shape (n,), like `parameters`
     hyperparameters : sequence of float
         In the order of the optimiser's class, learning rate first.
@@ -352,21 +352,21 @@ def optimizer_update(str name, parameters, moments, gradient, hyperparameters, u
         Whether everything written is finite.
     """
     cdef size_t n = parameters.size
-    cdef size_t n_moments = moments.shape[0]
+    cdef size_t n_slots = slots.shape[0]
     cdef const fnn_optimizer *kernel = find_optimizer(kernels_for(parameters.dtype, isa), name)
     cdef unsigned char[::1] w = writable_bytes_of(parameters, parameters.dtype, (n,))
-    cdef unsigned char[::1] state = writable_bytes_of(moments, parameters.dtype, (n_moments, n))
+    cdef unsigned char[::1] state = writable_bytes_of(slots, parameters.dtype, (n_slots, n))
     cdef const unsigned char[::1] g = bytes_of(gradient, parameters.dtype, (n,))
     cdef double values[FNN_MAX_HYPERPARAMETERS]
     cdef double constants[FNN_MAX_HYPERPARAMETERS]
-    cdef void *moment[FNN_MAX_MOMENTS]
+    cdef void *slot[FNN_MAX_SLOTS]
     cdef size_t n_given = len(hyperparameters), i
     for i in range(<size_t> FNN_MAX_HYPERPARAMETERS):
         values[i] = hyperparameters[i] if i < n_given else 0.0
-    for i in range(n_moments):
-        moment[i] = writable_pointer_to(state) + i * n * <size_t> parameters.itemsize
+    for i in range(n_slots):
+        slot[i] = writable_pointer_to(state) + i * n * <size_t> parameters.itemsize
     kernel.prepare(constants, values, t)
-    return kernel.update(writable_pointer_to(w), moment, pointer_to(g), n, constants) == 0
+    return kernel.update(writable_pointer_to(w), slot, pointer_to(g), n, constants) == 0
 
 
 def gather(data, order, dtype, isa=None):

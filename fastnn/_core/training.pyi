@@ -43,7 +43,7 @@ class Trainer(Workspace):
         *,
         optimizer: str,
         hyperparameters: Sequence[float],
-        moments: Array,
+        slots: Array,
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
     ) -> None: ...

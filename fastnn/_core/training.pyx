@@ -25,7 +25,7 @@ from posix.unistd cimport getpid, pid_t
 from fastnn._core.clock cimport now
 from fastnn._core.kernels cimport (
     FNN_MAX_HYPERPARAMETERS,
-    FNN_MAX_MOMENTS,
+    FNN_MAX_SLOTS,
     bytes_of,
     find_activation,
     find_input,
@@ -82,8 +82,8 @@ cdef enum:
 
 cdef struct LayerBuffers:
     char *a  # (slab_rows, n_out)
-    char *d  # (slab_rows, n_out): derivatives by the logits
-    char *logits  # (slab_rows, n_out): `a` itself where nobody needs them afterwards
+    char *d  # (slab_rows, n_out): derivatives of the loss by z
+    char *z  # (slab_rows, n_out): `a` itself where nobody needs them afterwards
     char *transposed  # (n_out, n_in): the weights; NULL for the first layer
 
 # All that the members of the team share. Only member 0 writes to it between the phases.
@@ -112,8 +112,8 @@ cdef struct Run:
     # parameters and optimiser
     char *parameters
     const fnn_optimizer *optimizer  # not read where the gradient is all that is wanted
-    char *moments[FNN_MAX_MOMENTS]
-    size_t n_moments
+    char *slots[FNN_MAX_SLOTS]
+    size_t n_slots
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]
     uint64_t n_updates
     # where we are
@@ -237,19 +237,19 @@ cdef void forward_tile(Run *run, size_t first, size_t rows, size_t slab_start) n
         run.gemm(0, rows, layer.n_out, layer.n_in,
                  layer_input(run, l, first, slab_start), layer.n_in,
                  run.parameters + layer.weights * g.itemsize, layer.n_out,
-                 run.parameters + layer.bias * g.itemsize, 0, buffers.logits + at, layer.n_out)
-        activation.forward(buffers.a + at, buffers.logits + at, rows, layer.n_out)
+                 run.parameters + layer.bias * g.itemsize, 0, buffers.z + at, layer.n_out)
+        activation.forward(buffers.a + at, buffers.z + at, rows, layer.n_out)
 
 
 cdef void backward_tile(Run *run, size_t first, size_t rows) noexcept nogil:
-    """From the last layer's `d`, what the loss gave, to the derivatives by all logits."""
+    """From the last layer's `d`, what the loss gave, to the derivatives by the z of all layers."""
     cdef Geometry *g = run.geometry
     cdef size_t l = g.n_layers - 1
     cdef LayerPlan *layer = &g.layers[l]
     cdef LayerBuffers *buffers = &run.layers[l]
     cdef size_t at = first * layer.n_out * g.itemsize, at_next
     if not g.loss.from_logits:
-        layer.activation.backward(buffers.d + at, buffers.a + at, buffers.logits + at,
+        layer.activation.backward(buffers.d + at, buffers.a + at, buffers.z + at,
                                   rows * layer.n_out)
     while l > 0:
         at_next = at
@@ -259,13 +259,13 @@ cdef void backward_tile(Run *run, size_t first, size_t rows) noexcept nogil:
         run.gemm(0, rows, layer.n_in, layer.n_out, run.layers[l].d + at_next, layer.n_out,
                  run.layers[l].transposed, layer.n_in, NULL, 0, buffers.d + at, layer.n_in)
         l -= 1
-        g.layers[l].activation.backward(buffers.d + at, buffers.a + at, buffers.logits + at,
+        g.layers[l].activation.backward(buffers.d + at, buffers.a + at, buffers.z + at,
                                         rows * layer.n_in)
 
 
 cdef void row_tile(Run *run, size_t tile, size_t first, size_t rows, size_t slab_start,
                    double scale) noexcept nogil:
-    """Forward through all layers, the loss, and back to the first layer's logits."""
+    """Forward through all layers, the loss, and back to the first layer's z."""
     gather(run, first, rows, slab_start)
     forward_tile(run, first, rows, slab_start)
     run.tile_losses[tile] = loss_and_derivative(run, first, rows, slab_start, scale)
@@ -321,11 +321,11 @@ cdef void weight_gradient(Run *run, WeightTile *tile, size_t rows, size_t slab_s
 cdef int update(Run *run, size_t first, const char *gradient, size_t n,
                 const double *constants) noexcept nogil:
     """The optimiser on the parameters [first, first + n); not 0 if the result is not finite."""
-    cdef void *moments[FNN_MAX_MOMENTS]
+    cdef void *slots[FNN_MAX_SLOTS]
     cdef size_t offset = first * run.geometry.itemsize, i
-    for i in range(run.n_moments):
-        moments[i] = run.moments[i] + offset
-    return run.optimizer.update(run.parameters + offset, moments, gradient, n, constants)
+    for i in range(run.n_slots):
+        slots[i] = run.slots[i] + offset
+    return run.optimizer.update(run.parameters + offset, slots, gradient, n, constants)
 
 
 cdef int update_tile(Run *run, WeightTile *tile, const char *dweights, size_t row_elements,
@@ -637,7 +637,7 @@ cdef class Workspace:
         cdef Geometry *g = &plan.geometry
         cdef size_t n_samples = X.shape[0], i, n_slabs, rows
         cdef LayerPlan *layer
-        cdef bint needs_logits
+        cdef bint needs_z
         cdef double flops
         self.plan = plan
         self.views = []
@@ -676,11 +676,11 @@ cdef class Workspace:
         run.layers = <LayerBuffers *> self.scratch(g.n_layers, sizeof(LayerBuffers))
         for i in range(g.n_layers):
             layer = &g.layers[i]
-            needs_logits = layer.activation.needs_logits and not (
+            needs_z = layer.activation.needs_z and not (
                 i == g.n_layers - 1 and g.loss.from_logits)
             run.layers[i].a = self.buffer(rows, layer.n_out)
             run.layers[i].d = self.buffer(rows, layer.n_out)
-            run.layers[i].logits = (self.buffer(rows, layer.n_out) if needs_logits
+            run.layers[i].z = (self.buffer(rows, layer.n_out) if needs_z
                                     else run.layers[i].a)
             run.layers[i].transposed = self.buffer(layer.n_out, layer.n_in) if i > 0 else NULL
         run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile, 8)
@@ -851,17 +851,17 @@ cdef class Trainer(Workspace):
     optimizer : str
     hyperparameters : sequence of float
         In the order of the optimiser's class, learning rate first.
-    moments : ndarray of shape (n_moments, n_parameters), of the plan's dtype
+    slots : ndarray of shape (n_slots, n_parameters), of the plan's dtype
     n_updates : int
-        Steps that `moments` have seen.
+        Steps that `slots` have seen.
     bit_generator : numpy.random.BitGenerator, optional
         Shuffles the samples; None keeps them in order.
     """
 
     cdef object bit_generator
-    cdef object moments
+    cdef object slots
     cdef object kept_parameters
-    cdef object kept_moments
+    cdef object kept_slots
     cdef object kept_order
     cdef object kept_random_state
     cdef ThreadChoice choice
@@ -869,32 +869,32 @@ cdef class Trainer(Workspace):
     cdef double keep_again  # not before this time
 
     def __init__(self, Plan plan, parameters, X, targets, batch_size, n_epochs, int n_threads, *,
-                 str optimizer, hyperparameters, moments, uint64_t n_updates, bit_generator):
+                 str optimizer, hyperparameters, slots, uint64_t n_updates, bit_generator):
         super().__init__(plan, parameters, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads)
         cdef Run *run = &self.run
         cdef size_t n_parameters = plan.geometry.n_parameters, i
         cdef size_t n_given = len(hyperparameters)
-        cdef char *moment
+        cdef char *slot
         self.choice = ThreadChoice(n_threads)
         run.optimizer = find_optimizer(plan.geometry.kernels, optimizer)
-        run.n_moments = moments.shape[0]
-        if (run.n_moments > <size_t> FNN_MAX_MOMENTS
+        run.n_slots = slots.shape[0]
+        if (run.n_slots > <size_t> FNN_MAX_SLOTS
                 or n_given > <size_t> FNN_MAX_HYPERPARAMETERS):
-            raise ValueError(f"{optimizer} has more moments or hyperparameters than the core takes")
-        moment = self.keep_writable(moments, plan.dtype, (run.n_moments, n_parameters))
-        for i in range(run.n_moments):
-            run.moments[i] = moment + i * n_parameters * plan.geometry.itemsize
+            raise ValueError(f"{optimizer} has more slots or hyperparameters than the core takes")
+        slot = self.keep_writable(slots, plan.dtype, (run.n_slots, n_parameters))
+        for i in range(run.n_slots):
+            run.slots[i] = slot + i * n_parameters * plan.geometry.itemsize
         for i in range(<size_t> FNN_MAX_HYPERPARAMETERS):
             run.hyperparameters[i] = hyperparameters[i] if i < n_given else 0.0
         run.n_updates = n_updates
-        self.moments = moments
+        self.slots = slots
         self.bit_generator = bit_generator
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
             self.kept_order = self.array((run.n_samples,), np.dtype(np.int64))
         self.kept_parameters = self.array((n_parameters,), plan.dtype)
-        self.kept_moments = self.array((run.n_moments, n_parameters), plan.dtype)
+        self.kept_slots = self.array((run.n_slots, n_parameters), plan.dtype)
 
     @property
     def epoch(self):
@@ -953,7 +953,7 @@ cdef class Trainer(Workspace):
             return 0
         self.kept_run = self.run
         self.kept_parameters[:] = self.parameters
-        self.kept_moments[:] = self.moments
+        self.kept_slots[:] = self.slots
         if self.bit_generator is not None:
             self.kept_order[:] = self.order
             self.kept_random_state = self.bit_generator.state
@@ -965,7 +965,7 @@ cdef class Trainer(Workspace):
         cdef uint64_t n_good = self.run.n_updates
         cdef size_t until_epoch = self.run.until_epoch
         self.parameters[:] = self.kept_parameters
-        self.moments[:] = self.kept_moments
+        self.slots[:] = self.kept_slots
         if self.bit_generator is not None:
             self.order[:] = self.kept_order
             self.bit_generator.state = self.kept_random_state

@@ -272,11 +272,11 @@ FROM_LOGITS = {"binary_cross_entropy": "sigmoid", "categorical_cross_entropy": "
 
 # --- Optimisers ---------------------------------------------------------------------------------
 # Each changes a parameter `w` (a bias, or one row of weights) in place, given its gradient `g`, its
-# moments (lists like `w`, zero before the first step, changed in place) and the number `t` of the
+# slots (lists like `w`, zero before the first step, changed in place) and the number `t` of the
 # step, from 1.
 
 
-def sgd(w: Row, g: Row, moments: Sequence[Row], t: int, learning_rate: float) -> None:
+def sgd(w: Row, g: Row, slots: Sequence[Row], t: int, learning_rate: float) -> None:
     """``w -= learning_rate g``."""
     for i in range(len(w)):
         w[i] -= learning_rate * g[i]
@@ -285,13 +285,13 @@ def sgd(w: Row, g: Row, moments: Sequence[Row], t: int, learning_rate: float) ->
 def momentum(
     w: Row,
     g: Row,
-    moments: Sequence[Row],
+    slots: Sequence[Row],
     t: int,
     learning_rate: float,
     momentum: float = 0.9,
 ) -> None:
     """``v = momentum v + g``, then ``w -= learning_rate v``."""
-    (v,) = moments
+    (v,) = slots
     for i in range(len(w)):
         v[i] = momentum * v[i] + g[i]
         w[i] -= learning_rate * v[i]
@@ -300,13 +300,13 @@ def momentum(
 def nesterov(
     w: Row,
     g: Row,
-    moments: Sequence[Row],
+    slots: Sequence[Row],
     t: int,
     learning_rate: float,
     momentum: float = 0.9,
 ) -> None:
     """``v = momentum v + g``, then ``w -= learning_rate (g + momentum v)``."""
-    (v,) = moments
+    (v,) = slots
     for i in range(len(w)):
         v[i] = momentum * v[i] + g[i]
         w[i] -= learning_rate * (g[i] + momentum * v[i])
@@ -315,14 +315,14 @@ def nesterov(
 def rmsprop(
     w: Row,
     g: Row,
-    moments: Sequence[Row],
+    slots: Sequence[Row],
     t: int,
     learning_rate: float,
     rho: float = 0.9,
     epsilon: float = 1e-8,
 ) -> None:
     """``s = rho s + (1 - rho) g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
-    (s,) = moments
+    (s,) = slots
     for i in range(len(w)):
         s[i] = rho * s[i] + (1.0 - rho) * g[i] * g[i]
         w[i] -= learning_rate * g[i] / (math.sqrt(s[i]) + epsilon)
@@ -331,13 +331,13 @@ def rmsprop(
 def adagrad(
     w: Row,
     g: Row,
-    moments: Sequence[Row],
+    slots: Sequence[Row],
     t: int,
     learning_rate: float,
     epsilon: float = 1e-8,
 ) -> None:
     """``s += g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
-    (s,) = moments
+    (s,) = slots
     for i in range(len(w)):
         s[i] += g[i] * g[i]
         w[i] -= learning_rate * g[i] / (math.sqrt(s[i]) + epsilon)
@@ -346,7 +346,7 @@ def adagrad(
 def adam(
     w: Row,
     g: Row,
-    moments: Sequence[Row],
+    slots: Sequence[Row],
     t: int,
     learning_rate: float,
     beta_1: float = 0.9,
@@ -362,7 +362,7 @@ def adam(
     ----------
     D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", 2015.
     """
-    m, v = moments
+    m, v = slots
     for i in range(len(w)):
         m[i] = beta_1 * m[i] + (1.0 - beta_1) * g[i]
         v[i] = beta_2 * v[i] + (1.0 - beta_2) * g[i] * g[i]
@@ -374,7 +374,7 @@ def adam(
 def adamw(
     w: Row,
     g: Row,
-    moments: Sequence[Row],
+    slots: Sequence[Row],
     t: int,
     learning_rate: float,
     beta_1: float = 0.9,
@@ -390,10 +390,10 @@ def adamw(
     """
     for i in range(len(w)):
         w[i] -= learning_rate * weight_decay * w[i]
-    adam(w, g, moments, t, learning_rate, beta_1, beta_2, epsilon)
+    adam(w, g, slots, t, learning_rate, beta_1, beta_2, epsilon)
 
 
-# name -> (update, number of moments)
+# name -> (update, number of slots)
 OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "sgd": (sgd, 0),
     "momentum": (momentum, 1),
@@ -520,7 +520,7 @@ class Network:
         self.activations = list(activations)
         self.loss = loss
         self._optimizer = ""
-        self._moments: list[list[Row]] = []
+        self._slots: list[list[Row]] = []
         self._step = 0
 
     def forward(self, X: Iterable[Iterable[float]]) -> list[tuple[Rows, Rows]]:
@@ -596,7 +596,7 @@ class Network:
         batch_size : int, optional
             Samples in a mini-batch; None for all of them.
         optimizer : str
-            Key of `OPTIMIZERS`. Its moments and step number are kept until another is named.
+            Key of `OPTIMIZERS`. Its slots and step number are kept until another is named.
         learning_rate : float
         **hyperparameters : float
             Further arguments of the optimiser.
@@ -638,9 +638,9 @@ class Network:
         return _rows_and_biases(zip(self.weights, self.biases, strict=True))
 
     def _start_optimizer(self, optimizer: str) -> None:
-        """Moments of zero for every parameter, and no step done."""
-        _, n_moments = OPTIMIZERS[optimizer]
-        self._moments = [[[0.0] * len(p) for _ in range(n_moments)] for p in self._parameters()]
+        """Slots of zero for every parameter, and no step done."""
+        _, n_slots = OPTIMIZERS[optimizer]
+        self._slots = [[[0.0] * len(p) for _ in range(n_slots)] for p in self._parameters()]
         self._step = 0
         self._optimizer = optimizer
 
@@ -654,8 +654,8 @@ class Network:
         update, _ = OPTIMIZERS[self._optimizer]
         self._step += 1
         flat = _rows_and_biases(gradients)
-        for w, g, moments in zip(self._parameters(), flat, self._moments, strict=True):
-            update(w, g, moments, self._step, learning_rate, **hyperparameters)
+        for w, g, slots in zip(self._parameters(), flat, self._slots, strict=True):
+            update(w, g, slots, self._step, learning_rate, **hyperparameters)
 
 
 def _float_rows(rows: Iterable[Iterable[float]]) -> Rows:

@@ -243,11 +243,11 @@ LOSSES: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Array]
 FROM_LOGITS = {"binary_cross_entropy": "sigmoid", "categorical_cross_entropy": "softmax"}
 
 # --- Optimisers ---------------------------------------------------------------------------------
-# Each changes a parameter `w` in place, given its gradient `g`, its moments (arrays like `w`, zero
+# Each changes a parameter `w` in place, given its gradient `g`, its slots (arrays like `w`, zero
 # before the first step, changed in place) and the number `t` of the step, from 1.
 
 
-def sgd(w: Array, g: Array, moments: Sequence[Array], t: int, learning_rate: float) -> None:
+def sgd(w: Array, g: Array, slots: Sequence[Array], t: int, learning_rate: float) -> None:
     """``w -= learning_rate g``."""
     w -= learning_rate * g
 
@@ -255,13 +255,13 @@ def sgd(w: Array, g: Array, moments: Sequence[Array], t: int, learning_rate: flo
 def momentum(
     w: Array,
     g: Array,
-    moments: Sequence[Array],
+    slots: Sequence[Array],
     t: int,
     learning_rate: float,
     momentum: float = 0.9,
 ) -> None:
     """``v = momentum v + g``, then ``w -= learning_rate v``."""
-    (v,) = moments
+    (v,) = slots
     v *= momentum
     v += g
     w -= learning_rate * v
@@ -270,13 +270,13 @@ def momentum(
 def nesterov(
     w: Array,
     g: Array,
-    moments: Sequence[Array],
+    slots: Sequence[Array],
     t: int,
     learning_rate: float,
     momentum: float = 0.9,
 ) -> None:
     """``v = momentum v + g``, then ``w -= learning_rate (g + momentum v)``."""
-    (v,) = moments
+    (v,) = slots
     v *= momentum
     v += g
     w -= learning_rate * (g + momentum * v)
@@ -285,14 +285,14 @@ def nesterov(
 def rmsprop(
     w: Array,
     g: Array,
-    moments: Sequence[Array],
+    slots: Sequence[Array],
     t: int,
     learning_rate: float,
     rho: float = 0.9,
     epsilon: float = 1e-8,
 ) -> None:
     """``s = rho s + (1 - rho) g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
-    (s,) = moments
+    (s,) = slots
     s *= rho
     s += (1.0 - rho) * g * g
     w -= learning_rate * g / (np.sqrt(s) + epsilon)
@@ -301,13 +301,13 @@ def rmsprop(
 def adagrad(
     w: Array,
     g: Array,
-    moments: Sequence[Array],
+    slots: Sequence[Array],
     t: int,
     learning_rate: float,
     epsilon: float = 1e-8,
 ) -> None:
     """``s += g^2``, then ``w -= learning_rate g / (sqrt(s) + epsilon)``."""
-    (s,) = moments
+    (s,) = slots
     s += g * g
     w -= learning_rate * g / (np.sqrt(s) + epsilon)
 
@@ -315,7 +315,7 @@ def adagrad(
 def adam(
     w: Array,
     g: Array,
-    moments: Sequence[Array],
+    slots: Sequence[Array],
     t: int,
     learning_rate: float,
     beta_1: float = 0.9,
@@ -331,7 +331,7 @@ def adam(
     ----------
     D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", 2015.
     """
-    m, v = moments
+    m, v = slots
     m *= beta_1
     m += (1.0 - beta_1) * g
     v *= beta_2
@@ -343,7 +343,7 @@ def adam(
 def adamw(
     w: Array,
     g: Array,
-    moments: Sequence[Array],
+    slots: Sequence[Array],
     t: int,
     learning_rate: float,
     beta_1: float = 0.9,
@@ -358,10 +358,10 @@ def adamw(
     I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019.
     """
     w *= 1.0 - learning_rate * weight_decay
-    adam(w, g, moments, t, learning_rate, beta_1, beta_2, epsilon)
+    adam(w, g, slots, t, learning_rate, beta_1, beta_2, epsilon)
 
 
-# name -> (update, number of moments)
+# name -> (update, number of slots)
 OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "sgd": (sgd, 0),
     "momentum": (momentum, 1),
@@ -453,7 +453,7 @@ class Network:
         self.activations = list(activations)
         self.loss = loss
         self._optimizer = ""
-        self._moments: list[list[Array]] = []
+        self._slots: list[list[Array]] = []
         self._step = 0
 
     def forward(self, X: npt.ArrayLike) -> list[tuple[Array, Array]]:
@@ -529,7 +529,7 @@ class Network:
         batch_size : int, optional
             Samples in a mini-batch; None for all of them.
         optimizer : str
-            Key of `OPTIMIZERS`. Its moments and step number are kept until another is named.
+            Key of `OPTIMIZERS`. Its slots and step number are kept until another is named.
         learning_rate : float
         **hyperparameters : float
             Further arguments of the optimiser.
@@ -571,9 +571,9 @@ class Network:
         return [p for layer in zip(self.weights, self.biases, strict=True) for p in layer]
 
     def _start_optimizer(self, optimizer: str) -> None:
-        """Moments of zero for every parameter, and no step done."""
-        _, n_moments = OPTIMIZERS[optimizer]
-        self._moments = [[np.zeros_like(p) for _ in range(n_moments)] for p in self._parameters()]
+        """Slots of zero for every parameter, and no step done."""
+        _, n_slots = OPTIMIZERS[optimizer]
+        self._slots = [[np.zeros_like(p) for _ in range(n_slots)] for p in self._parameters()]
         self._step = 0
         self._optimizer = optimizer
 
@@ -587,5 +587,5 @@ class Network:
         update, _ = OPTIMIZERS[self._optimizer]
         self._step += 1
         flat = [g for layer in gradients for g in layer]
-        for w, g, moments in zip(self._parameters(), flat, self._moments, strict=True):
-            update(w, g, moments, self._step, learning_rate, **hyperparameters)
+        for w, g, slots in zip(self._parameters(), flat, self._slots, strict=True):
+            update(w, g, slots, self._step, learning_rate, **hyperparameters)
