@@ -52,7 +52,7 @@ typedef struct fnn_loss {
     double (*targets)(void *d, const void *out, const void *targets, size_t rows, size_t n_units,
                       double scale);
     /* labels: (rows,), each in [0, n_units). NULL where the loss has no labels. */
-    double (*labels)(void *d, const void *out, const int64_t *labels, size_t rows, size_t n_units,
+    double (*labels)(void *d, const void *out, const int32_t *labels, size_t rows, size_t n_units,
                      double scale);
 } fnn_loss;
 

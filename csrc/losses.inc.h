@@ -83,7 +83,7 @@ static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const 
 }
 
 static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
-                                                     const int64_t *labels, size_t rows,
+                                                     const int32_t *labels, size_t rows,
                                                      size_t n_units, double scale)
 {
     real *d = d_;

@@ -238,7 +238,7 @@ def targets(
 
     Returns
     -------
-    ndarray of shape (n_samples,), int64, or of shape (n_samples, n_outputs), `dtype`
+    ndarray of shape (n_samples,), int32, or of shape (n_samples, n_outputs), `dtype`
 
     Raises
     ------
@@ -273,18 +273,26 @@ def targets(
 
 
 def _labels(array: Array, n_classes: int, name: str) -> Array:
-    """Class labels as int64."""
-    if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        raise ValueError(
-            f"{name} must be whole numbers, the class of each sample, got numbers that are not"
-        )
-    if array.size > 0:
-        low, high = array.min(), array.max()
+    """Class labels, checked, as a copy in int32.
+
+    Labels are used as an index by compiled code without the GIL. So each number is read once, and
+    what is checked is what is kept: another thread, or another process that writes to a memory map,
+    may change `array` meanwhile.
+    """
+    labels = np.empty(array.shape, np.int32)
+    for start in range(0, array.size, _BLOCK):
+        block = array[start : start + _BLOCK].copy()
+        if block.dtype.kind == "f" and not np.array_equal(block, np.floor(block)):
+            raise ValueError(
+                f"{name} must be whole numbers, the class of each sample, got numbers that are not"
+            )
+        low, high = block.min(), block.max()
         if low < 0 or high >= n_classes:
             raise ValueError(
                 f"{name} must be classes in [0, {n_classes}), got labels from {low} to {high}"
             )
-    return _laid_out(array, np.dtype(np.int64))
+        labels[start : start + _BLOCK] = block
+    return labels
 
 
 def pair(value: Any, name: str) -> tuple[Any, Any]:

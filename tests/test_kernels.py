@@ -276,7 +276,7 @@ def test_categorical_cross_entropy_is_the_reference(
         if rows * n_units == 0:
             continue
         z = np.clip(numbers((rows, n_units), dtype, 11), -1e4, 1e4)
-        labels = rng.integers(0, n_units, rows)
+        labels = rng.integers(0, n_units, rows, dtype=np.int32)
         Y = np.eye(n_units)[labels]
         if not with_labels:
             Y = rng.dirichlet(np.ones(n_units), rows).astype(dtype).astype(np.float64)
@@ -462,7 +462,7 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
     rng = np.random.default_rng(17)
     z = numbers((33, 46), dtype, 18)
     d, y = rng.standard_normal((2, 33, 46)).astype(dtype)
-    labels = rng.integers(0, 46, 33)
+    labels = rng.integers(0, 46, 33, dtype=np.int32)
 
     def everything(isa: str) -> list[bytes]:
         results: list[Any] = []
@@ -482,7 +482,10 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
                 name, w, slots, y.ravel(), list(HYPERPARAMETERS[name].values()), 3, isa
             )
             results += [w, slots]
-        results += [kernels.sum_rows(d, None, isa), kernels.gather(d, labels % 33, dtype, isa)]
+        results += [
+            kernels.sum_rows(d, None, isa),
+            kernels.gather(d, labels.astype(np.int64) % 33, dtype, isa),
+        ]
         results += [gemm.multiply(d, z.T.copy(), gemm="own", isa=isa)]
         results += [gemm.multiply(d, z, transpose_a=True, gemm="own", isa=isa)]
         return [np.asarray(result).tobytes() for result in results]

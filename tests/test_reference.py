@@ -324,9 +324,7 @@ def test_fit_hands_the_optimizer_gradients_and_the_number_of_the_step() -> None:
     X, y = samples(6, 1, "mean_squared_error")
     start = (*parameters([4, 1]), ["linear"], "mean_squared_error")
     by_hand = vectorized.Network(*start)
-    slots = [
-        [np.zeros_like(p) for _ in range(2)] for p in (by_hand.weights[0], by_hand.biases[0])
-    ]
+    slots = [[np.zeros_like(p) for _ in range(2)] for p in (by_hand.weights[0], by_hand.biases[0])]
     for t in (1, 2, 3):
         _, [(dW, db)] = by_hand.loss_and_gradients(X, y)
         vectorized.adam(by_hand.weights[0], dW, slots[0], t, 0.1)

@@ -147,7 +147,9 @@ def test_gradient_writes_nothing_around_its_block() -> None:
     net = Network.from_sizes([9, 17, 3], output="softmax", seed=0)
     n = net.n_parameters
     memory = np.full(n + 64, 77, np.float32)
-    training.loss_and_gradients(net._plan, net.parameters, X, y, memory[32 : 32 + n], 2)
+    training.loss_and_gradients(
+        net._plan, net.parameters, X, y.astype(np.int32), memory[32 : 32 + n], 2
+    )
     np.testing.assert_array_equal(memory[32 : 32 + n], net.loss_and_gradients(X, y)[1])
     assert (memory[:32] == 77).all()
     assert (memory[-32:] == 77).all()
@@ -604,6 +606,40 @@ def test_a_handler_may_use_the_network_that_is_being_trained(
         net.fit(X, y, epochs=30, batch_size=None)  # a second or more
         assert len(answers) == 1
         assert isinstance(answers[0], RuntimeError) or np.isfinite(answers[0]).all()
+    """)
+
+
+@pytest.mark.parametrize("memory", ["array", "memmap"])
+def test_labels_changed_by_another_thread_are_never_used_as_an_index(
+    memory: str, run_script: Callable[..., str]
+) -> None:
+    """They are copied when they are checked: a call goes by the labels that it began with."""
+    run_script(f"""
+        import tempfile
+        import threading
+
+        import numpy as np
+
+        from fastnn import Network
+
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((20_000, 20)).astype(np.float32)
+        labels = rng.integers(0, 5, len(X))
+        y = labels.copy()
+        if "{memory}" == "memmap":
+            y = np.memmap(tempfile.TemporaryFile(), labels.dtype, "w+", shape=labels.shape)
+            y[:] = labels
+        net, same = (Network.from_sizes([20, 30, 5], output="softmax", seed=0) for _ in "ab")
+        expected = same.fit(X, labels, epochs=30)["loss"]
+
+        def write():
+            y[:] = 2**40 + 7
+
+        other = threading.Timer(0.05, write)
+        other.start()
+        assert net.fit(X, y, epochs=30)["loss"] == expected
+        other.join()
+        assert (y == 2**40 + 7).all(), "fit was over before the labels changed"
     """)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 cimport numpy as cnp
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, uint64_t
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
@@ -56,7 +56,7 @@ cdef double tile_loss(Inference *job, const char *out, char *d, size_t row,
     """The loss of some rows from the last layer's output or logits."""
     cdef Geometry *g = job.geometry
     if job.has_labels:
-        return g.loss.labels(d, out, <const int64_t *> job.targets + row, rows,
+        return g.loss.labels(d, out, <const int32_t *> job.targets + row, rows,
                              g.n_outputs, 1)
     return g.loss.targets(d, out, job.targets + row * g.n_outputs * g.itemsize, rows,
                           g.n_outputs, 1)
@@ -174,7 +174,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
     outputs : list of ndarray of shape (n_samples, n_out)
         Receive the outputs: of all layers, or of the last one only.
     n_threads : int
-    targets : ndarray of shape (n_samples,), int64 labels, or (n_samples, n_outputs), optional
+    targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), optional
 
     Returns
     -------
@@ -204,7 +204,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None):
     if targets is not None:
         job.has_labels = targets.ndim == 1
         if job.has_labels:
-            job.targets = data_of(targets, np.dtype(np.int64), (n_samples,))
+            job.targets = data_of(targets, np.dtype(np.int32), (n_samples,))
         else:
             job.targets = data_of(targets, plan.dtype, (n_samples, g.n_outputs))
 

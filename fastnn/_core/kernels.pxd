@@ -1,6 +1,6 @@
 # The C header, translated: what each of these means and may assume is written in csrc/fastnn.h.
 # A function pointer in a struct needs its own `noexcept nogil`.
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_activation:
@@ -18,7 +18,7 @@ cdef extern from "fastnn.h" nogil:
         int from_logits
         double (*targets)(void *d, const void *out, const void *targets, size_t rows,
                           size_t n_units, double scale) noexcept nogil
-        double (*labels)(void *d, const void *out, const int64_t *labels, size_t rows,
+        double (*labels)(void *d, const void *out, const int32_t *labels, size_t rows,
                          size_t n_units, double scale) noexcept nogil
 
     enum:

@@ -303,7 +303,7 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None):
     name : str
     out : ndarray of shape (rows, n_units), float32 or float64
         The output, or the logits for the cross-entropies.
-    targets : ndarray of shape (rows, n_units) like `out`, or of shape (rows,), int64 labels
+    targets : ndarray of shape (rows, n_units) like `out`, or of shape (rows,), int32 labels
     scale : float
     isa : str, optional
 
@@ -319,10 +319,10 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None):
     cdef const unsigned char[::1] out_view = bytes_of(out, out.dtype, (rows, n_units))
     cdef const unsigned char[::1] targets_view
     cdef double loss
-    if targets.dtype == np.int64:
-        targets_view = bytes_of(targets, np.dtype(np.int64), (rows,))
+    if targets.dtype == np.int32:
+        targets_view = bytes_of(targets, np.dtype(np.int32), (rows,))
         loss = kernel.labels(writable_pointer_to(d), pointer_to(out_view),
-                             <const int64_t *> pointer_to(targets_view), rows, n_units, scale)
+                             <const int32_t *> pointer_to(targets_view), rows, n_units, scale)
     else:
         targets_view = bytes_of(targets, out.dtype, (rows, n_units))
         loss = kernel.targets(writable_pointer_to(d), pointer_to(out_view),

@@ -19,7 +19,7 @@ import numpy as np
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from posix.unistd cimport getpid, pid_t
 
 from fastnn._core.clock cimport now
@@ -95,7 +95,7 @@ cdef struct Run:
     fnn_gemm gemm
     # data
     const char *X
-    const char *targets  # labels (int64) or rows of numbers
+    const char *targets  # labels (int32) or rows of numbers
     bint has_labels
     size_t n_samples
     size_t n_slab_rows
@@ -198,7 +198,7 @@ cdef void gather(Run *run, size_t first, size_t rows, size_t slab_start) noexcep
         return
     if run.has_labels:
         for i in range(rows):
-            (<int64_t *> run.batch_targets)[first + i] = (<const int64_t *> run.targets)[order[i]]
+            (<int32_t *> run.batch_targets)[first + i] = (<const int32_t *> run.targets)[order[i]]
     else:
         run.own_input.gather(run.batch_targets + first * output_bytes, run.targets, order, rows,
                              g.n_outputs)
@@ -210,7 +210,7 @@ cdef double loss_and_derivative(Run *run, size_t first, size_t rows, size_t slab
     cdef Geometry *g = run.geometry
     cdef LayerBuffers *last = &run.layers[g.n_layers - 1]
     cdef size_t row_bytes = g.n_outputs * g.itemsize
-    cdef size_t target_bytes = sizeof(int64_t) if run.has_labels else row_bytes
+    cdef size_t target_bytes = sizeof(int32_t) if run.has_labels else row_bytes
     cdef const char *targets
     if run.order != NULL:
         targets = run.batch_targets + first * target_bytes
@@ -218,7 +218,7 @@ cdef double loss_and_derivative(Run *run, size_t first, size_t rows, size_t slab
         targets = run.targets + (slab_start + first) * target_bytes
     if run.has_labels:
         return g.loss.labels(last.d + first * row_bytes, last.a + first * row_bytes,
-                             <const int64_t *> targets, rows, g.n_outputs, scale)
+                             <const int32_t *> targets, rows, g.n_outputs, scale)
     return g.loss.targets(last.d + first * row_bytes, last.a + first * row_bytes, targets, rows,
                           g.n_outputs, scale)
 
@@ -613,7 +613,7 @@ cdef class Workspace:
     plan : Plan
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
     X : ndarray of shape (n_samples, n_features), float32 or float64
-    targets : ndarray of shape (n_samples,), int64 labels, or (n_samples, n_outputs), plan's dtype
+    targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     batch_size : int
     n_epochs : int
     shuffled : bool
@@ -655,7 +655,7 @@ cdef class Workspace:
         run.X = self.keep(X, X.dtype, (n_samples, g.n_features))
         run.has_labels = targets.ndim == 1
         if run.has_labels:
-            run.targets = self.keep(targets, np.dtype(np.int64), (n_samples,))
+            run.targets = self.keep(targets, np.dtype(np.int32), (n_samples,))
         else:
             run.targets = self.keep(targets, plan.dtype, (n_samples, g.n_outputs))
         run.n_samples = n_samples
@@ -672,7 +672,7 @@ cdef class Workspace:
         if shuffled or X.dtype != plan.dtype:
             run.batch_X = self.buffer(rows, g.n_features)
         if shuffled:
-            run.batch_targets = self.buffer(rows, max(g.n_outputs, 8 // g.itemsize))
+            run.batch_targets = self.buffer(rows, g.n_outputs)
         run.layers = <LayerBuffers *> self.scratch(g.n_layers, sizeof(LayerBuffers))
         for i in range(g.n_layers):
             layer = &g.layers[i]
@@ -769,7 +769,7 @@ def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_thread
     plan : Plan
     parameters, gradient : ndarray of shape (n_parameters,), of the plan's dtype
     X : ndarray of shape (n_samples, n_features), float32 or float64
-    targets : ndarray of shape (n_samples,), int64 labels, or (n_samples, n_outputs), plan's dtype
+    targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     n_threads : int
 
     Returns
