@@ -4,7 +4,9 @@ The environment decides at import which products and which instruction set serve
 processes of its own.
 """
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,8 @@ SCRIPT = """
     def digest(*arrays):
         return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
 
+    parameters = []  # a digest for each call of train
+
     def train(case, threads):
         "Everything that training gives: `threads` is the number in each epoch."
         sizes, output, n, batch_size, dtype, optimizer = case
@@ -51,6 +55,7 @@ SCRIPT = """
                             threads=n_threads)
             for n_threads in threads
         ]
+        parameters.append(digest(net.parameters))
         return digest(net.parameters, net._optimizer_state.slots, np.array(losses),
                       net.predict_proba(X), *net.loss_and_gradients(X, y)[1:])
 
@@ -88,6 +93,22 @@ ONCE = """
     for number, case in enumerate(CASES):
         print(number, train(case, [2, 2, 2]))
 """
+
+PARAMETERS = """
+    for case in CASES:
+        train(case, [2, 2, 2])
+    print("\\n".join(parameters))
+"""
+
+
+@pytest.mark.skipif(
+    "avx2" not in kernels.supported_isas(), reason="the digests are of fused multiply-adds"
+)
+def test_bits_of_the_parameters_are_those_of_version_0_1(run_script: Callable[..., str]) -> None:
+    """A change of these bits is a change of behaviour: say so where you change the file."""
+    expected = json.loads((Path(__file__).parent / "bits.json").read_text())
+    printed = run_script(SCRIPT + PARAMETERS, FASTNN_GEMM="own", FASTNN_ISA="avx2")
+    assert printed.split() == expected["parameters"]
 
 
 @pytest.mark.parametrize("products", ["own", "blas"])
