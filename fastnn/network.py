@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._core.access import Access
-from fastnn._core.inference import Predictor, infer, predict_rows
+from fastnn._core.inference import NotFiniteError, infer
 from fastnn._core.plan import Plan
+from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import Trainer, loss_and_gradients
 from fastnn.activations import ACTIVATIONS
 from fastnn.config import choose_threads
@@ -446,13 +447,16 @@ class Network:
         As `predict`.
         """
         plan, block = self._built()
-        output = predict_rows(plan, self._access, block, X)
+        try:
+            output = predict_rows(plan, self._access, block, X)
+        except NotFiniteError as error:
+            self._explain_not_finite(error, np.asarray(X))
+            raise
         if output is not None:
             return output
         data = _validation.samples(X, plan.n_features, self._dtype)
         output = np.empty((len(data), self.n_outputs), self._dtype)
-        with self._access.reading():
-            infer(plan, block, data, [output], self._inference_threads(plan, data))
+        self._infer(data, [output])
         return output
 
     def predictor(self, n_rows: int = 1) -> Predictor:
@@ -483,7 +487,7 @@ class Network:
         """
         plan, block = self._built()
         n_rows = _validation.positive_int(n_rows, "n_rows", at_most=_validation.MAX_SIZE)
-        return Predictor(plan, self._access, block, n_rows)
+        return Predictor(plan, self._access, block, n_rows, self._explain_not_finite)
 
     def forward(self, X: ArrayLike) -> list[Array]:
         """The activations of every layer: the cache that the backward pass uses.
@@ -504,8 +508,7 @@ class Network:
         plan, block = self._built()
         data = _validation.samples(X, plan.n_features, self._dtype)
         outputs = [np.empty((len(data), layer.n_units), self._dtype) for layer in self._layers]
-        with self._access.reading():
-            infer(plan, block, data, outputs, self._inference_threads(plan, data))
+        self._infer(data, outputs)
         return outputs
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
@@ -744,19 +747,38 @@ class Network:
     def _advance(self, trainer: Trainer, state: OptimizerState, until_epoch: int) -> None:
         with self._access.writing():
             try:
-                trainer.advance(until_epoch)
+                trainer.advance(until_epoch, self._access, True)
             finally:
                 state.n_updates = trainer.n_updates
 
     def _inference_threads(self, plan: Plan, X: Array) -> int:
         return choose_threads(None, plan.training_flops(len(X)) / 3)
 
+    def _infer(self, X: Array, outputs: list[Array], y: Array | None = None) -> float:
+        """Outputs, and the mean loss where there is y, from data that have been checked."""
+        plan, block = self._built()
+        threads = self._inference_threads(plan, X)
+        try:
+            with self._access.reading():
+                return infer(plan, block, X, outputs, threads, y)
+        except NotFiniteError as error:
+            self._explain_not_finite(error, X)
+            raise
+
+    def _explain_not_finite(self, error: NotFiniteError, X: Array) -> None:
+        """Says where a number that is not finite comes from."""
+        if error.in_input:
+            _validation.finite(X, self._dtype, "X")
+        _validation.finite(self._built()[1], self._dtype, "parameters")
+        raise ValueError(
+            f"the output for row {error.first} of X is NaN: X or the parameters are so large that "
+            f"{self._dtype} cannot hold what lies between"
+        ) from error
+
     def _evaluate(self, X: Array, y: Array) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
-        plan, block = self._built()
         output = np.empty((len(X), self.n_outputs), self._dtype)
-        with self._access.reading():
-            loss = infer(plan, block, X, [output], self._inference_threads(plan, X), y)
+        loss = self._infer(X, [output], y)
         result = {"loss": loss}
         if ACTIVATIONS[self._layers[-1].activation].is_classifier:
             right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))

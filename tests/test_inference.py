@@ -1,5 +1,8 @@
 """Prediction, forward and evaluation against the NumPy reference."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -199,6 +202,8 @@ def test_predictor_takes_one_sample_as_a_vector_and_overwrites_its_buffer() -> N
     X = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
     first = predict(X[0])
     kept = first.copy()
+    assert first.shape == (2,)
+    assert predict(X[:1]).shape == (1, 2)
     assert predict(X[1]) is first
     assert not np.array_equal(first, kept)
     np.testing.assert_array_equal(predict(X[0]), kept)
@@ -216,11 +221,21 @@ def test_predictor_follows_the_parameters() -> None:
 @pytest.mark.parametrize(
     ("X", "out", "error", "message"),
     [
-        ([[1, 2, 3, 4]], None, TypeError, "X must be"),
+        ([[1, 2, 3, 4]], None, TypeError, "X must be an ndarray of float32, got list; .*asarray"),
         (np.ones((1, 4)), None, TypeError, "X must be .* float32, got float64"),
-        (np.ones((4, 2), np.float32)[:, 0], None, TypeError, "X must be a C-contiguous"),
+        (
+            np.ones((4, 2), np.float32)[:, 0],
+            None,
+            TypeError,
+            "X must be C-contiguous .*ascontiguous",
+        ),
         (np.ones((1, 4), ">f4"), None, TypeError, "X must be"),
-        (np.ones((1, 3), np.float32), None, ValueError, r"X must be of shape \(1, 4\), got"),
+        (
+            np.ones((1, 3), np.float32),
+            None,
+            ValueError,
+            r"X must be of shape \(1, 4\) or \(4,\), got",
+        ),
         (np.ones((2, 4), np.float32), None, ValueError, "X must be of shape"),
         (np.ones(5, np.float32), None, ValueError, "X must be of shape"),
         (np.float32(1), None, TypeError, "X must be"),
@@ -259,3 +274,131 @@ def test_a_few_rows_that_are_not_finite_are_refused() -> None:
         X[2, 3] = bad
         with pytest.raises(ValueError, match="X must be finite"):
             net.predict_proba(X)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [[8, 8], [300, 300], [1000, 1000], [300, 70, 300], [17, 1, 17]])
+def test_predictor_may_write_over_its_input(sizes: list[int], dtype: str) -> None:
+    """The natural recurrent use: its output is its next input."""
+    net = Network.from_sizes(sizes, hidden="relu", output="tanh", dtype=dtype, seed=0)
+    for rows in (1, 5):
+        X = np.random.default_rng(0).standard_normal((rows, sizes[0])).astype(dtype)
+        once = net.predict_proba(X)
+        twice = net.predict_proba(once)
+        predict = net.predictor(rows)
+        np.testing.assert_array_equal(predict(predict(X)), twice)
+        memory = np.empty(rows * sizes[0] + 3, dtype)
+        for shift in (0, 1, 3):
+            moved = memory[shift : shift + X.size].reshape(X.shape)
+            moved[:] = X
+            out = memory[: X.size].reshape(X.shape)
+            np.testing.assert_array_equal(predict(moved, out), once)
+
+
+def test_predictor_takes_an_out_of_as_many_dimensions_as_x() -> None:
+    predict = Network.from_sizes([4, 5, 3], output="softmax", seed=0).predictor()
+    x = np.ones(4, np.float32)
+    row, table = np.zeros(3, np.float32), np.zeros((1, 3), np.float32)
+    assert predict(x, row) is row
+    assert predict(x[None], table) is table
+    np.testing.assert_array_equal(row, table[0])
+    np.testing.assert_array_equal(predict(x), row)
+    for X, out in ((x, table), (x[None], row)):
+        with pytest.raises(ValueError, match="out must be of shape"):
+            predict(X, out)
+
+
+def test_predictor_does_not_write_to_the_parameters() -> None:
+    net = Network.from_sizes([4, 5, 3], output="softmax", seed=0)
+    before = net.parameters.copy()
+    for out in (net.parameters[:3], net.biases[1], net.weights[1][0]):
+        with pytest.raises(ValueError, match="out must not be a part of the network's parameters"):
+            net.predictor()(np.ones(4, np.float32), out)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_a_copied_predictor_has_buffers_of_its_own() -> None:
+    net = Network.from_sizes([4, 5, 3], output="softmax", seed=0)
+    predict = net.predictor()
+    x = np.ones(4, np.float32)
+    twin = copy.copy(predict)
+    assert not np.shares_memory(predict(x), twin(x))
+    np.testing.assert_array_equal(predict(x), twin(x))
+
+
+def test_a_predictor_is_neither_pickled_nor_copied_without_its_network_nor_made_empty() -> None:
+    predict = Network.from_sizes([4, 5, 3], output="softmax", seed=0).predictor()
+    for call in (
+        lambda: pickle.dumps(predict),
+        lambda: copy.deepcopy(predict),
+        lambda: type(predict).__new__(type(predict)),
+        lambda: type(predict)(None, None, None, 1, None),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+def test_results_of_a_predictor_cannot_be_resized() -> None:
+    """Their memory is the predictor's."""
+    predict = Network.from_sizes([4, 5, 3], output="softmax", seed=0).predictor()
+    with pytest.raises(ValueError, match="resize"):
+        predict(np.ones(4, np.float32)).resize(1, refcheck=False)
+
+
+# ---- numbers that are not finite -----------------------------------------------------------------
+
+ANSWERS: dict[str, Callable[[Network, Any], Any]] = {
+    "predict": lambda net, X: net.predict(X),
+    "predict_proba": lambda net, X: net.predict_proba(X),
+    "predict_proba of many": lambda net, X: net.predict_proba(np.tile(X, (3000, 1))),
+    "predict of float64": lambda net, X: net.predict(X.astype(np.float64)),
+    "evaluate": lambda net, X: net.evaluate(X, np.zeros(len(X), np.int64)),
+    "forward": lambda net, X: net.forward(X),
+    "predictor": lambda net, X: net.predictor(len(X))(X),
+}
+answers = pytest.mark.parametrize("call", ANSWERS)
+
+
+@answers
+@pytest.mark.parametrize(("layer", "index"), [(0, (1, 2)), (1, (4, 0))])
+def test_parameters_that_are_nan_are_named_not_answered_with_class_0(
+    call: str, layer: int, index: tuple[int, int]
+) -> None:
+    net = Network.from_sizes([4, 5, 3], output="softmax", seed=0)
+    net.predict(np.ones((1, 4), np.float32))
+    net.weights[layer][index] = np.nan
+    with pytest.raises(ValueError, match="parameters.* NaN"):
+        ANSWERS[call](net, np.ones((2, 4), np.float32))
+
+
+@answers
+def test_x_that_is_not_finite_is_named(call: str) -> None:
+    net = Network.from_sizes([4, 5, 3], output="softmax", seed=0)
+    X = np.ones((2, 4), np.float32)
+    net.predict(X)
+    X[1, 2] = np.inf
+    with pytest.raises(ValueError, match="X"):
+        ANSWERS[call](net, X)
+
+
+@answers
+def test_one_infinite_logit_is_certain_and_two_are_an_error(call: str) -> None:
+    """Softmax has a limit where +inf stands alone, and none where two stand."""
+    net = Network.from_sizes([4, 3], output="softmax", seed=0)
+    net.weights[0][:] = 0
+    net.weights[0][0, 1] = 3e38
+    X = np.ones((2, 4), np.float32)
+    X[:, 0] = 100
+    if call not in ("evaluate", "forward"):
+        result = np.asarray(ANSWERS[call](net, X))
+        assert (result == 1).all() if result.ndim == 1 else (result == [0, 1, 0]).all()
+    net.weights[0][0, 2] = 3e38
+    with pytest.raises(ValueError, match="output for row .* NaN"):
+        ANSWERS[call](net, X)
+
+
+def test_an_infinite_value_of_a_linear_output_is_an_answer() -> None:
+    """It is what float32 makes of a number beyond its range."""
+    net = Network.from_sizes([1, 1], output="linear", seed=0)
+    net.weights[0][:] = 3e38
+    assert net.predict([[10.0]]) == np.inf

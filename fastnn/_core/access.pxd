@@ -2,6 +2,7 @@ cdef class Access:
     cdef int readers  # inside
     cdef list reading_threads  # idents of the threads of those whose call a signal handler may interrupt
     cdef list waiting_readers  # idents, as in the next two
+    cdef int n_waiting_readers  # their number: the writer reads it without the GIL
     cdef list waiting_writers
     cdef object writer  # or None
     cdef object trainer  # or None

@@ -16,7 +16,8 @@ cdef extern from "<pthread.h>" nogil:
 cdef extern from "pythread.h" nogil:
     unsigned long PyThread_get_thread_ident()
 
-# Between two looks of who waits: far below what a person notices, far above what a look costs.
+# Between two looks at a turn that is waited for: far below what a person notices, far above what a
+# look costs.
 cdef long PAUSE_NANOSECONDS = 100_000
 
 cdef unsigned long forks = 0  # that led to this process
@@ -87,6 +88,7 @@ cdef class Access:
         self.forks = forks
         keep_forker(self.reading_threads)
         keep_forker(self.waiting_readers)
+        self.n_waiting_readers = len(self.waiting_readers)
         keep_forker(self.waiting_writers)
         self.readers = len(self.reading_threads)
         self.admitted = 0
@@ -127,11 +129,13 @@ cdef class Access:
             )
         round = self.round
         self.waiting_readers.append(ident)
+        self.n_waiting_readers = len(self.waiting_readers)
         try:
             while self.round == round and (self.writer is not None or self.waiting_writers):
                 self.pause()
         finally:
             self.waiting_readers.remove(ident)
+            self.n_waiting_readers = len(self.waiting_readers)
             if self.round != round:
                 self.admitted = max(0, self.admitted - 1)
         self.readers += 1

@@ -1,12 +1,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from fastnn._core.access import Access
 from fastnn._core.plan import Plan
 
 Array = npt.NDArray[Any]
+
+class NotFiniteError(ValueError):
+    first: int
+    end: int
+    in_input: bool
+    def __init__(self, first: int, end: int, in_input: bool) -> None: ...
 
 def infer(
     plan: Plan,
@@ -15,9 +21,5 @@ def infer(
     outputs: Sequence[Array],
     n_threads: int,
     targets: Array | None = None,
+    z_outputs: Sequence[Array] | None = None,
 ) -> float: ...
-def predict_rows(plan: Plan, access: Access, parameters: Array, X: object) -> Array | None: ...
-
-class Predictor:
-    def __init__(self, plan: Plan, access: Access, parameters: Array, rows: int) -> None: ...
-    def __call__(self, X: Array, out: Array | None = None) -> Array: ...

@@ -1,41 +1,15 @@
-from fastnn._core.kernels cimport fnn_activation, fnn_gemm, fnn_input, fnn_kernels, fnn_loss
-
-cdef struct LayerPlan:
-    size_t n_in
-    size_t n_out
-    size_t weights  # where they start in the block of parameters, in elements
-    size_t bias
-    const fnn_activation *activation
-    # tiles of the weights in the weight phase; those at the right and at the bottom are smaller
-    size_t tile_rows
-    size_t tile_columns
-    size_t n_tiles_down
-    size_t n_tiles
-
-cdef struct Geometry:
-    const fnn_kernels *kernels
-    const fnn_loss *loss
-    size_t itemsize
-    size_t n_layers
-    size_t n_features
-    size_t n_outputs
-    size_t widest  # units of the widest layer
-    size_t n_parameters
-    size_t n_weight_tiles
-    size_t row_tile  # samples in a tile of the row phase, at most
-    size_t slab_rows  # samples whose activations are held at a time
-    LayerPlan *layers
-
-# How fast predictions of about one size were: operations a second, 0 where not known.
-cdef struct Pace:
-    double team
-    double alone
-    double try_again  # the slower one, at this time
-    bint trial_is_team  # what is being tried
-    int trial_calls  # how many calls still
+from fastnn._core.geometry cimport Geometry
+from fastnn._core.kernels cimport fnn_gemm, fnn_input
+from fastnn._core.tuner cimport Tuner
 
 cdef enum:
-    N_PACES = 12  # sizes, each twice the one before
+    N_CALL_SIZES = 12  # each of twice as many operations as the one before
+
+cdef class Pool:
+    cdef list arrays
+
+    cdef object take(self, size_t n_bytes)
+    cdef int refill(self, list arrays) except -1
 
 cdef class Plan:
     cdef Geometry geometry
@@ -43,8 +17,9 @@ cdef class Plan:
     cdef const fnn_input *own_input  # reads arrays of the plan's own dtype
     cdef fnn_gemm gemm  # NULL until it has been prepared
     cdef double flops_a_row  # of a forward pass
-    cdef Pace[N_PACES] paces
-    cdef list spare  # the buffers of the last training run, for the next one
+    cdef Tuner[N_CALL_SIZES] tuners  # of inference, by the size of the call
+    cdef Pool pool  # the buffers of the last training run, for the next one
 
+    cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
-    cdef object take_buffer(self, size_t n_bytes)
+    cdef Tuner *tuner_for(self, double flops) noexcept

@@ -9,7 +9,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastnn._core.gemm cimport gemm_for
+from fastnn._core.geometry cimport Geometry, LayerPlan, Stage
 from fastnn._core.kernels cimport find_activation, find_input, find_loss, kernels_for
+from fastnn._core.layers cimport find_layer
+from fastnn._core.tuner cimport Tuner
 
 # Operations of a tile of the row phase, forward and back: some 8 us, well above what starting it
 # costs; and its samples, at least and at most. 16 let a mini-batch of 32 feed two threads.
@@ -19,7 +22,7 @@ cdef size_t MAX_ROW_TILE = 512
 # Its inputs and widest outputs: 256 KiB of float32, a fraction of an L2 cache.
 cdef size_t ROW_TILE_ELEMENTS = 65536
 # Weights are read again for every tile of samples: fewer, taller tiles where they do not fit the L2
-# cache besides the samples, and where they come from memory.
+# cache beside the samples, and where they come from memory.
 cdef size_t L2_WEIGHTS_BYTES = 512 << 10
 cdef size_t L2_ROW_TILE = 64
 cdef size_t L3_WEIGHTS_BYTES = 4 << 20
@@ -32,62 +35,88 @@ cdef size_t WEIGHT_TILE_ROWS = 48
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
 cdef size_t MIN_SLAB_ROWS = 64
+# Predictions of up to so many operations are of the first size: about the smallest that a team gets.
+cdef double SMALL_CALL_FLOPS = 5e6
+# Numbers that a block of parameters may hold: their addresses, gradients and slots stay in range.
+cdef size_t MAX_PARAMETERS = <size_t> 1 << 48
+
+
+cdef class Pool:
+    """Arrays of bytes that are kept for the next one who needs their size."""
+
+    def __cinit__(self):
+        self.arrays = []
+
+    cdef object take(self, size_t n_bytes):
+        """An array of bytes, of arbitrary content.
+
+        From `numpy.empty`: `numpy.zeros` does not ask for huge pages, and touching 100 MB took
+        150 ms instead of 6.
+        """
+        cdef size_t i
+        for i in range(<size_t> len(self.arrays)):
+            if <size_t> self.arrays[i].nbytes == n_bytes:
+                return self.arrays.pop(i)
+        return np.empty(n_bytes, np.uint8)
+
+    cdef int refill(self, list arrays) except -1:
+        """Keeps these instead of those that are there."""
+        self.arrays = arrays
+        return 0
+
+
+cdef size_t checked_sum(size_t total, size_t n_parameters) except? 0:
+    if n_parameters > MAX_PARAMETERS or total > MAX_PARAMETERS - n_parameters:
+        raise MemoryError(f"no memory for a network of more than {MAX_PARAMETERS} parameters")
+    return total + n_parameters
 
 
 cdef class Plan:
-    """Sizes, kernels and tiles of one network.
+    """Sizes, kernels, stages and tiles of one network.
 
     Parameters
     ----------
     layers : sequence of (int, str)
-        Units and activation of each layer.
+        Units, at most 2^31 - 1, and activation of each layer.
     n_features : int
+        At most 2^31 - 1.
     loss : str
     dtype : numpy.dtype
         float32 or float64.
+
+    Raises
+    ------
+    MemoryError
+        If it has more parameters than memory can be addressed for.
     """
 
-    def __cinit__(self):
-        self.geometry.layers = NULL
-        memset(self.paces, 0, sizeof(self.paces))
-
-    def __init__(self, layers, size_t n_features, str loss, dtype):
+    def __cinit__(self, layers, size_t n_features, str loss, dtype):
         cdef Geometry *g = &self.geometry
-        cdef LayerPlan *layer
-        cdef size_t n_in = n_features, offset = 0, row_elements = n_features, i
-        if g.layers != NULL:
-            raise RuntimeError("a plan is made once")
+        cdef size_t n_in = n_features, row_elements = n_features, i
+        cdef Stage *stage
+        memset(self.tuners, 0, sizeof(self.tuners))
         self.dtype = dtype
-        self.spare = []
+        self.pool = Pool()
         g.kernels = kernels_for(dtype)
         g.loss = find_loss(g.kernels, loss)
         g.itemsize = g.kernels.itemsize
         g.n_layers = len(layers)
         g.n_features = n_features
+        g.n_stages = 1
         g.layers = <LayerPlan *> calloc(g.n_layers, sizeof(LayerPlan))
-        if g.layers == NULL:
+        g.stages = <Stage *> calloc(g.n_stages, sizeof(Stage))
+        if g.layers == NULL or g.stages == NULL:
             raise MemoryError("no memory for the plan")
         for i, (n_units, activation) in enumerate(layers):
-            layer = &g.layers[i]
-            layer.n_in = n_in
-            layer.n_out = n_units
-            layer.weights = offset
-            layer.bias = offset + n_in * layer.n_out
-            layer.activation = find_activation(g.kernels, activation)
-            layer.tile_columns = min(layer.n_out, WEIGHT_TILE_COLUMNS)
-            layer.tile_rows = (WEIGHT_TILE_ELEMENTS // layer.tile_columns // WEIGHT_TILE_ROWS
-                               * WEIGHT_TILE_ROWS)
-            layer.n_tiles_down = (n_in + layer.tile_rows - 1) // layer.tile_rows
-            layer.n_tiles = (layer.n_tiles_down
-                             * ((layer.n_out + layer.tile_columns - 1) // layer.tile_columns))
-            g.n_weight_tiles += layer.n_tiles
-            g.widest = max(g.widest, layer.n_out)
-            row_elements += 3 * layer.n_out  # logits, activations, derivatives
-            n_in = layer.n_out
-            offset = layer.bias + layer.n_out
-            self.flops_a_row += 2 * <double> layer.n_in * layer.n_out
+            self.add_layer(i, n_in, n_units, activation)
+            n_in = n_units
+            row_elements += 3 * n_in  # z, activations, derivatives
+        stage = &g.stages[0]
+        stage.gathers = True
+        stage.forward_end = g.n_layers
+        stage.has_loss = True
+        stage.backward_end = g.n_layers
         g.n_outputs = n_in
-        g.n_parameters = offset
         self.own_input = find_input(g.kernels, dtype)
         g.row_tile = min(<size_t> (ROW_TILE_FLOPS / self.training_flops(1)),
                          ROW_TILE_ELEMENTS // (n_features + g.widest))
@@ -98,8 +127,33 @@ cdef class Plan:
             g.row_tile = max(g.row_tile, L2_ROW_TILE)
         g.slab_rows = max(MIN_SLAB_ROWS, SLAB_BYTES // (row_elements * g.itemsize))
 
+    cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1:
+        cdef Geometry *g = &self.geometry
+        cdef LayerPlan *layer = &g.layers[i]
+        layer.operations = find_layer("dense")
+        layer.n_in = n_in
+        layer.n_out = n_out
+        layer.weights = g.n_parameters
+        layer.bias = layer.weights + n_in * n_out
+        layer.activation = find_activation(g.kernels, activation)
+        layer.tile_columns = min(n_out, WEIGHT_TILE_COLUMNS)
+        layer.tile_rows = (WEIGHT_TILE_ELEMENTS // layer.tile_columns // WEIGHT_TILE_ROWS
+                           * WEIGHT_TILE_ROWS)
+        layer.n_tiles_down = (n_in + layer.tile_rows - 1) // layer.tile_rows
+        layer.n_tiles = (layer.n_tiles_down
+                         * ((n_out + layer.tile_columns - 1) // layer.tile_columns))
+        g.n_weight_tiles += layer.n_tiles
+        g.widest = max(g.widest, n_out)
+        g.n_parameters = checked_sum(g.n_parameters, layer.operations.n_parameters(n_in, n_out))
+        self.flops_a_row += 2 * <double> n_in * n_out
+        return 0
+
     def __dealloc__(self):
         free(self.geometry.layers)
+        free(self.geometry.stages)
+
+    def __reduce__(self):
+        raise TypeError("a plan cannot be pickled: it is made from a network's description")
 
     @property
     def n_features(self):
@@ -114,17 +168,13 @@ cdef class Plan:
         self.gemm = gemm_for(self.geometry.kernels, n_threads)
         return self.gemm
 
-    cdef object take_buffer(self, size_t n_bytes):
-        """An array of bytes, of arbitrary content: one of a finished run, if it has the size.
-
-        From `numpy.empty`: `numpy.zeros` does not ask for huge pages, and touching 100 MB took
-        150 ms instead of 6.
-        """
-        cdef size_t i
-        for i in range(<size_t> len(self.spare)):
-            if <size_t> self.spare[i].nbytes == n_bytes:
-                return self.spare.pop(i)
-        return np.empty(n_bytes, np.uint8)
+    cdef Tuner *tuner_for(self, double flops) noexcept:
+        """Of the predictions with about so many operations."""
+        cdef int size = 0
+        while flops > SMALL_CALL_FLOPS and size < N_CALL_SIZES - 1:
+            flops /= 2
+            size += 1
+        return &self.tuners[size]
 
     def training_flops(self, size_t rows):
         """Floating-point operations of the products of one training step on `rows` samples."""

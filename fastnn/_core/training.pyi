@@ -1,9 +1,10 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core.access import Access
 from fastnn._core.plan import Plan
 
 Array = npt.NDArray[Any]
@@ -12,22 +13,8 @@ def loss_and_gradients(
     plan: Plan, parameters: Array, X: Array, targets: Array, gradient: Array, n_threads: int
 ) -> float: ...
 
-class Workspace:
+class Trainer:
     losses: npt.NDArray[np.float64]
-    def __init__(
-        self,
-        plan: Plan,
-        parameters: Array,
-        X: Array,
-        targets: Array,
-        batch_size: int,
-        n_epochs: int,
-        shuffled: bool,
-        n_threads: int,
-        gradient: Array | None = None,
-    ) -> None: ...
-
-class Trainer(Workspace):
     epoch: int
     n_updates: int
     samples_seen: int
@@ -46,5 +33,8 @@ class Trainer(Workspace):
         slots: Array,
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
+        gradient_hook: Callable[[int, Array], None] | None = None,
     ) -> None: ...
-    def advance(self, until_epoch: int) -> None: ...
+    def advance(
+        self, until_epoch: int, access: Access | None = None, watched: bool = False
+    ) -> None: ...

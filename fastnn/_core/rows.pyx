@@ -1,0 +1,74 @@
+"""The way of some rows through the layers: gathered, forward, the loss, and back.
+
+Training and inference both take it; inference ends at the loss. The weights are only read.
+"""
+from libc.stdint cimport int32_t, int64_t
+
+from fastnn._core.geometry cimport Geometry, Operand, Pass, Rows, Stage, rows_from
+
+
+cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
+    """The rows and their targets, from the user's arrays into the buffers of the batch."""
+    cdef const Geometry *g = net.geometry
+    cdef const int64_t *order = NULL
+    cdef size_t n_features = g.n_features, first = rows.first, i
+    cdef size_t output_bytes = g.n_outputs * g.itemsize
+    cdef const char *X = net.batch.X
+    if net.batch.order != NULL:
+        order = net.batch.order + rows.sample
+    else:
+        X += rows.sample * n_features * net.batch.input.itemsize
+    if net.batch.gathered_X != NULL:
+        net.batch.input.gather(net.batch.gathered_X + first * n_features * g.itemsize, X, order,
+                               rows.n, n_features)
+    if order == NULL:
+        return
+    if net.batch.has_labels:
+        for i in range(rows.n):
+            (<int32_t *> net.batch.gathered_targets)[first + i] = (
+                <const int32_t *> net.batch.targets)[order[i]]
+    else:
+        net.batch.own_input.gather(net.batch.gathered_targets + first * output_bytes,
+                                   net.batch.targets, order, rows.n, g.n_outputs)
+
+
+cdef void forward(const Pass *net, const Rows *rows, size_t first, size_t end) noexcept nogil:
+    """Layers [first, end)."""
+    cdef size_t layer
+    for layer in range(first, end):
+        net.geometry.layers[layer].operations.forward(net, layer, rows)
+
+
+cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil:
+    """The sum of the rows' losses; `scale` times its derivative goes into the last layer's d."""
+    cdef const Geometry *g = net.geometry
+    cdef Operand out = rows_from(net.layers[g.n_layers - 1].a, rows.first, g.itemsize)
+    cdef Operand d = rows_from(net.layers[g.n_layers - 1].d, rows.first, g.itemsize)
+    cdef size_t target_bytes = g.n_outputs * g.itemsize
+    cdef const char *targets
+    if net.batch.has_labels:
+        target_bytes = sizeof(int32_t)
+    if net.batch.order != NULL:
+        targets = net.batch.gathered_targets + rows.first * target_bytes
+    else:
+        targets = net.batch.targets + rows.sample * target_bytes
+    if net.batch.has_labels:
+        return g.loss.labels(d.data, out.data, <const int32_t *> targets, rows.n, g.n_outputs,
+                             scale)
+    return g.loss.targets(d.data, out.data, targets, rows.n, g.n_outputs, scale)
+
+
+cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,
+                      double scale) noexcept nogil:
+    """One stage of training; the sum of the rows' losses, if it is in this stage."""
+    cdef double loss = 0
+    cdef size_t layer = stage.backward_end
+    if stage.gathers:
+        gather(net, rows)
+    forward(net, rows, stage.forward_first, stage.forward_end)
+    if stage.has_loss:
+        loss = loss_and_derivative(net, rows, scale)
+    while layer > stage.backward_first:
+        layer -= 1
+        net.geometry.layers[layer].operations.backward(net, layer, rows)
+    return loss

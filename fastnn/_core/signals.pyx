@@ -1,0 +1,89 @@
+"""Code of the user's that runs in the middle of a step: signal handlers, and the gradient hook.
+
+It may raise, fork, and write to the network's parameters.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from posix.unistd cimport getpid, pid_t
+
+from fastnn._core.clock cimport now
+from fastnn._core.kernels cimport flush_denormals, set_float_state
+from fastnn._core.state cimport TrainingState
+
+# Seconds between two looks at pending signals, inside a step.
+cdef double SIGNAL_SECONDS = 0.05
+
+
+cdef class UserCode:
+    """What may run, and what it raised.
+
+    Parameters
+    ----------
+    state : TrainingState or None
+        Saved where the user's code changed the parameters, or may change the update. It runs before
+        the update of a step, so this is the state before the mini-batch.
+    gradient_hook : callable or None
+        ``gradient_hook(layer, gradient)``, called after the backward pass for each layer, the last
+        one first, with a view of that layer's weights and bias in the stored gradient.
+    layer_gradients : list of ndarray
+        Those views.
+    """
+
+    def __init__(self, TrainingState state, gradient_hook, list layer_gradients):
+        self.state = state
+        self.gradient_hook = gradient_hook
+        self.layer_gradients = layer_gradients
+
+    cdef int check_signals(self) noexcept:
+        """INTERRUPTED if a signal handler raised."""
+        try:
+            if not self.watched:
+                PyErr_CheckSignals()
+                return RUNNING
+            before = self.state.measure_checksum()
+            try:
+                PyErr_CheckSignals()
+            finally:
+                if self.state.measure_checksum() != before:
+                    self.state.save()
+            return RUNNING
+        except BaseException as error:
+            self.error = error
+            return INTERRUPTED
+
+    cdef int call_gradient_hook(self, size_t layer) noexcept:
+        """INTERRUPTED if the hook raised."""
+        try:
+            if layer == <size_t> len(self.layer_gradients) - 1:
+                self.state.save()
+            self.gradient_hook(layer, self.layer_gradients[layer])
+            return RUNNING
+        except BaseException as error:
+            self.error = error
+            return INTERRUPTED
+
+    cdef int raise_error(self) except -1:
+        error = self.error
+        self.error = None
+        raise error
+
+
+cdef int pending_signals(Signals *signals) noexcept nogil:
+    """INTERRUPTED if a signal handler raised.
+
+    FORKED if one has forked and this is the child: the team's other members are gone, with what
+    they were at, so the gradient of this mini-batch has to be begun again.
+    """
+    cdef double t = now()
+    cdef int vote
+    cdef pid_t pid
+    if t < signals.next_check:
+        return RUNNING
+    signals.next_check = t + SIGNAL_SECONDS
+    pid = getpid()
+    set_float_state(signals.caller_float_state)  # handlers are the user's code
+    with gil:
+        vote = (<UserCode> signals.user_code).check_signals()
+    flush_denormals()
+    if vote == RUNNING and getpid() != pid:
+        return FORKED
+    return vote

@@ -1,0 +1,32 @@
+from libc.stdint cimport uint64_t
+
+# Where training is.
+cdef struct Progress:
+    uint64_t n_updates  # steps so far, those of earlier calls included
+    size_t epoch  # finished ones of this call
+    size_t start  # first sample of the next mini-batch
+    double epoch_loss  # sum over the samples of this epoch so far
+
+
+cdef class TrainingState:
+    cdef readonly object parameters  # (n_parameters,)
+    cdef readonly object slots  # (n_slots, n_parameters)
+    cdef object order  # (n_samples,) int64, or None: in the order given
+    cdef object bit_generator  # or None
+    cdef Progress progress
+    # the copy, and when the next one is due
+    cdef object saved_parameters
+    cdef object saved_slots
+    cdef object saved_order
+    cdef object saved_random_state
+    cdef Progress saved_progress
+    cdef double next_save
+    # the parameters' checksum when the last step was done, while views of them are about
+    cdef bint has_checksum
+    cdef uint64_t checksum
+
+    cdef int save(self) except -1
+    cdef int save_if_due(self, bint watched) except -1
+    cdef int restore(self) except -1
+    cdef uint64_t measure_checksum(self) except? 0
+    cdef int note_checksum(self, bint watched) except -1

@@ -1,0 +1,55 @@
+from libc.stdint cimport int64_t, uint64_t
+
+from fastnn._core.geometry cimport Pass
+from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
+from fastnn._core.signals cimport Signals
+from fastnn._core.state cimport Progress
+from fastnn._core.weights cimport Update
+
+# NumPy's contract with users of its bit generators; a cimport of numpy.random would import it all.
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+
+# What becomes of the gradient of a mini-batch: see `Workspace.choose_gradient_mode`.
+cdef enum GradientMode:
+    FUSED  # each tile's goes into the update at once
+    FUSED_AT_ONCE  # the same for all tiles of a small network together
+    STORED  # in a block like the parameters, before the update
+
+# All that the members of the team share. Only member 0 writes to it between the phases.
+cdef struct Run:
+    Pass net
+    size_t n_slab_rows  # samples whose activations are held at a time
+    double *tile_losses
+    char *scratch  # of the products; scratch_bytes for each member
+    size_t scratch_bytes
+    # the gradient
+    GradientMode gradient_mode
+    char *gradient  # STORED: of all parameters
+    char *tile_gradients  # FUSED: tile_gradient_bytes for each member
+    size_t tile_gradient_bytes
+    bint has_gradient_hook
+    # the update
+    Update update
+    double hyperparameters[FNN_MAX_HYPERPARAMETERS]
+    # where training is, and until when this run goes
+    Progress *progress
+    size_t batch_size
+    size_t until_epoch
+    uint64_t updates_allowed
+    double *epoch_losses  # (n_epochs,)
+    bitgen_t *bitgen
+    # when to come back
+    double deadline
+    double reader_deadline  # the same while a reader waits
+    const int *n_waiting_readers
+    uint64_t clock_interval  # steps between two looks at the clock
+    Signals signals
+    # how the run ends
+    int status
+    double bad_loss
+
+cdef void train(void *context, fnn_team *team, int member) noexcept nogil
+cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept nogil

@@ -1,0 +1,345 @@
+"""The training step, and the loop over mini-batches; run by every member of the team.
+
+A step has two phases, with a barrier after each:
+
+1. rows: tiles of samples go through all layers forward, through the loss, and back. The weights
+   are only read. A layer that needs all rows at once divides this phase into stages.
+2. weights: tiles of the weight matrices get ``dW = A_prev.T @ dZ`` over the whole batch, and at
+   once the optimiser's update, while their gradient is in the cache.
+
+Where the whole gradient is wanted, a step takes long, or its activations exceed the plan's slab,
+the gradient is stored (and summed up over the slabs), and the update is a third phase. Nothing that
+a user sees changes before it, so such a step can be given up until then. An update always runs to
+its end.
+
+Backwards, each layer needs the transpose of its weights, which is written with each update.
+"""
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint64_t
+
+from fastnn._core.clock cimport now
+from fastnn._core.geometry cimport Geometry, LayerPlan, Operand, Rows, Stage, WeightTile, at
+from fastnn._core.kernels cimport (
+    FNN_MAX_HYPERPARAMETERS,
+    flush_denormals,
+    fnn_team,
+    set_float_state,
+    team_barrier,
+    team_next_tile,
+)
+from fastnn._core.rows cimport run_stage
+from fastnn._core.signals cimport (
+    FORKED,
+    LOSS_NOT_FINITE,
+    OUT_OF_TIME,
+    RUNNING,
+    UPDATE_NOT_FINITE,
+    UserCode,
+    pending_signals,
+)
+from fastnn._core.state cimport Progress
+from fastnn._core.weights cimport (
+    find_weight_tile,
+    store_gradient,
+    update_network,
+    update_tile,
+    write_transposed,
+)
+
+
+cdef Rows all_rows(Run *run, int member, size_t n, size_t sample) noexcept nogil:
+    """The rows of a slab, and the scratch of one member."""
+    cdef Rows rows
+    rows.first = 0
+    rows.n = n
+    rows.sample = sample
+    rows.scratch = run.scratch + member * run.scratch_bytes
+    return rows
+
+
+cdef int votes_of(Run *run, int member) noexcept nogil:
+    """Between two tiles of a long step: what member 0 learns from signals."""
+    if member == 0 and run.signals.in_tiles:
+        return pending_signals(&run.signals)
+    return RUNNING
+
+
+# ---- phase 1: rows ------------------------------------------------------------------------------
+
+cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *slab, int member,
+                     double scale) noexcept nogil:
+    """All tiles of one stage; their losses go into `tile_losses`."""
+    cdef size_t row_tile = run.net.geometry.row_tile
+    cdef size_t n_tiles = (slab.n + row_tile - 1) // row_tile
+    cdef size_t tile_rows = (slab.n + n_tiles - 1) // n_tiles
+    cdef size_t tile = team_next_tile(team)
+    cdef Rows rows = slab[0]
+    cdef double loss
+    cdef int vote = RUNNING
+    while tile * tile_rows < slab.n and vote == RUNNING:
+        rows.first = tile * tile_rows
+        rows.n = min(tile_rows, slab.n - rows.first)
+        rows.sample = slab.sample + rows.first
+        loss = run_stage(&run.net, stage, &rows, scale)
+        if stage.has_loss:
+            run.tile_losses[tile] = loss
+        vote = votes_of(run, member)
+        tile = team_next_tile(team)
+    return team_barrier(team, vote)
+
+
+cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, double scale,
+                   double *loss) noexcept nogil:
+    """Phase 1 of a slab; adds the sum of its losses to `loss`."""
+    cdef size_t row_tile = run.net.geometry.row_tile
+    cdef size_t n_tiles = (slab.n + row_tile - 1) // row_tile, i
+    cdef size_t tile_rows = (slab.n + n_tiles - 1) // n_tiles
+    cdef int vote = RUNNING
+    for i in range(run.net.geometry.n_stages):
+        vote = stage_phase(run, &run.net.geometry.stages[i], team, slab, member, scale)
+        if vote != RUNNING:
+            return vote
+    for i in range((slab.n + tile_rows - 1) // tile_rows):
+        loss[0] += run.tile_losses[i]  # every member the same sum, in the order of the tiles
+    return vote
+
+
+# ---- phase 2 with a stored gradient, and 3 ------------------------------------------------------
+
+cdef int gradient_phase(Run *run, fnn_team *team, int member, const Rows *slab,
+                        bint accumulate) noexcept nogil:
+    """The gradient of a slab, stored."""
+    cdef WeightTile tile
+    cdef size_t number = team_next_tile(team)
+    cdef int vote = RUNNING
+    while number < run.net.geometry.n_weight_tiles and vote == RUNNING:
+        tile = find_weight_tile(run.net.geometry, number)
+        store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
+        vote = votes_of(run, member)
+        number = team_next_tile(team)
+    return team_barrier(team, vote)
+
+
+cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
+    """Between backward and update: the user's look at the gradient, the last layer's first.
+
+    One member calls the hook; its vote is everybody's.
+    """
+    cdef size_t layer = run.net.geometry.n_layers
+    cdef int vote = RUNNING
+    if member == 0:
+        set_float_state(run.signals.caller_float_state)
+        while layer > 0 and vote == RUNNING:
+            layer -= 1
+            with gil:
+                vote = (<UserCode> run.signals.user_code).call_gradient_hook(layer)
+        flush_denormals()
+    return team_barrier(team, vote)
+
+
+cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t n,
+                       double *loss) noexcept nogil:
+    """The stored gradient of one mini-batch; `loss` is the sum over its samples."""
+    cdef size_t done = 0
+    cdef Rows slab
+    cdef int vote
+    loss[0] = 0
+    while done < n:
+        slab = all_rows(run, member, min(run.n_slab_rows, n - done), start + done)
+        vote = row_phase(run, team, member, &slab, 1.0 / n, loss)
+        if vote == RUNNING:
+            vote = gradient_phase(run, team, member, &slab, done > 0)
+        if vote == FORKED:
+            loss[0] = 0
+            done = 0
+        elif vote != RUNNING:
+            return vote
+        else:
+            done += slab.n
+    if run.has_gradient_hook and isfinite(loss[0]):
+        return hook_phase(run, team, member)
+    return RUNNING
+
+
+cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
+                      const Rows *rows) noexcept nogil:
+    """The update of all tiles: from the stored gradient, or from theirs, measured first.
+
+    Its votes may end the run after this step.
+    """
+    cdef const Geometry *g = run.net.geometry
+    cdef double constants[FNN_MAX_HYPERPARAMETERS]
+    cdef char *own_gradient = run.tile_gradients + member * run.tile_gradient_bytes
+    cdef size_t number = team_next_tile(team)
+    cdef size_t n_tiles = 1 if run.gradient_mode == FUSED_AT_ONCE else g.n_weight_tiles
+    cdef int bad, vote = RUNNING
+    run.update.optimizer.prepare(constants, run.hyperparameters, n_updates + 1)
+    while number < n_tiles:
+        if run.gradient_mode == FUSED_AT_ONCE:
+            bad = fused_network(run, rows, own_gradient, constants)
+        elif run.gradient_mode == FUSED:
+            bad = fused_tile(run, number, rows, own_gradient, constants)
+        else:
+            bad = stored_tile(run, number, constants)
+        if bad:
+            vote |= UPDATE_NOT_FINITE
+        number = team_next_tile(team)
+    n_updates += 1
+    if member == 0 and is_time_to_return(run, n_updates):
+        vote |= OUT_OF_TIME
+    return team_barrier(team, vote)
+
+
+cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradient,
+                    const double *constants) noexcept nogil:
+    """A tile's gradient over all rows, then its update."""
+    cdef WeightTile tile = find_weight_tile(run.net.geometry, number)
+    cdef Operand dweights
+    cdef char *dbias = own_gradient + tile.n_rows * tile.n_columns * run.net.geometry.itemsize
+    dweights.data = own_gradient
+    dweights.row_elements = tile.n_columns
+    run.net.geometry.layers[tile.layer].operations.weight_gradient(&run.net, &tile, rows, False,
+                                                                   dweights, dbias)
+    return update_tile(&run.net, &run.update, &tile, dweights, dbias, constants)
+
+
+cdef int fused_network(Run *run, const Rows *rows, char *own_gradient,
+                       const double *constants) noexcept nogil:
+    """The same for all tiles of a network so small that calls count."""
+    cdef WeightTile tile
+    cdef size_t number
+    for number in range(run.net.geometry.n_weight_tiles):
+        tile = find_weight_tile(run.net.geometry, number)
+        store_gradient(&run.net, &tile, rows, False, own_gradient)
+    return update_network(&run.net, &run.update, own_gradient, constants)
+
+
+cdef int stored_tile(Run *run, size_t number, const double *constants) noexcept nogil:
+    """The update of a tile from the stored gradient."""
+    cdef const Geometry *g = run.net.geometry
+    cdef WeightTile tile = find_weight_tile(g, number)
+    cdef const LayerPlan *layer = &g.layers[tile.layer]
+    cdef Operand dweights
+    dweights.row_elements = layer.n_out
+    dweights.data = run.gradient + layer.weights * g.itemsize
+    dweights.data = at(dweights, tile.first_row, tile.first_column, g.itemsize)
+    return update_tile(&run.net, &run.update, &tile, dweights,
+                       run.gradient + layer.bias * g.itemsize, constants)
+
+
+cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
+    cdef double time
+    if n_updates >= run.updates_allowed:
+        return True
+    if n_updates % run.clock_interval != 0:
+        return False
+    time = now()
+    return time >= run.deadline or time >= run.reader_deadline and run.n_waiting_readers[0] > 0
+
+
+# ---- step, epoch, run ---------------------------------------------------------------------------
+
+cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
+              double *loss) noexcept nogil:
+    """One mini-batch of `n` samples: the sum of their losses before its update, and the update."""
+    cdef Rows rows = all_rows(run, member, n, start)
+    cdef int status = FORKED
+    if run.gradient_mode == STORED:
+        status = gradient_step(run, team, member, start, n, loss)
+    else:
+        while status == FORKED:
+            loss[0] = 0
+            status = row_phase(run, team, member, &rows, 1.0 / n, loss)
+    if status == RUNNING and not isfinite(loss[0]):
+        status = LOSS_NOT_FINITE
+    if status == RUNNING:
+        status = update_phase(run, team, member, n_updates, &rows)
+    return status
+
+
+cdef void write_all_transposed(Run *run, fnn_team *team) noexcept nogil:
+    """From weights that anybody may have changed since the last run."""
+    cdef WeightTile tile
+    cdef size_t number = team_next_tile(team)
+    while number < run.net.geometry.n_weight_tiles:
+        tile = find_weight_tile(run.net.geometry, number)
+        write_transposed(&run.net, &tile)
+        number = team_next_tile(team)
+    team_barrier(team, RUNNING)
+
+
+cdef void shuffle(int64_t *order, size_t n, bitgen_t *bitgen) noexcept nogil:
+    """A random permutation: Fisher and Yates, from the identity every time."""
+    cdef size_t i
+    cdef uint64_t j, mask
+    cdef int64_t swapped
+    for i in range(n):
+        order[i] = i
+    for i in range(n - 1, 0, -1):
+        # j uniform in [0, i]: random bits, drawn again while too large
+        mask = i
+        mask |= mask >> 1
+        mask |= mask >> 2
+        mask |= mask >> 4
+        mask |= mask >> 8
+        mask |= mask >> 16
+        mask |= mask >> 32
+        j = bitgen.next_uint64(bitgen.state) & mask
+        while j > i:
+            j = bitgen.next_uint64(bitgen.state) & mask
+        swapped = order[i]
+        order[i] = order[j]
+        order[j] = swapped
+
+
+cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
+    """Steps until `until_epoch`, the deadline, or trouble.
+
+    Every member walks through the same mini-batches on its own; member 0 keeps the books.
+    """
+    cdef Run *run = <Run *> context
+    cdef Progress progress = run.progress[0]
+    cdef size_t n_samples = run.net.batch.n_samples, n = 1
+    cdef double loss = 0
+    cdef int status = RUNNING
+    write_all_transposed(run, team)
+    while status == RUNNING and progress.epoch < run.until_epoch:
+        if progress.start == 0 and run.net.batch.order != NULL:
+            if member == 0:
+                shuffle(run.net.batch.order, n_samples, run.bitgen)
+            team_barrier(team, RUNNING)
+        n = min(run.batch_size, n_samples - progress.start)
+        status = step(run, team, member, progress.n_updates, progress.start, n, &loss)
+        if status == RUNNING or status == OUT_OF_TIME:
+            record_step(&progress, loss, n, n_samples)
+            if member == 0:
+                if progress.start == 0:
+                    run.epoch_losses[progress.epoch - 1] = progress.epoch_loss / n_samples
+                run.progress[0] = progress
+    if member == 0:
+        run.status = status
+        run.bad_loss = loss / n
+
+
+cdef void record_step(Progress *progress, double loss, size_t n, size_t n_samples) noexcept nogil:
+    """Goes on by a mini-batch of `n` samples."""
+    if progress.start == 0:
+        progress.epoch_loss = 0
+    progress.n_updates += 1
+    progress.epoch_loss += loss
+    progress.start += n
+    if progress.start == n_samples:
+        progress.start = 0
+        progress.epoch += 1
+
+
+cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept nogil:
+    """Phases 1 and 2 over all samples as one batch."""
+    cdef Run *run = <Run *> context
+    cdef size_t n_samples = run.net.batch.n_samples
+    cdef double loss = 0
+    write_all_transposed(run, team)
+    cdef int status = gradient_step(run, team, member, 0, n_samples, &loss)
+    if member == 0:
+        run.status = status
+        run.epoch_losses[0] = loss / n_samples

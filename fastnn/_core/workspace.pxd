@@ -1,0 +1,29 @@
+from fastnn._core.geometry cimport Operand
+from fastnn._core.plan cimport Plan
+from fastnn._core.signals cimport UserCode
+from fastnn._core.state cimport Progress
+from fastnn._core.step cimport GradientMode, Run
+
+
+cdef class Workspace:
+    cdef Run run
+    cdef Progress own_progress
+    cdef Plan plan
+    cdef list held  # arrays that `run` points into
+    cdef list buffers  # of these, what the pool gets back
+    cdef int n_threads
+    cdef readonly object losses  # (n_epochs,) float64: the mean loss of each finished epoch
+    cdef object order  # (n_samples,) int64, or None
+    cdef object gradient  # (n_parameters,), or None: not stored
+    cdef UserCode user_code
+
+    cdef int hold_batch(self, X, targets, bint shuffled) except -1
+    cdef int make_layers(self, size_t rows) except -1
+    cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1
+    cdef size_t tile_gradient_bytes(self)
+    cdef const char *hold(self, array, dtype, tuple shape) except? NULL
+    cdef char *hold_writable(self, array, dtype, tuple shape) except? NULL
+    cdef object array(self, tuple shape, dtype)
+    cdef char *scratch(self, size_t n, size_t itemsize) except NULL
+    cdef Operand matrix(self, size_t rows, size_t n_units) except *
+    cdef int execute(self, bint only_gradient) except -1

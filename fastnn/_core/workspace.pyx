@@ -1,0 +1,230 @@
+"""The memory of a training run: everything is allocated here, before the first step."""
+import numpy as np
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t
+
+from fastnn._core.clock cimport now
+from fastnn._core.geometry cimport Batch, Geometry, LayerBuffers, LayerPlan, Operand
+from fastnn._core.kernels cimport (
+    data_of,
+    find_activation,
+    find_input,
+    flush_denormals,
+    set_float_state,
+    team_run,
+    writable_data_of,
+)
+from fastnn._core.plan cimport Plan
+from fastnn._core.signals cimport INTERRUPTED, UserCode
+from fastnn._core.step cimport (
+    FUSED,
+    FUSED_AT_ONCE,
+    STORED,
+    GradientMode,
+    Run,
+    measure_gradient,
+    train,
+)
+
+# Steps with more operations than this in the weight phase can be given up in the middle of it.
+cdef double UNINTERRUPTED_FLOPS = 5e9
+# Networks up to this, and steps up to this, get one update for all layers, on one thread: their
+# gradient, of 32 KiB in float32, is still in the L1 cache.
+cdef size_t SMALL_PARAMETERS = 8192
+cdef double SMALL_FLOPS = 3e6
+# A look at the signals costs a clock, and a clock 25 ns: only between tiles of steps of more
+# operations than this, and between steps of fewer only at every CLOCK_INTERVAL-th.
+cdef double SIGNALS_IN_TILES_FLOPS = 1e8
+cdef double CLOCK_EVERY_STEP_FLOPS = 1e6
+cdef int CLOCK_INTERVAL = 16
+# Seconds between two looks at pending signals, inside a step.
+cdef double SIGNAL_SECONDS = 0.05
+cdef int NOBODY = 0
+
+
+cdef class Workspace:
+    """Buffers and data of one training run.
+
+    The plan's pool keeps the buffers afterwards, as long as the network or a copy lives: the first
+    touch of new memory may take longer than a training step.
+
+    Parameters
+    ----------
+    plan : Plan
+    parameters : ndarray of shape (n_parameters,), of the plan's dtype
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+    targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
+    batch_size : int
+    n_epochs : int
+    shuffled : bool
+    n_threads : int
+    gradient : ndarray of shape (n_parameters,), optional
+        Receives the gradient.
+    stores_gradient : bool
+        Whether the whole gradient of a mini-batch is wanted before its update.
+    """
+
+    def __init__(self, Plan plan, parameters, X, targets, size_t batch_size, size_t n_epochs,
+                 bint shuffled, int n_threads, gradient=None, bint stores_gradient=False):
+        cdef Run *run = &self.run
+        cdef Geometry *g = &plan.geometry
+        cdef size_t n_samples = X.shape[0], n_slabs, rows
+        cdef double flops = plan.training_flops(min(batch_size, n_samples))
+        self.plan = plan
+        self.held = []
+        self.buffers = []
+        self.n_threads = n_threads
+        self.user_code = UserCode(None, None, [])
+        run.progress = &self.own_progress
+        run.net.geometry = g
+        run.net.gemm = plan.prepare_gemm(n_threads)
+        run.net.parameters = self.hold_writable(parameters, plan.dtype, (g.n_parameters,))
+        run.net.output_activation = g.layers[g.n_layers - 1].activation
+        if g.loss.from_logits:
+            run.net.output_activation = find_activation(g.kernels, "linear")
+        run.batch_size = batch_size
+        run.n_waiting_readers = &NOBODY
+        run.signals.in_tiles = flops > SIGNALS_IN_TILES_FLOPS
+        run.clock_interval = CLOCK_INTERVAL if flops < CLOCK_EVERY_STEP_FLOPS else 1
+
+        rows = min(batch_size, n_samples)
+        n_slabs = (rows + g.slab_rows - 1) // g.slab_rows
+        rows = (rows + n_slabs - 1) // n_slabs
+        run.n_slab_rows = rows
+        self.hold_batch(X, targets, shuffled)
+        self.make_layers(rows)
+        run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile,
+                                                  sizeof(double))
+        if stores_gradient and gradient is None:
+            gradient = self.array((g.n_parameters,), plan.dtype)
+        self.make_gradient(gradient, n_slabs, flops)
+        self.losses = np.zeros(n_epochs)
+        run.epoch_losses = <double *> self.hold_writable(self.losses, np.dtype(np.float64),
+                                                         (n_epochs,))
+
+    def __del__(self):
+        if self.buffers is not None:
+            self.plan.pool.refill(self.buffers)
+
+    cdef int hold_batch(self, X, targets, bint shuffled) except -1:
+        """The user's arrays, and buffers for the part of them that is at work."""
+        cdef Batch *batch = &self.run.net.batch
+        cdef const Geometry *g = self.run.net.geometry
+        cdef size_t n_samples = X.shape[0], rows = self.run.n_slab_rows
+        batch.input = find_input(g.kernels, X.dtype)
+        batch.own_input = self.plan.own_input
+        batch.n_samples = n_samples
+        batch.X = self.hold(X, X.dtype, (n_samples, g.n_features))
+        batch.has_labels = targets.ndim == 1
+        if batch.has_labels:
+            batch.targets = self.hold(targets, np.dtype(np.int32), (n_samples,))
+        else:
+            batch.targets = self.hold(targets, self.plan.dtype, (n_samples, g.n_outputs))
+        if shuffled:
+            self.order = self.array((n_samples,), np.dtype(np.int64))
+            batch.order = <int64_t *> self.hold_writable(self.order, np.dtype(np.int64),
+                                                         (n_samples,))
+            batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
+        if shuffled or X.dtype != self.plan.dtype:
+            batch.gathered_X = self.matrix(rows, g.n_features).data
+        return 0
+
+    cdef int make_layers(self, size_t rows) except -1:
+        """What the layers write, for `rows` samples."""
+        cdef const Geometry *g = self.run.net.geometry
+        cdef const LayerPlan *layer
+        cdef LayerBuffers *buffers
+        cdef size_t i
+        self.run.net.layers = <LayerBuffers *> self.scratch(g.n_layers, sizeof(LayerBuffers))
+        for i in range(g.n_layers):
+            layer = &g.layers[i]
+            buffers = &self.run.net.layers[i]
+            buffers.a = self.matrix(rows, layer.n_out)
+            buffers.d = self.matrix(rows, layer.n_out)
+            buffers.z = buffers.a
+            if layer.activation.needs_z and (i < g.n_layers - 1 or not g.loss.from_logits):
+                buffers.z = self.matrix(rows, layer.n_out)
+            buffers.transposed.data = NULL
+            if i > 0:
+                buffers.transposed = self.matrix(layer.n_out, layer.n_in)
+        return 0
+
+    cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1:
+        """Stored where somebody asks for all of it, where it is summed up over slabs, and where a
+        step is so long that it must be possible to give it up; else fused with the update.
+        """
+        cdef Run *run = &self.run
+        cdef const Geometry *g = run.net.geometry
+        if gradient is None and (n_slabs > 1 or flops > 3 * UNINTERRUPTED_FLOPS):
+            gradient = self.array((g.n_parameters,), self.plan.dtype)
+        if gradient is not None:
+            self.gradient = gradient
+            run.gradient_mode = STORED
+            run.gradient = self.hold_writable(gradient, self.plan.dtype, (g.n_parameters,))
+            return 0
+        run.gradient_mode = FUSED
+        if (g.n_weight_tiles == g.n_layers and g.n_parameters <= SMALL_PARAMETERS
+                and flops <= SMALL_FLOPS):
+            run.gradient_mode = FUSED_AT_ONCE
+        run.tile_gradient_bytes = self.tile_gradient_bytes()
+        run.tile_gradients = self.scratch(self.n_threads, run.tile_gradient_bytes)
+        return 0
+
+    cdef size_t tile_gradient_bytes(self):
+        """Room for what a member has of the gradient at a time, in whole cache lines."""
+        cdef const Geometry *g = self.run.net.geometry
+        cdef size_t largest = 0, i
+        for i in range(g.n_layers):
+            largest = max(largest, min(g.layers[i].tile_rows, g.layers[i].n_in)
+                          * g.layers[i].tile_columns + g.layers[i].n_out)
+        if self.run.gradient_mode == FUSED_AT_ONCE:
+            largest = g.n_parameters
+        return (largest * g.itemsize + 63) // 64 * 64
+
+    cdef const char *hold(self, array, dtype, tuple shape) except? NULL:
+        """The memory of an array that is only read, for as long as the workspace lives."""
+        self.held.append(array)
+        return data_of(array, dtype, shape)
+
+    cdef char *hold_writable(self, array, dtype, tuple shape) except? NULL:
+        self.held.append(array)
+        return writable_data_of(array, dtype, shape)
+
+    cdef object array(self, tuple shape, dtype):
+        """An array of arbitrary content."""
+        cdef size_t n_bytes = dtype.itemsize
+        for n in shape:
+            n_bytes *= <size_t> n
+        self.buffers.append(self.plan.pool.take(n_bytes))
+        return self.buffers[len(self.buffers) - 1].view(dtype).reshape(shape)
+
+    cdef char *scratch(self, size_t n, size_t itemsize) except NULL:
+        """Memory for n items, 64-byte aligned, of arbitrary content."""
+        if itemsize != 0 and n > (<size_t> -1 - 64) // itemsize:
+            raise MemoryError("the buffers of the training step exceed the address space")
+        memory = self.plan.pool.take(n * itemsize + 64)
+        self.buffers.append(memory)
+        cdef char *data = self.hold_writable(memory, np.dtype(np.uint8), memory.shape)
+        return data + (64 - <size_t> data % 64) % 64
+
+    cdef Operand matrix(self, size_t rows, size_t n_units) except *:
+        """Memory for (rows, n_units) numbers of the plan's dtype."""
+        cdef Operand matrix
+        matrix.row_elements = n_units
+        matrix.data = self.scratch(rows * n_units, self.plan.geometry.itemsize)
+        return matrix
+
+    cdef int execute(self, bint only_gradient) except -1:
+        """Runs the team; returns its status, or raises what the user's code raised."""
+        cdef Run *run = &self.run
+        self.plan.pool.refill([])  # what did not fit this run
+        run.signals.user_code = <PyObject *> self.user_code
+        with nogil:
+            run.signals.next_check = now() + SIGNAL_SECONDS
+            run.signals.caller_float_state = flush_denormals()
+            set_float_state(run.signals.caller_float_state)
+            team_run(measure_gradient if only_gradient else train, run, self.n_threads)
+        if run.status & INTERRUPTED:
+            self.user_code.raise_error()
+        return run.status
