@@ -173,7 +173,11 @@ cdef class Trainer(Workspace):
         self.state.note_checksum(watched)
 
     cdef int replay(self) except -1:
-        """Goes back to the saved state and repeats every step but the one that failed."""
+        """Goes back to the saved state and repeats every step but the one that failed.
+
+        Where a user has changed the data meanwhile a step may fail now that was good then: the saved
+        state stays.
+        """
         cdef uint64_t n_good = self.state.progress.n_updates
         self.state.restore()
         if n_good == self.state.progress.n_updates:
@@ -181,7 +185,9 @@ cdef class Trainer(Workspace):
         self.run.updates_allowed = n_good
         self.run.deadline = now() + 1e9
         self.run.reader_deadline = self.run.deadline
-        return self.execute(only_gradient=False)
+        if self.execute(only_gradient=False) & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE):
+            self.state.restore()
+        return 0
 
     def describe_step(self, str what):
         """`what`, and at which step of this trainer."""
