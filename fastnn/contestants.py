@@ -1,7 +1,17 @@
-"""Who takes part in ``fastnn bench``: one function a library, which makes its training loop.
+"""Who takes part in a race: for each library the training loop in which it is fastest on a CPU.
 
-Each takes its library in the form that is fastest for small networks on a CPU: data converted
-beforehand, fused optimiser steps, and for JAX a whole training as one compiled program.
+Data are converted beforehand, optimisers are fused, and JAX runs all epochs as one compiled
+program. Two commands use these loops:
+
+- ``fastnn bench`` (`fastnn.race`) is shipped with the package. It works where no other library is
+  installed, and answers within a minute: plain gradient descent, everybody in one process.
+- ``python -m bench.peers`` is in the project's repository only. It gives each library a process of
+  its own, because the threads of a BLAS, its instruction set and the CPUs it runs on are settled
+  when a process starts. It trains with Adam too.
+
+A loop that both need is here, with both optimisers: two loops for one library would drift apart.
+What only ``bench.peers`` asks for stays in ``bench/peers``: PyTorch compiled (which takes half a
+minute to compile), inference, and the bars.
 """
 
 from __future__ import annotations
@@ -22,20 +32,42 @@ import numpy.typing as npt
 import fastnn
 from fastnn.reference import loops, vectorized
 
-__all__ = ["BASELINE", "Contestant", "Task", "Trainer", "contestants"]
+__all__ = [
+    "BASELINE",
+    "TRAINERS",
+    "Contestant",
+    "Task",
+    "Torch",
+    "Trainer",
+    "contestants",
+    "load_jax",
+    "training_flops",
+]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-Trainer = Callable[[int], Sequence[float]]
-"""Trains for that many epochs from the start weights; returns the mean loss of each epoch."""
+Trainer = tuple[Callable[[], None], Callable[[int], float]]
+"""A pair of functions, to be called in turn: the first goes back to the start weights, with an
+optimiser that has not stepped yet; the second trains for a number of epochs, and returns the mean
+loss of the last one. Only the second is timed."""
 
 BASELINE = "fastnn, 1 thread"
 
 
+def training_flops(sizes: Sequence[int], n_samples: int) -> int:
+    """Floating-point operations of the matrix products of an epoch over `n_samples`.
+
+    A sample costs ``2 W`` forward, ``2 W`` for the weights' gradient and ``2 W`` for the inputs'
+    gradient (``W`` weights), of which the first layer's is never computed.
+    """
+    n_weights = sum(a * b for a, b in itertools.pairwise(sizes))
+    return n_samples * (6 * n_weights - 2 * sizes[0] * sizes[1])
+
+
 @dataclass(frozen=True)
 class Task:
-    """A training, the same for everybody: plain gradient descent on consecutive mini-batches.
+    """A training, the same for everybody, on consecutive mini-batches.
 
     Attributes
     ----------
@@ -47,6 +79,9 @@ class Task:
         Activations of the hidden layers (relu or tanh) and of the last (sigmoid or softmax).
     batch_size : int
     learning_rate : float
+    optimizer : str
+        ``"sgd"`` is plain gradient descent; ``"adam"`` has ``beta_1 = 0.9``, ``beta_2 = 0.999`` and
+        ``epsilon = 1e-8``.
     """
 
     X: FloatArray
@@ -57,6 +92,37 @@ class Task:
     output: str
     batch_size: int
     learning_rate: float
+    optimizer: str
+
+    @classmethod
+    def from_sizes(
+        cls,
+        sizes: Sequence[int],
+        X: npt.NDArray[Any],
+        y: npt.NDArray[Any],
+        *,
+        hidden: str,
+        batch_size: int,
+        learning_rate: float,
+        optimizer: str = "sgd",
+    ) -> Task:
+        """The training in float32 from weights that depend on nothing but the network.
+
+        The output is a sigmoid where there is one, else a softmax.
+        """
+        output = "softmax" if sizes[-1] > 1 else "sigmoid"
+        start = fastnn.Network.from_sizes(sizes, hidden, output, seed=0)
+        return cls(
+            X=np.ascontiguousarray(X, dtype=np.float32),
+            y=np.ascontiguousarray(y, dtype=np.int64),
+            weights=tuple(weights.copy() for weights in start.weights),
+            biases=tuple(bias.copy() for bias in start.biases),
+            hidden=hidden,
+            output=output,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -64,23 +130,35 @@ class Task:
         return (self.X.shape[1], *(len(bias) for bias in self.biases))
 
     @property
+    def activations(self) -> list[str]:
+        """Of each layer."""
+        return [self.hidden] * (len(self.weights) - 1) + [self.output]
+
+    @property
+    def loss(self) -> str:
+        return "categorical_cross_entropy" if self.output == "softmax" else "binary_cross_entropy"
+
+    @property
     def n_batches(self) -> int:
         return -(-len(self.X) // self.batch_size)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of an epoch's matrix products.
-
-        A sample costs ``2 W`` forward, ``2 W`` for the weights' gradient and ``2 W`` for the
-        inputs' gradient (``W`` weights), of which the first layer's is never computed.
-        """
-        n_weights = sum(a * b for a, b in itertools.pairwise(self.sizes))
-        return len(self.X) * (6 * n_weights - 2 * self.sizes[0] * self.sizes[1])
+        """Floating-point operations of an epoch's matrix products."""
+        return training_flops(self.sizes, len(self.X))
 
     def first(self, n_batches: int) -> Task:
         """The same task on the first mini-batches only."""
         n_samples = n_batches * self.batch_size
         return replace(self, X=self.X[:n_samples], y=self.y[:n_samples])
+
+    def network(self) -> fastnn.Network:
+        """A network with the start weights."""
+        net = fastnn.Network.from_sizes(self.sizes, self.hidden, self.output)
+        views, start = (*net.weights, *net.biases), (*self.weights, *self.biases)
+        for view, values in zip(views, start, strict=True):
+            view[...] = values
+        return net
 
 
 @dataclass(frozen=True)
@@ -102,177 +180,217 @@ class Contestant:
 
 
 def contestants() -> list[Contestant]:
-    """All who can take part here, `BASELINE` first."""
+    """All who can take part in ``fastnn bench`` here, `BASELINE` first."""
     n_threads = fastnn.get_num_threads()
-    several = f"{n_threads} threads"
-    found = [Contestant(BASELINE, partial(_fastnn, threads=1))]
-    if n_threads > 1:
-        found.append(Contestant(f"fastnn, {several}", partial(_fastnn, threads=n_threads)))
-    found.append(Contestant("NumPy reference", _numpy))
-    found.append(Contestant("pure Python", _pure_python, in_part=True))
-    if find_spec("sklearn"):
-        found.append(Contestant(f"scikit-learn {version('scikit-learn')}", _scikit_learn))
-    if find_spec("torch"):
-        name = f"PyTorch {version('torch')}"
-        found.append(Contestant(f"{name}, 1 thread", partial(_pytorch, threads=1)))
+
+    def one(name: str, library: str, threads: int = n_threads, in_part: bool = False) -> Contestant:
+        make = TRAINERS[library]
+        return Contestant(name, lambda task: make(task, threads), in_part)
+
+    def alone_and_together(name: str, library: str) -> list[Contestant]:
+        found = [one(f"{name}, 1 thread", library, 1)]
         if n_threads > 1:
-            found.append(Contestant(f"{name}, {several}", partial(_pytorch, threads=n_threads)))
+            found.append(one(f"{name}, {n_threads} threads", library))
+        return found
+
+    found = alone_and_together("fastnn", "fastnn")
+    found.append(one("NumPy reference", "NumPy"))
+    found.append(one("pure Python", "pure Python", in_part=True))
+    if find_spec("sklearn"):
+        found.append(one(f"scikit-learn {version('scikit-learn')}", "scikit-learn"))
+    if find_spec("torch"):
+        found += alone_and_together(f"PyTorch {version('torch')}", "PyTorch")
     if find_spec("jax"):
-        found.append(Contestant(f"JAX {version('jax')}", _jax))
+        found.append(one(f"JAX {version('jax')}", "JAX"))
     return found
 
 
-def _fastnn(task: Task, threads: int) -> Trainer:
-    net = fastnn.Network.from_sizes(task.sizes, task.hidden, task.output)
-    views, start = (*net.weights, *net.biases), (*task.weights, *task.biases)
+# --- A function a library: it makes a trainer of a task. The number of threads is for those which
+# can be told it; the others take what their process has.
 
-    def train(n_epochs: int) -> Sequence[float]:
-        for view, values in zip(views, start, strict=True):
-            view[...] = values
+
+def _fastnn(task: Task, threads: int) -> Trainer:
+    start = task.network()
+    net = start
+
+    def restart() -> None:
+        nonlocal net
+        net = start.copy()
+
+    def train(n_epochs: int) -> float:
         history = net.fit(
             task.X,
             task.y,
             epochs=n_epochs,
             batch_size=task.batch_size,
-            optimizer="sgd",
+            optimizer=task.optimizer,
             learning_rate=task.learning_rate,
             shuffle=False,
             threads=threads,
         )
-        return history["loss"]
+        return history["loss"][-1]
 
-    return train
-
-
-def _numpy(task: Task) -> Trainer:
-    return _reference(vectorized.Network, task, task.X, task.y, task.weights, task.biases)
+    return restart, train
 
 
-def _pure_python(task: Task) -> Trainer:
+def _numpy(task: Task, threads: int) -> Trainer:
+    # One-hot rows, or they would be made again by every fit.
+    softmax = task.output == "softmax"
+    y = np.eye(task.sizes[-1], dtype=np.float32)[task.y] if softmax else task.y
+    return _reference(vectorized.Network, task, task.X, y, task.weights, task.biases)
+
+
+def _pure_python(task: Task, threads: int) -> Trainer:
     weights, biases = [w.tolist() for w in task.weights], [b.tolist() for b in task.biases]
     return _reference(loops.Network, task, task.X.tolist(), task.y.tolist(), weights, biases)
 
 
 def _reference(network: Any, task: Task, X: Any, y: Any, weights: Any, biases: Any) -> Trainer:
-    activations = [task.hidden] * (len(weights) - 1) + [task.output]
-    loss = "categorical_cross_entropy" if task.output == "softmax" else "binary_cross_entropy"
+    net: Any = None
 
-    def train(n_epochs: int) -> Sequence[float]:
-        losses: list[float] = network(weights, biases, activations, loss).fit(
+    def restart() -> None:
+        nonlocal net
+        net = network(weights, biases, task.activations, task.loss)
+
+    def train(n_epochs: int) -> float:
+        losses: list[float] = net.fit(
             X,
             y,
             epochs=n_epochs,
             batch_size=task.batch_size,
-            optimizer="sgd",
+            optimizer=task.optimizer,
             learning_rate=task.learning_rate,
         )
-        return losses
+        return losses[-1]
 
-    return train
+    return restart, train
 
 
 # The libraries below may be absent, so they are imported by name: a type checker then does not ask
 # for them.
 
 
-def _scikit_learn(task: Task) -> Trainer:
-    exceptions: Any = import_module("sklearn.exceptions")
+def _scikit_learn(task: Task, threads: int) -> Trainer:
     neural_network: Any = import_module("sklearn.neural_network")
+    n_outputs = task.sizes[-1]
+    # For two classes it would take one sigmoid. Told that a sample may have several labels, it
+    # makes two outputs, and they become a softmax below.
+    y = np.eye(2, dtype=np.int64)[task.y] if n_outputs == 2 else task.y
     model = neural_network.MLPClassifier(
         hidden_layer_sizes=task.sizes[1:-1],
         activation=task.hidden,
-        solver="sgd",
+        solver=task.optimizer,
         alpha=0.0,
         batch_size=task.batch_size,
         learning_rate_init=task.learning_rate,
         momentum=0.0,
         nesterovs_momentum=False,
         shuffle=False,
-        n_iter_no_change=2**31,  # counted over all warm-started fits, so a high number, once
-        tol=0.0,
-        warm_start=True,
+        n_iter_no_change=2**31,  # counted over all fits that start from the weights there are
     )
-    # Makes the arrays; with warm_start, fit then starts from what they hold.
-    n_classes = max(2, task.sizes[-1])
-    model.partial_fit(
-        task.X[: task.batch_size], task.y[: task.batch_size], classes=np.arange(n_classes)
-    )
+    first = slice(task.batch_size)
+    model.partial_fit(task.X[first], y[first], classes=np.arange(max(2, n_outputs)))
+    model.out_activation_ = "logistic" if task.output == "sigmoid" else "softmax"
+    model.set_params(warm_start=True)  # fit goes on from the weights, with a new optimiser
 
-    def train(n_epochs: int) -> Sequence[float]:
+    def restart() -> None:
         model.coefs_ = [w.copy() for w in task.weights]
         model.intercepts_ = [b.copy() for b in task.biases]
+
+    def train(n_epochs: int) -> float:
         model.set_params(max_iter=n_epochs)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-            model.fit(task.X, task.y)
-        losses: list[float] = model.loss_curve_[-n_epochs:]
-        return losses
+            warnings.simplefilter("ignore")  # that it has not converged
+            model.fit(task.X, y)
+        return float(model.loss_curve_[-1])
 
-    return train
+    return restart, train
 
 
-def _pytorch(task: Task, threads: int) -> Trainer:
-    torch: Any = import_module("torch")
-    functional: Any = import_module("torch.nn.functional")
-    softmax = task.output == "softmax"
-    hidden = getattr(torch, task.hidden)
-    X = torch.from_numpy(task.X)
-    y = torch.from_numpy(task.y) if softmax else torch.from_numpy(task.y).float()
-    batches = list(zip(X.split(task.batch_size), y.split(task.batch_size), strict=True))
-    sizes = np.array([len(labels) for _, labels in batches])
-    # PyTorch keeps weights as (n_out, n_in).
-    start = [torch.tensor(w.T.copy()) for w in task.weights]
-    start += map(torch.tensor, task.biases)
-    parameters = [tensor.clone().requires_grad_() for tensor in start]
-    weights, biases = parameters[: len(task.weights)], parameters[len(task.weights) :]
-    optimizer = torch.optim.SGD(parameters, lr=task.learning_rate, fused=True)
+class Torch:
+    """What every form of PyTorch shares: tensors, the loss of a mini-batch, and epochs of steps."""
 
-    def loss_of(A: Any, labels: Any) -> Any:
-        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            A = hidden(functional.linear(A, weight, bias))
-        logits = functional.linear(A, weights[-1], biases[-1])
-        if softmax:
-            return functional.cross_entropy(logits, labels)
-        return functional.binary_cross_entropy_with_logits(logits.squeeze(1), labels)
+    def __init__(self, task: Task, threads: int) -> None:
+        self.torch: Any = import_module("torch")
+        self.threads = threads
+        self.hidden = getattr(self.torch, task.hidden)
+        self.softmax = task.output == "softmax"
+        X, y = self.torch.from_numpy(task.X), self.torch.from_numpy(task.y)
+        labels = y if self.softmax else y.float()
+        size = task.batch_size
+        self.batches = list(zip(X.split(size), labels.split(size), strict=True))
+        self.shares = self.torch.tensor([len(A) / len(X) for A, _ in self.batches])
+        # It keeps weights as (n_out, n_in). Weights first, then biases.
+        self.start = [self.torch.tensor(w.T.copy()) for w in task.weights]
+        self.start += map(self.torch.tensor, task.biases)
 
-    def train(n_epochs: int) -> Sequence[float]:
-        torch.set_num_threads(threads)
-        with torch.no_grad():
-            for parameter, tensor in zip(parameters, start, strict=True):
-                parameter.copy_(tensor)
-        epochs = []
+    def restart(self) -> list[Any]:
+        """Parameters with the start weights; PyTorch has its number of threads from now on."""
+        self.torch.set_num_threads(self.threads)
+        return [tensor.clone() for tensor in self.start]
+
+    def loss_of(self, parameters: Any, A: Any, y: Any) -> Any:
+        functional = self.torch.nn.functional
+        n_layers = len(parameters) // 2
+        *hidden, last = zip(parameters[:n_layers], parameters[n_layers:], strict=True)
+        for weight, bias in hidden:
+            A = self.hidden(functional.linear(A, weight, bias))
+        logits = functional.linear(A, *last)
+        if self.softmax:
+            return functional.cross_entropy(logits, y)
+        return functional.binary_cross_entropy_with_logits(logits.squeeze(1), y)
+
+    def train(self, step: Callable[[Any, Any], Any], n_epochs: int) -> float:
+        """Epochs of a step that returns the loss."""
         for _ in range(n_epochs):
-            losses = []
-            for A, labels in batches:
-                optimizer.zero_grad()
-                loss = loss_of(A, labels)
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.detach())
-            epochs.append(float(np.average(torch.stack(losses).numpy(), weights=sizes)))
-        return epochs
-
-    return train
+            losses = [step(A, y) for A, y in self.batches]
+        return float(self.torch.stack(losses) @ self.shares)
 
 
-def _jax(task: Task) -> Trainer:
+def _torch(task: Task, threads: int) -> Trainer:
+    it = Torch(task, threads)
+    parameters: list[Any] = []
+    optimizer: Any = None
+
+    def restart() -> None:
+        nonlocal parameters, optimizer
+        parameters = [tensor.requires_grad_() for tensor in it.restart()]
+        kind = it.torch.optim.SGD if task.optimizer == "sgd" else it.torch.optim.Adam
+        optimizer = kind(parameters, lr=task.learning_rate, fused=True)
+
+    def step(A: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = it.loss_of(parameters, A, y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return restart, partial(it.train, step)
+
+
+def load_jax() -> tuple[Any, Any]:
+    """``jax`` and ``jax.numpy``, computing on the CPU and in the calling thread."""
     jax: Any = import_module("jax")
-    jnp: Any = import_module("jax.numpy")
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    jax.config.update("jax_default_device", jax.devices("cpu")[0])
+    return jax, import_module("jax.numpy")
+
+
+def _jax(task: Task, threads: int) -> Trainer:
+    """All epochs as one compiled program, which updates its buffers in place."""
+    jax, jnp = load_jax()
     softmax = task.output == "softmax"
     hidden = jax.nn.relu if task.hidden == "relu" else getattr(jnp, task.hidden)
-    cpu = jax.devices("cpu")[0]
-    n_whole = len(task.X) // task.batch_size * task.batch_size
-    whole, rest = jax.device_put(
-        (
-            (
-                task.X[:n_whole].reshape(-1, task.batch_size, task.X.shape[1]),
-                task.y[:n_whole].reshape(-1, task.batch_size),
-            ),
-            (task.X[n_whole:], task.y[n_whole:]),
-        ),
-        cpu,
+    rate, beta_1, beta_2, epsilon = task.learning_rate, 0.9, 0.999, 1e-8
+    map_all = jax.tree.map
+    n_samples, size = len(task.X), task.batch_size
+    n_whole = n_samples // size
+    end = n_whole * size
+    X, y = task.X, task.y.astype(np.int32)
+    whole = map_all(
+        jnp.asarray, (X[:end].reshape(n_whole, size, X.shape[1]), y[:end].reshape(n_whole, size))
     )
-    start = jax.device_put(list(zip(task.weights, task.biases, strict=True)), cpu)
+    rest = map_all(jnp.asarray, (X[end:], y[end:]))
 
     def loss_of(parameters: Any, A: Any, y: Any) -> Any:
         for weight, bias in parameters[:-1]:
@@ -283,26 +401,58 @@ def _jax(task: Task) -> Trainer:
             return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1).mean()
         return (jax.nn.softplus(logits[:, 0]) - y * logits[:, 0]).mean()
 
-    def step(parameters: Any, batch: Any) -> tuple[Any, Any]:
-        loss, gradient = jax.value_and_grad(loss_of)(parameters, *batch)
-        rate = task.learning_rate
-        return jax.tree.map(lambda w, g: w - rate * g, parameters, gradient), loss
+    def step(state: Any, batch: Any) -> tuple[Any, Any]:
+        parameters, m, v, t = state
+        loss, g = jax.value_and_grad(loss_of)(parameters, *batch)
+        if task.optimizer == "sgd":
+            return (map_all(lambda w, g: w - rate * g, parameters, g), m, v, t), loss
+        t = t + 1
+        m = map_all(lambda m, g: beta_1 * m + (1 - beta_1) * g, m, g)
+        v = map_all(lambda v, g: beta_2 * v + (1 - beta_2) * g * g, v, g)
+        step, scale = rate / (1 - beta_1**t), 1 / (1 - beta_2**t)
+        parameters = map_all(
+            lambda w, m, v: w - step * m / (jnp.sqrt(v * scale) + epsilon), parameters, m, v
+        )
+        return (parameters, m, v, t), loss
 
     # The data are arguments: as constants of the program they would be copied into it.
-    @partial(jax.jit, static_argnums=0)
-    def fit(n_epochs: int, parameters: Any, whole: Any, rest: Any) -> Any:
-        def epoch(parameters: Any, _: None) -> tuple[Any, Any]:
-            parameters, losses = jax.lax.scan(step, parameters, whole)
-            total = losses.sum() * task.batch_size
-            if len(rest[0]):
-                parameters, loss = step(parameters, rest)
-                total += loss * len(rest[0])
-            return parameters, total / len(task.X)
+    @partial(jax.jit, donate_argnums=1)
+    def fit(n_epochs: Any, state: Any, whole: Any, rest: Any) -> Any:
+        def epoch(_: Any, carry: Any) -> Any:
+            if end == n_samples == size:
+                return step(carry[0], (whole[0][0], whole[1][0]))
+            state, losses = jax.lax.scan(step, carry[0], whole)
+            total = losses.sum() * size
+            if end < n_samples:
+                state, loss = step(state, rest)
+                total += loss * (n_samples - end)
+            return state, total / n_samples
 
-        return jax.lax.scan(epoch, parameters, None, length=n_epochs)[1]
+        return jax.lax.fori_loop(0, n_epochs, epoch, (state, jnp.float32(0)))
 
-    def train(n_epochs: int) -> Sequence[float]:
-        losses: list[float] = np.asarray(fit(n_epochs, start, whole, rest)).tolist()
-        return losses
+    start = list(zip(task.weights, task.biases, strict=True))
+    state: Any = None
 
-    return train
+    def restart() -> None:
+        nonlocal state
+        # Copies, because fit consumes them.
+        parameters = map_all(partial(jnp.array, copy=True), start)
+        m, v = (map_all(jnp.zeros_like, parameters) for _ in range(2))
+        state = jax.block_until_ready((parameters, m, v, jnp.float32(0)))
+
+    def train(n_epochs: int) -> float:
+        nonlocal state
+        state, loss = jax.block_until_ready(fit(n_epochs, state, whole, rest))
+        return float(loss)
+
+    return restart, train
+
+
+TRAINERS: dict[str, Callable[[Task, int], Trainer]] = {
+    "fastnn": _fastnn,
+    "NumPy": _numpy,
+    "pure Python": _pure_python,
+    "scikit-learn": _scikit_learn,
+    "PyTorch": _torch,
+    "JAX": _jax,
+}

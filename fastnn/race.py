@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import ctypes
 import math
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from timeit import timeit
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import fastnn
 from fastnn import datasets
 from fastnn.contestants import Contestant, Task, Trainer
-from fastnn.plots import format_duration
+from fastnn.timing import (
+    HEADINGS,
+    Run,
+    Timing,
+    columns,
+    difference,
+    figures,
+    seconds_of_epochs,
+    time_in_turn,
+)
 
 __all__ = ["NETS", "Net", "Race", "Result", "caption", "numpy_blas_threads", "run", "table"]
 
@@ -37,22 +43,18 @@ class Net:
     title: str
     sizes: tuple[int, ...]
     hidden: str
-    output: str
     batch_size: int | None
     learning_rate: float
     make_data: Callable[[], tuple[npt.NDArray[Any], npt.NDArray[Any]]]
 
     def task(self) -> Task:
-        """The training in float32, from weights that depend on nothing but the net."""
+        """What everybody trains."""
         X, y = self.make_data()
-        start = fastnn.Network.from_sizes(self.sizes, self.hidden, self.output, seed=0)
-        return Task(
-            X=np.ascontiguousarray(X, dtype=np.float32),
-            y=np.ascontiguousarray(y, dtype=np.int64),
-            weights=tuple(weights.copy() for weights in start.weights),
-            biases=tuple(bias.copy() for bias in start.biases),
+        return Task.from_sizes(
+            self.sizes,
+            X,
+            y,
             hidden=self.hidden,
-            output=self.output,
             batch_size=self.batch_size or len(X),
             learning_rate=self.learning_rate,
         )
@@ -74,7 +76,6 @@ NETS = {
         title="64-1 logistic regression (is the digit odd)",
         sizes=(64, 1),
         hidden="relu",
-        output="sigmoid",
         batch_size=32,
         learning_rate=0.1,
         make_data=_odd_digits,
@@ -83,7 +84,6 @@ NETS = {
         title="2-4-1 tanh, planar flower",
         sizes=(2, 4, 1),
         hidden="tanh",
-        output="sigmoid",
         batch_size=None,
         learning_rate=1.2,
         make_data=datasets.make_flower,
@@ -92,7 +92,6 @@ NETS = {
         title="64-32-10 relu, digits",
         sizes=(64, 32, 10),
         hidden="relu",
-        output="softmax",
         batch_size=32,
         learning_rate=0.1,
         make_data=datasets.load_digits,
@@ -101,7 +100,6 @@ NETS = {
         title="784-128-10 relu, synthetic data of MNIST's shape",
         sizes=(784, 128, 10),
         hidden="relu",
-        output="softmax",
         batch_size=128,
         learning_rate=0.01,
         make_data=_like_mnist,
@@ -110,20 +108,12 @@ NETS = {
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Timing):
     """One line of the table; `ratio` is to the first line, `share_of_peak` to one core's."""
 
-    contestant: str
-    seconds: float
-    rounds: tuple[float, ...]
     ratio: float
     gflops: float
     share_of_peak: float
-
-    @property
-    def spread(self) -> float:
-        """Slowest round minus fastest, relative to `seconds`."""
-        return (max(self.rounds) - min(self.rounds)) / self.seconds
 
 
 @dataclass(frozen=True)
@@ -184,22 +174,25 @@ def run(
         raise ValueError(f"n_rounds must be a positive integer, got {n_rounds}")
     net = NETS[name]
     task = net.task()
-    difference, tolerance, n_steps = _compare_losses(net.title, task, field)
+    largest, tolerance, n_steps = _compare_losses(net.title, task, field)
     rounds = _time(task, field, seconds=seconds, n_rounds=n_rounds)
-    times = [_summarise(c, of_one) for c, of_one in zip(field, rounds, strict=True)]
-    gflops = [task.flops / time / 1e9 for time in times]
+    timings = [Timing(contestant.name, rounds[contestant.name]) for contestant in field]
     batch = f"batch {net.batch_size}" if net.batch_size else "full batch"
     return Race(
         net=name,
         description=f"{net.title}; {len(task.X)} samples, {batch}",
         n_steps_compared=n_steps,
-        largest_difference=difference,
+        largest_difference=largest,
         tolerance=tolerance,
         results=tuple(
             Result(
-                c.name, times[i], tuple(rounds[i]), times[i] / times[0], gflops[i], gflops[i] / peak
+                timing.contestant,
+                timing.rounds,
+                ratio=timing.seconds / timings[0].seconds,
+                gflops=task.flops / timing.seconds / 1e9,
+                share_of_peak=task.flops / timing.seconds / 1e9 / peak,
             )
-            for i, c in enumerate(field)
+            for timing in timings
         ),
     )
 
@@ -207,7 +200,7 @@ def run(
 def _compare_losses(
     title: str, task: Task, field: Sequence[Contestant]
 ) -> tuple[float, float, int]:
-    """Largest relative difference to the first contestant's losses, what is allowed, and steps.
+    """Largest relative difference to the first contestant's loss, what is allowed, and steps.
 
     A float32 sum of k products is off by at most ``k u`` relative to the sum of their magnitudes,
     with ``u = 2**-24`` [1]_. A step has at most three products a layer (forward, and both
@@ -220,92 +213,76 @@ def _compare_losses(
     n_steps = part.n_batches * _CHECK_EPOCHS
     longest = max(*task.sizes, task.batch_size)
     tolerance = 3 * len(task.weights) * n_steps * longest * 2.0**-24
-    losses = np.array([c.trainer(part)(_CHECK_EPOCHS) for c in field])
-    differences = np.abs(losses / losses[0] - 1).max(axis=1)
-    for contestant, difference in zip(field, differences, strict=True):
-        if not difference <= tolerance:  # so that NaN disagrees
+    losses = [_last_loss(contestant.trainer(part)) for contestant in field]
+    differences = [difference(loss, losses[0]) for loss in losses]
+    for contestant, off in zip(field, differences, strict=True):
+        if not off <= tolerance:  # so that NaN disagrees
             raise ArithmeticError(
-                f"the losses of {contestant.name} and {field[0].name} differ by {difference:.1e} "
+                f"the losses of {contestant.name} and {field[0].name} differ by {off:.1e} "
                 f"on {title}, {tolerance:.1e} is allowed"
             )
-    return float(differences.max()), tolerance, n_steps
+    return max(differences), tolerance, n_steps
+
+
+def _last_loss(trainer: Trainer) -> float:
+    """Of the last epoch compared, which depends on all steps before."""
+    restart, train = trainer
+    restart()
+    return train(_CHECK_EPOCHS)
 
 
 def _time(
     task: Task, field: Sequence[Contestant], *, seconds: float, n_rounds: int
-) -> list[list[float]]:
-    """Seconds an epoch of every round of every contestant, run in turn."""
+) -> dict[str, tuple[float, ...]]:
+    """Seconds an epoch of every round of every contestant."""
     share = seconds / len(field)
-    heats = [_heat(task, contestant, share / n_rounds) for contestant in field]
-    durations: list[list[float]] = [[] for _ in field]
-    for _ in range(n_rounds):
-        for heat, so_far in zip(heats, durations, strict=True):
-            if sum(so_far) < share:
-                so_far.append(_duration(heat.train, heat.n_epochs))
-    return [
-        [duration / heat.n_whole_epochs for duration in so_far]
-        for heat, so_far in zip(heats, durations, strict=True)
-    ]
+    runs = {c.name: (_batches if c.in_part else _epochs)(task, c) for c in field}
+    rounds = time_in_turn(
+        lambda action: {name: action(name) for name in runs},
+        lambda name, n_runs: runs[name](n_runs),
+        seconds=share,
+        n_rounds=n_rounds,
+        seconds_at_most=share,
+    )
+    runs_an_epoch = {c.name: len(task.X) / task.batch_size if c.in_part else 1.0 for c in field}
+    return {
+        name: tuple(runs_an_epoch[name] * seconds for seconds in taken)
+        for name, taken in rounds.items()
+    }
 
 
-@dataclass(frozen=True)
-class _Heat:
-    """What a contestant runs each round: `n_epochs` of a part, so many epochs of the whole."""
-
-    train: Trainer
-    n_epochs: int
-    n_whole_epochs: float
+def _epochs(task: Task, contestant: Contestant) -> Run:
+    """A run is an epoch; warmed up: what it needs is compiled, loaded and allocated."""
+    run = seconds_of_epochs(contestant.trainer(task))
+    run(1)
+    return run
 
 
-def _heat(task: Task, contestant: Contestant, seconds: float) -> _Heat:
-    """A heat of about `seconds`, warmed up: what it needs is compiled, loaded and allocated."""
-    part = task.first(1) if contestant.in_part else task
-    train = contestant.trainer(part)
-    train(1)
-    n_epochs = max(1, int(seconds / _duration(train, 1)))
-    if contestant.in_part:
-        part = task.first(min(n_epochs, task.n_batches))
-        train = contestant.trainer(part)
-        n_epochs = max(1, n_epochs // part.n_batches)
-    else:
-        train(n_epochs)  # for JAX the number of epochs is part of the program
-    return _Heat(train, n_epochs, n_epochs * len(part.X) / len(task.X))
+def _batches(task: Task, contestant: Contestant) -> Run:
+    """A run is a whole mini-batch: epochs of a part of the task, scaled to so long."""
 
+    def run(n_batches: int) -> float:
+        part = task.first(min(n_batches, task.n_batches))
+        n_epochs = max(1, n_batches // part.n_batches)
+        seconds = seconds_of_epochs(contestant.trainer(part))(n_epochs)
+        return seconds * n_batches * task.batch_size / (n_epochs * len(part.X))
 
-def _duration(train: Trainer, n_epochs: int) -> float:
-    """Seconds; timeit keeps the garbage collector still meanwhile."""
-    return timeit(lambda: train(n_epochs), number=1)
-
-
-def _summarise(contestant: Contestant, rounds: Sequence[float]) -> float:
-    """The median for fastnn, the best for everyone else: doubt is settled in their favour."""
-    ours = contestant.name.startswith("fastnn")
-    return statistics.median(rounds) if ours else min(rounds)
+    return run
 
 
 def table(race: Race) -> str:
     """A race as text."""
-    lines = [
-        race.description,
-        f"  losses agree: they differ by {race.largest_difference:.0e} at most over "
-        f"{race.n_steps_compared} steps ({race.tolerance:.0e} is allowed)",
-    ]
-    width = max(len(result.contestant) for result in race.results)
-    rows = [("", "an epoch", "spread", "ratio", "GFLOP/s", "peak")]
-    rows += [
-        (
-            result.contestant,
-            format_duration(result.seconds),
-            f"{result.spread:.0%}",
-            f"{result.ratio:.2f}",
-            f"{result.gflops:.3g}",
-            f"{result.share_of_peak:.1%}",
-        )
-        for result in race.results
-    ]
-    lines += [f"  {name:{width}}" + "".join(f"{x:>11}" for x in cells) for name, *cells in rows]
-    lines.append(f"  fastest: {race.fastest.contestant}")
-    return "\n".join(lines)
+    rows: list[tuple[str, ...]] = [("", "an epoch", *HEADINGS)]
+    rows += [(r.contestant, *figures(r, r.ratio, r.gflops, r.share_of_peak)) for r in race.results]
+    return "\n".join(
+        [
+            race.description,
+            f"  losses agree: they differ by {race.largest_difference:.0e} at most over "
+            f"{race.n_steps_compared} steps ({race.tolerance:.0e} is allowed)",
+            *columns(rows),
+            f"  fastest: {race.fastest.contestant}",
+        ]
+    )
 
 
 def caption(peak: float) -> list[str]:
@@ -316,12 +293,12 @@ def caption(peak: float) -> list[str]:
         "float64).",
         "an epoch: median of the rounds for fastnn, best round for all others. spread: slowest "
         "round minus fastest.",
-        "ratio: time over that of fastnn on one thread; below 1 is faster. pure Python is timed on "
-        "a part of the mini-batches and scaled.",
+        "ratio: time over that of fastnn on one thread; below 1 is faster. Pure Python is timed on "
+        "a part of the mini-batches, and scaled.",
         f"GFLOP/s counts matrix products only; peak: its share of one core's {peak:.0f} GFLOP/s "
         "(fused multiply-adds, measured).",
-        f"NumPy's BLAS uses {threads} threads here, its own choice; whoever names no number of "
-        "threads chose its own, too.",
+        f"NumPy's BLAS uses {threads} threads here, its own choice. A line without a number of "
+        "threads is a library that chooses itself.",
     ]
 
 

@@ -39,10 +39,10 @@ def present(names):
 
 @pytest.mark.parametrize("net", TRAININGS, ids=lambda net: net.name)
 def test_flops_of_a_step_are_those_of_the_task(net):
-    problem = net.problem(quick=True)
-    assert problem.flops == net.steps(quick=True) * net.flops
-    assert problem.n_batches * net.batch_size == len(problem.X)
-    assert len(np.unique(problem.y)) == max(2, net.sizes[-1])
+    task = net.task(quick=True)
+    assert task.flops == net.steps(quick=True) * net.flops
+    assert task.n_batches * net.batch_size == len(task.X)
+    assert len(np.unique(task.y)) == max(2, net.sizes[-1])
 
 
 def test_bytes_of_a_step_count_weights_moments_and_inputs():
@@ -61,21 +61,21 @@ def test_bytes_of_a_step_count_weights_moments_and_inputs():
 def test_everybody_trains_like_the_reference(contestant, sizes, hidden, optimizer):
     rate = 0.1 if optimizer == "sgd" else 0.01
     net = Training("small", sizes, 10, 4, optimizer, (), hidden=hidden, learning_rate=rate)
-    problem = net.problem()
+    task = net.task()
     expected = loops.Network(
-        [w.tolist() for w in problem.weights],
-        [b.tolist() for b in problem.biases],
-        [hidden] * (len(sizes) - 2) + [problem.output],
+        [w.tolist() for w in task.weights],
+        [b.tolist() for b in task.biases],
+        [hidden] * (len(sizes) - 2) + [task.output],
         "categorical_cross_entropy" if sizes[-1] > 1 else "binary_cross_entropy",
     ).fit(
-        problem.X.tolist(),
-        problem.y.tolist(),
+        task.X.tolist(),
+        task.y.tolist(),
         epochs=5,
         batch_size=10,
         optimizer=optimizer,
         learning_rate=rate,
     )
-    restart, train = TRAINERS[contestant](problem, 1)
+    restart, train = TRAINERS[contestant](task, 1)
     for n_epochs in (5, 1, 2, 5, 2, 5):  # every time from the start, and to the end
         restart()
         assert train(n_epochs) == pytest.approx(expected[n_epochs - 1], rel=net.tolerance)
@@ -87,11 +87,11 @@ def test_everybody_trains_like_the_reference(contestant, sizes, hidden, optimize
 @pytest.mark.parametrize("contestant", present(PREDICTORS))
 def test_everybody_predicts_like_the_reference(contestant, n_rows):
     net = Inference("small", (5, 8, 3), n_rows, ())
-    problem = net.problem()
+    task = net.task()
     expected = vectorized.Network(
-        problem.weights, problem.biases, ["relu", "softmax"], "categorical_cross_entropy"
-    ).predict_proba(problem.X)
-    predictor = PREDICTORS[contestant](problem, 1)
+        task.weights, task.biases, ["relu", "softmax"], "categorical_cross_entropy"
+    ).predict_proba(task.X)
+    predictor = PREDICTORS[contestant](task, 1)
     with predictor.context:
         for _ in range(2):
             result = np.asarray(predictor.call(predictor.argument)).reshape(n_rows, 3)

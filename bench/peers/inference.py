@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from bench.peers.nets import Problem
-from bench.peers.training import load_jax, load_torch
+from fastnn.contestants import Task, load_jax
 from fastnn.reference import vectorized
 
 __all__ = ["PREDICTORS", "Predictor"]
@@ -28,37 +27,40 @@ class Predictor:
     context: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
-def _fastnn(problem: Problem, threads: int) -> Predictor:
+def _fastnn(task: Task, threads: int) -> Predictor:
     fastnn.set_num_threads(threads)
-    return Predictor(problem.network().predict_proba, problem.X)
+    return Predictor(task.network().predict_proba, task.X)
 
 
-def _fastnn_predictor(problem: Problem, threads: int) -> Predictor:
+def _fastnn_predictor(task: Task, threads: int) -> Predictor:
     """The callable bound to its buffers."""
     fastnn.set_num_threads(threads)
-    return Predictor(problem.network().predictor(len(problem.X)), problem.X)
+    return Predictor(task.network().predictor(len(task.X)), task.X)
 
 
-def _numpy(problem: Problem, threads: int) -> Predictor:
-    activations = [problem.hidden] * (len(problem.weights) - 1) + [problem.output]
-    net = vectorized.Network(
-        problem.weights, problem.biases, activations, "categorical_cross_entropy"
-    )
-    return Predictor(net.predict_proba, problem.X)
+def _numpy(task: Task, threads: int) -> Predictor:
+    net = vectorized.Network(task.weights, task.biases, task.activations, task.loss)
+    return Predictor(net.predict_proba, task.X)
 
 
 # The libraries below may be absent, so they are imported by name: a type checker then does not ask
 # for them.
 
 
-def _torch_eager(problem: Problem, threads: int) -> Predictor:
-    torch = load_torch(threads)
+def _load_torch(threads: int) -> Any:
+    torch: Any = import_module("torch")
+    torch.set_num_threads(threads)
+    return torch
+
+
+def _torch_eager(task: Task, threads: int) -> Predictor:
+    torch = _load_torch(threads)
     functional: Any = import_module("torch.nn.functional")
     linear, relu, softmax = functional.linear, torch.relu, torch.softmax
     # It keeps weights as (n_out, n_in).
     *hidden, last = [
         (torch.tensor(w.T.copy()), torch.tensor(b))
-        for w, b in zip(problem.weights, problem.biases, strict=True)
+        for w, b in zip(task.weights, task.biases, strict=True)
     ]
 
     def predict(A: Any) -> Any:
@@ -66,12 +68,12 @@ def _torch_eager(problem: Problem, threads: int) -> Predictor:
             A = relu(linear(A, weight, bias))
         return softmax(linear(A, *last), 1)
 
-    return Predictor(predict, torch.from_numpy(problem.X), torch.inference_mode())
+    return Predictor(predict, torch.from_numpy(task.X), torch.inference_mode())
 
 
-def _torch_compiled(problem: Problem, threads: int) -> Predictor:
+def _torch_compiled(task: Task, threads: int) -> Predictor:
     """With the weights as constants, and the product chosen by timing."""
-    torch = load_torch(threads)
+    torch = _load_torch(threads)
     options = {
         "freezing": True,
         "cpp_wrapper": True,
@@ -79,19 +81,19 @@ def _torch_compiled(problem: Problem, threads: int) -> Predictor:
         "max_autotune_gemm_backends": "CPP,ATEN",
     }
     layers = []
-    for w, b in zip(problem.weights, problem.biases, strict=True):
+    for w, b in zip(task.weights, task.biases, strict=True):
         linear = torch.nn.Linear(*w.shape)
         linear.load_state_dict({"weight": torch.tensor(w.T.copy()), "bias": torch.tensor(b)})
         layers += [linear, torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers[:-1], torch.nn.Softmax(1)).eval()
     torch.compiler.reset()
     compiled = torch.compile(model, fullgraph=True, dynamic=False, options=options)
-    return Predictor(compiled, torch.from_numpy(problem.X), torch.no_grad())
+    return Predictor(compiled, torch.from_numpy(task.X), torch.no_grad())
 
 
-def _jax(problem: Problem, threads: int) -> Predictor:
+def _jax(task: Task, threads: int) -> Predictor:
     jax, jnp = load_jax()
-    parameters = jax.tree.map(jnp.asarray, list(zip(problem.weights, problem.biases, strict=True)))
+    parameters = jax.tree.map(jnp.asarray, list(zip(task.weights, task.biases, strict=True)))
 
     def forward(parameters: Any, A: Any) -> Any:
         for weight, bias in parameters[:-1]:
@@ -104,24 +106,24 @@ def _jax(problem: Problem, threads: int) -> Predictor:
     def predict(A: Any) -> Any:
         return compiled(parameters, A).block_until_ready()
 
-    return Predictor(predict, jnp.asarray(problem.X))
+    return Predictor(predict, jnp.asarray(task.X))
 
 
-def _onnx_session(problem: Problem, threads: int) -> Any:
-    """A session for as many rows as the problem has, from ``X`` to ``probabilities``."""
+def _onnx_session(task: Task, threads: int) -> Any:
+    """A session for as many rows as the task has, from ``X`` to ``probabilities``."""
     onnxruntime: Any = import_module("onnxruntime")
     helper: Any = import_module("onnx.helper")
     from_array = import_module("onnx.numpy_helper").from_array
     float32 = import_module("onnx").TensorProto.FLOAT
     nodes, constants, previous = [], [], "X"
-    n_layers = len(problem.weights)
-    for i, (w, b) in enumerate(zip(problem.weights, problem.biases, strict=True)):
+    n_layers = len(task.weights)
+    for i, (w, b) in enumerate(zip(task.weights, task.biases, strict=True)):
         constants += [from_array(w, f"W{i}"), from_array(b, f"b{i}")]
         nodes.append(helper.make_node("Gemm", [previous, f"W{i}", f"b{i}"], [f"Z{i}"]))
         last = i == n_layers - 1
         previous = "probabilities" if last else f"A{i}"
         nodes.append(helper.make_node("Softmax" if last else "Relu", [f"Z{i}"], [previous]))
-    n_rows, sizes = len(problem.X), problem.sizes
+    n_rows, sizes = len(task.X), task.sizes
     inputs = [helper.make_tensor_value_info("X", float32, [n_rows, sizes[0]])]
     outputs = [helper.make_tensor_value_info("probabilities", float32, [n_rows, sizes[-1]])]
     graph = helper.make_graph(nodes, "network", inputs, outputs, constants)
@@ -134,17 +136,17 @@ def _onnx_session(problem: Problem, threads: int) -> Any:
     )
 
 
-def _onnxruntime(problem: Problem, threads: int) -> Predictor:
-    session = _onnx_session(problem, threads)
-    return Predictor(partial(session.run, ["probabilities"]), {"X": problem.X})
+def _onnxruntime(task: Task, threads: int) -> Predictor:
+    session = _onnx_session(task, threads)
+    return Predictor(partial(session.run, ["probabilities"]), {"X": task.X})
 
 
-def _onnxruntime_bound(problem: Problem, threads: int) -> Predictor:
+def _onnxruntime_bound(task: Task, threads: int) -> Predictor:
     """Reads and writes arrays that it knows beforehand."""
-    session = _onnx_session(problem, threads)
-    output = np.empty((len(problem.X), problem.sizes[-1]), np.float32)
+    session = _onnx_session(task, threads)
+    output = np.empty((len(task.X), task.sizes[-1]), np.float32)
     binding = session.io_binding()
-    binding.bind_cpu_input("X", problem.X)
+    binding.bind_cpu_input("X", task.X)
     binding.bind_output("probabilities", "cpu", 0, np.float32, output.shape, output.ctypes.data)
 
     def predict(binding: Any) -> Any:
@@ -154,7 +156,7 @@ def _onnxruntime_bound(problem: Problem, threads: int) -> Predictor:
     return Predictor(predict, binding)
 
 
-PREDICTORS: dict[str, Callable[[Problem, int], Predictor]] = {
+PREDICTORS: dict[str, Callable[[Task, int], Predictor]] = {
     "fastnn": _fastnn,
     "fastnn-predictor": _fastnn_predictor,
     "NumPy": _numpy,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from time import perf_counter
-from timeit import Timer, timeit
+from timeit import Timer
 
 import numpy as np
 
@@ -16,9 +15,7 @@ from bench.peers.inference import PREDICTORS
 from bench.peers.nets import NETS, Inference, Training
 from bench.peers.process import Prepared
 from bench.peers.training import TRAINERS
-
-Timed = Callable[[int], float]
-"""Runs so many times and returns seconds; timeit keeps the garbage collector still meanwhile."""
+from fastnn.timing import Run, seconds_of_epochs
 
 # Rows whose probabilities are compared.
 _CHECKED_ROWS = 100
@@ -44,29 +41,24 @@ def main(contestant: str, threads: int, pipe: Connection) -> None:
 
 def prepare_training(
     contestant: str, threads: int, net: Training, quick: bool
-) -> tuple[Prepared, Timed]:
-    """One run is one epoch."""
-    problem = net.problem(quick)
+) -> tuple[Prepared, Run]:
+    """A run is one epoch."""
+    task = net.task(quick)
     begin = perf_counter()
-    restart, train = TRAINERS[contestant](problem, threads)
+    trainer = restart, train = TRAINERS[contestant](task, threads)
     restart()
     train(1)
     first_seconds = perf_counter() - begin
     restart()
     check = [train(net.check_epochs(quick))]
-
-    def run(n_epochs: int) -> float:
-        restart()
-        return timeit(lambda: train(n_epochs), number=1)
-
-    return Prepared(first_seconds, check), run
+    return Prepared(first_seconds, check), seconds_of_epochs(trainer)
 
 
-def prepare_inference(contestant: str, threads: int, net: Inference) -> tuple[Prepared, Timed]:
-    """One run is one call."""
-    problem = net.problem()
+def prepare_inference(contestant: str, threads: int, net: Inference) -> tuple[Prepared, Run]:
+    """A run is one call."""
+    task = net.task()
     begin = perf_counter()
-    predictor = PREDICTORS[contestant](problem, threads)
+    predictor = PREDICTORS[contestant](task, threads)
     with predictor.context:
         probabilities = np.asarray(predictor.call(predictor.argument))
     first_seconds = perf_counter() - begin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -18,41 +17,24 @@ import fastnn
 from bench.peers.field import is_ours, library
 from bench.peers.nets import ONE_THREAD, Net, Training
 from bench.peers.process import Died, Prepared, Process, cpus
+from fastnn.timing import PAUSE_SECONDS, Timing, difference, time_in_turn
 
 __all__ = ["Processes", "Result", "Row", "busy_core", "measure", "memory_bandwidth"]
 
 T = TypeVar("T")
 
-# Between two turns: longer than the threads of a library spin before they sleep (OpenBLAS: 2**26
-# cycles), or they would disturb the next in turn.
-_PAUSE_SECONDS = 0.05
-
 
 @dataclass(frozen=True)
-class Result:
-    """One contestant on one net.
+class Result(Timing):
+    """One contestant on one net, in seconds a step.
 
     Attributes
     ----------
-    rounds : tuple of float
-        Seconds a step, in each round.
     compile_seconds : float
         By how much the first run took longer than a later one.
     """
 
-    contestant: str
-    rounds: tuple[float, ...]
     compile_seconds: float
-
-    @property
-    def seconds(self) -> float:
-        """The median for fastnn, the best for everybody else: doubt is settled in their favour."""
-        return statistics.median(self.rounds) if is_ours(self.contestant) else min(self.rounds)
-
-    @property
-    def spread(self) -> float:
-        """Slowest round minus fastest, relative to `seconds`."""
-        return (max(self.rounds) - min(self.rounds)) / self.seconds
 
 
 @dataclass(frozen=True)
@@ -164,25 +146,25 @@ def measure(
     """
     field = _Field(contestants, processes)
     prepared = field.in_turn(lambda name, process: process.prepare(net.name, quick))
-    difference = _compare(net, prepared, field)
-    pilots = field.in_turn(lambda name, process: _runs_for(process, seconds / n_rounds))
+    largest = _compare(net, prepared, field)
     steps = net.steps(quick) if isinstance(net, Training) else 1
-    rounds: dict[str, list[float]] = {name: [] for name in pilots}
-
-    def turn(name: str, process: Process) -> None:
-        n_runs, _ = pilots[name]
-        if len(rounds[name]) < 3 or sum(rounds[name]) * n_runs * steps < 4 * seconds:
-            time.sleep(_PAUSE_SECONDS)
-            rounds[name].append(process.run(n_runs) / (n_runs * steps))
-
-    peak = 0.0
-    for _ in range(n_rounds):
-        time.sleep(_PAUSE_SECONDS)
-        peak = max(peak, fastnn.config.fma_peak(0.02))
-        field.in_turn(turn)
+    peaks = []
+    runs = time_in_turn(
+        lambda action: field.in_turn(lambda name, _: action(name)),
+        lambda name, n_runs: processes[name].run(n_runs),
+        seconds=seconds,
+        n_rounds=n_rounds,
+        n_rounds_at_least=3,
+        seconds_at_most=4 * seconds,
+        before_round=lambda: peaks.append(_peak()),
+    )
     results = [
-        Result(name, tuple(taken), max(0.0, prepared[name].first_seconds - pilots[name][1]))
-        for name, taken in rounds.items()
+        Result(
+            name,
+            tuple(duration / steps for duration in taken),
+            max(0.0, prepared[name].first_seconds - taken[0]),
+        )
+        for name, taken in runs.items()
         if taken
     ]
     return Row(
@@ -191,11 +173,16 @@ def measure(
         busy=busy,
         quick=quick,
         steps=steps,
-        peak=peak,
-        difference=difference,
+        peak=max(peaks),
+        difference=largest,
         results=tuple(results),
         troubles=tuple(field.troubles),
     )
+
+
+def _peak() -> float:
+    time.sleep(PAUSE_SECONDS)
+    return fastnn.config.fma_peak(0.02)
 
 
 def _compare(net: Net, prepared: Mapping[str, Prepared], field: _Field) -> float:
@@ -204,9 +191,9 @@ def _compare(net: Net, prepared: Mapping[str, Prepared], field: _Field) -> float
         return 0.0
     differences = [0.0]
     first, *others = prepared
-    expected = np.array(prepared[first].check)
+    expected = prepared[first].check
     for name in others:
-        off = float(np.max(np.abs(prepared[name].check - expected)) / np.max(np.abs(expected)))
+        off = difference(prepared[name].check, expected)
         if off <= net.tolerance:
             differences.append(off)
         else:  # NaN, too
@@ -215,14 +202,6 @@ def _compare(net: Net, prepared: Mapping[str, Prepared], field: _Field) -> float
                 f"differs from {first} by {off:.0e}, {net.tolerance:.0e} is allowed; not timed",
             )
     return max(differences)
-
-
-def _runs_for(process: Process, seconds: float) -> tuple[int, float]:
-    """How many runs take about `seconds`, one at least, and how long one takes."""
-    n_runs = 1
-    while (took := process.run(n_runs)) < seconds / 4:
-        n_runs *= 4
-    return max(1, round(n_runs * seconds / took)), took / n_runs
 
 
 def memory_bandwidth() -> float:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-import fastnn
-from fastnn.contestants import Task
+from fastnn.contestants import Task, training_flops
 from fastnn.datasets import make_flower
 
-__all__ = ["INFERENCES", "NETS", "TRAININGS", "Bar", "Inference", "Net", "Problem", "Training"]
+__all__ = ["INFERENCES", "NETS", "TRAININGS", "Bar", "Inference", "Net", "Training"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -45,25 +44,6 @@ class Bar:
     share: float | None = None
     microseconds: float | None = None
     ours: str = "fastnn"
-
-
-@dataclass(frozen=True)
-class Problem(Task):
-    """A training, the same for everybody: a `Task`, and the optimiser in its standard form.
-
-    ``"sgd"`` is plain gradient descent; ``"adam"`` has ``beta_1 = 0.9``, ``beta_2 = 0.999`` and
-    ``epsilon = 1e-8``. The samples are whole mini-batches.
-    """
-
-    optimizer: str
-
-    def network(self) -> fastnn.Network:
-        """A network with the start weights."""
-        net = fastnn.Network.from_sizes(self.sizes, self.hidden, self.output)
-        views, start = (*net.weights, *net.biases), (*self.weights, *self.biases)
-        for view, values in zip(views, start, strict=True):
-            view[...] = values
-        return net
 
 
 @dataclass(frozen=True)
@@ -117,8 +97,8 @@ class Training:
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of the products of a step: 6 B W - 2 B n_0 n_1."""
-        return self.batch_size * (6 * _n_weights(self.sizes) - 2 * self.sizes[0] * self.sizes[1])
+        """Floating-point operations of the products of a step."""
+        return training_flops(self.sizes, self.batch_size)
 
     @property
     def bytes(self) -> float:
@@ -131,22 +111,17 @@ class Training:
         n_parameters = _n_weights(self.sizes) + sum(self.sizes[1:])
         return of_a_parameter * n_parameters + 2 * 4 * self.batch_size * self.sizes[0]
 
-    def problem(self, quick: bool = False) -> Problem:
+    def task(self, quick: bool = False) -> Task:
         n_samples = self.batch_size * self.steps(quick)
-        n_classes = max(2, self.sizes[-1])
         if self.sizes[0] == 2:
-            X64, y = make_flower(n_samples)
-            X = X64.astype(np.float32)
+            X, y = make_flower(n_samples)
         else:
-            X, y = _clouds(n_samples, self.sizes[0], n_classes)
-        weights, biases = _start(self.sizes, self.hidden)
-        return Problem(
-            X=np.ascontiguousarray(X),
-            y=np.ascontiguousarray(y, dtype=np.int64),
-            weights=weights,
-            biases=biases,
+            X, y = _clouds(n_samples, self.sizes[0], max(2, self.sizes[-1]))
+        return Task.from_sizes(
+            self.sizes,
+            X,
+            y,
             hidden=self.hidden,
-            output="softmax" if self.sizes[-1] > 1 else "sigmoid",
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             optimizer=self.optimizer,
@@ -180,20 +155,11 @@ class Inference:
         n_parameters = _n_weights(self.sizes) + sum(self.sizes[1:])
         return 4 * (n_parameters + self.n_rows * (self.sizes[0] + self.sizes[-1]))
 
-    def problem(self, quick: bool = False) -> Problem:
-        """The network and the rows; what has to do with training is not used."""
+    def task(self) -> Task:
+        """The network and the rows; what is about training is not used."""
         X, y = _clouds(self.n_rows, self.sizes[0], self.sizes[-1])
-        weights, biases = _start(self.sizes, "relu")
-        return Problem(
-            X=X,
-            y=y,
-            weights=weights,
-            biases=biases,
-            hidden="relu",
-            output="softmax",
-            batch_size=self.n_rows,
-            learning_rate=0.0,
-            optimizer="sgd",
+        return Task.from_sizes(
+            self.sizes, X, y, hidden="relu", batch_size=self.n_rows, learning_rate=0.0
         )
 
 
@@ -202,15 +168,6 @@ Net = Training | Inference
 
 def _n_weights(sizes: Sequence[int]) -> int:
     return sum(a * b for a, b in itertools.pairwise(sizes))
-
-
-def _start(
-    sizes: Sequence[int], hidden: str
-) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
-    """Weights and biases where everybody starts."""
-    output = "softmax" if sizes[-1] > 1 else "sigmoid"
-    net = fastnn.Network.from_sizes(sizes, hidden, output, seed=0)
-    return tuple(w.copy() for w in net.weights), tuple(b.copy() for b in net.biases)
 
 
 def _clouds(n_samples: int, n_features: int, n_classes: int) -> tuple[FloatArray, IntArray]:

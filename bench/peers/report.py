@@ -10,6 +10,7 @@ from bench.peers.field import is_ours
 from bench.peers.measure import Result, Row
 from bench.peers.nets import NO_SLOWER_WHEN_BUSY, ONE_THREAD, Bar
 from fastnn.plots import bar_chart, format_duration
+from fastnn.timing import HEADINGS, columns, figures
 
 __all__ = ["CAPTION", "Verdict", "as_json", "conclusions", "plot", "summary", "table", "verdicts"]
 
@@ -113,22 +114,14 @@ def table(row: Row, bandwidth: float) -> str:
         f"  {_floor(row, bandwidth)}",
         f"  all agree within {row.difference:.0e} ({row.net.tolerance:.0e} is allowed)",
     ]
-    cells = [("", "a step", "spread", "ratio", "GFLOP/s", "peak", "compiling")]
+    rows: list[tuple[str, ...]] = [("", "a step", *HEADINGS, "compiling")]
     ours = row.result("fastnn")
     for result in row.results:
-        cells.append(
-            (
-                result.contestant,
-                format_duration(result.seconds),
-                f"{result.spread:.0%}",
-                f"{result.seconds / ours.seconds:.2f}" if ours else "",
-                f"{_gflops(row, result):.3g}",
-                f"{_share(row, result):.1%}",
-                format_duration(result.compile_seconds) if result.compile_seconds else "none",
-            )
-        )
-    width = max(len(name) for name, *_ in cells)
-    lines += [f"  {name:{width}}" + "".join(f"{x:>11}" for x in rest) for name, *rest in cells]
+        ratio = result.seconds / ours.seconds if ours else None
+        compiling = format_duration(result.compile_seconds) if result.compile_seconds else "none"
+        cells = figures(result, ratio, _gflops(row, result), _share(row, result))
+        rows.append((result.contestant, *cells, compiling))
+    lines += columns(rows)
     if peer := row.fastest_peer:
         lines.append(f"  fastest peer: {peer.contestant}{_lead(row)}")
     lines += [f"  bar: {verdict}" for verdict in verdicts(row)]
@@ -203,7 +196,6 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "results": [
                 {
                     **asdict(result),
-                    "seconds": result.seconds,
                     "spread": result.spread,
                     "gflops": _gflops(row, result),
                     "share_of_peak": _share(row, result),
