@@ -2,8 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import threading
+import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +20,7 @@ from fastnn.reference import loops, vectorized
 # At the end, so that an installed fastnn is found before the one beside bench.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from bench import kernels
+from bench import kernels, waiting
 from bench.peers import __main__ as peers
 from bench.peers import report
 from bench.peers.field import is_installed
@@ -25,6 +29,24 @@ from bench.peers.measure import Processes, Result, Row, measure
 from bench.peers.nets import NETS, ONE_THREAD, TRAININGS, Bar, Inference, Training
 from bench.peers.process import Prepared, Process
 from bench.peers.training import TRAINERS
+
+
+def test_bench_prefers_an_installed_fastnn_to_the_sources_beside_it(tmp_path):
+    project, installed = tmp_path / "project", tmp_path / "installed"
+    for folder in (project, installed):
+        (folder / "fastnn").mkdir(parents=True)
+        (folder / "fastnn" / "__init__.py").write_text(f"place = {folder.name!r}")
+    (project / "bench").mkdir()
+    shutil.copy(Path(waiting.__file__).with_name("__init__.py"), project / "bench")
+    (project / "bench" / "script.py").write_text("import fastnn; print(fastnn.place)")
+
+    def place(path):
+        environment = {**os.environ, "PYTHONPATH": str(path)}
+        command = [sys.executable, "-m", "bench.script"]
+        return subprocess.check_output(command, cwd=project, env=environment, text=True).strip()
+
+    assert place(installed) == "installed"
+    assert place(tmp_path) == "project"
 
 
 def present(names):
@@ -298,3 +320,38 @@ def test_kernels_without_a_timer_only_verifies(small_grid, monkeypatch, capsys):
     monkeypatch.setattr(kernels, "TIMER", None)
     assert kernels.main([]) == 0
     assert "3 products agree" in capsys.readouterr().out
+
+
+def test_waiting_counts_what_a_call_takes_longer_during_training(monkeypatch):
+    training = threading.Event()
+
+    class Net:
+        def fit(self, X, y, **options):
+            training.set()
+            time.sleep(0.3)
+            training.clear()
+
+    def predict(row):
+        time.sleep(0.03 if training.is_set() else 0.01)
+
+    monkeypatch.setattr(waiting, "N_CALLS_ALONE", 5)
+    waits, seconds = waiting.measure(Net(), predict, NETS["2-4-1"].task(), n_epochs=1)
+    assert seconds >= 0.3
+    assert 0.015 < np.median(waits) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("waits", "exit_code", "figures", "verdict"),
+    [
+        ([0.0] * 99 + [1.0], 0, "100 0 ns 0 ns 1 s +25%", "none"),
+        ([0.0] * 98 + [1.0] * 2, 1, "100 0 ns 1 s 1 s +25%", "784-128-10"),
+    ],
+)
+def test_waiting_judges_99_of_100_calls(monkeypatch, capsys, waits, exit_code, figures, verdict):
+    monkeypatch.setattr(waiting, "train", lambda net, task, n_epochs: 0.1 * n_epochs)
+    monkeypatch.setattr(waiting, "measure", lambda *_: (np.array(waits), 1.25))
+    assert waiting.main(["--nets", "784-128-10", "--seconds", "1"]) == exit_code
+    *_, of_predict, of_predictor, last = capsys.readouterr().out.splitlines()
+    assert of_predict.split() == ["predict", *figures.split()]
+    assert of_predictor.split() == ["predictor", *figures.split()]
+    assert last == f"above the bar: {verdict}"
