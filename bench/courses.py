@@ -1,8 +1,8 @@
 """Does fastnn reach the published results of the course, and 97.5 % on MNIST?
 
 Reads the course's cat pictures (catvnoncat/*.h5, by h5py) and mnist.npz from the folder given by
---data, and skips what is not there. The planar flower needs no file. Exit code 1 if a figure is
-missed.
+--data (../shared/data by default), and skips what is not there. The planar flower needs no file.
+Exit code 1 if a figure is missed.
 
 References
 ----------

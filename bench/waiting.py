@@ -35,7 +35,7 @@ N_CALLS_ALONE = 100
 
 
 def train(net: Network, task: Task, n_epochs: int) -> float:
-    """Seconds that so many epochs take."""
+    """Seconds that `n_epochs` take."""
     begin = time.perf_counter()
     net.fit(
         task.X,
@@ -50,7 +50,7 @@ def train(net: Network, task: Task, n_epochs: int) -> float:
 
 
 def durations(predict: Callable[[Any], Any], row: Any, go_on: Callable[[], bool]) -> list[float]:
-    """Seconds of each call, made at random moments as long as `go_on` says so."""
+    """Seconds of each call; calls come at random moments until `go_on` is false."""
     random = np.random.default_rng(0)
     taken = []
     while go_on():

@@ -1,10 +1,10 @@
-"""Who takes part in a race: for each library the training loop in which it is fastest on a CPU.
+"""The contestants of a race: for each library the training loop that is fastest on a CPU.
 
 Data are converted beforehand, optimisers are fused, and JAX runs all epochs as one compiled
 program. Two commands use these loops:
 
 - ``fastnn bench`` (`fastnn.race`) is shipped with the package. It works where no other library is
-  installed, and answers within a minute: plain gradient descent, everybody in one process.
+  installed, and answers within a minute: plain gradient descent, all in one process.
 - ``python -m bench.peers`` is in the project's repository only. It gives each library a process of
   its own, because the threads of a BLAS, its instruction set and the CPUs it runs on are settled
   when a process starts. It trains with Adam too.
@@ -67,14 +67,14 @@ def training_flops(sizes: Sequence[int], n_samples: int) -> int:
 
 @dataclass(frozen=True)
 class Task:
-    """A training, the same for everybody, on consecutive mini-batches.
+    """A training, the same for all libraries, on consecutive mini-batches.
 
     Attributes
     ----------
     X : ndarray of shape (n_samples, n_features), float32
     y : ndarray of shape (n_samples,), int64
     weights, biases : tuple of float32 ndarrays
-        Where everybody starts; ``weights[l]`` has shape ``(n_in, n_out)``.
+        The start; ``weights[l]`` has shape ``(n_in, n_out)``.
     hidden, output : str
         Activations of the hidden layers (relu or tanh) and of the last (sigmoid or softmax).
     batch_size : int
@@ -205,8 +205,8 @@ def contestants() -> list[Contestant]:
     return found
 
 
-# --- A function a library: it makes a trainer of a task. The number of threads is for those which
-# can be told it; the others take what their process has.
+# --- A function a library: it makes a trainer of a task. `threads` is for the libraries that can be
+# told; the others take what their process has.
 
 
 def _fastnn(task: Task, threads: int) -> Trainer:
@@ -273,8 +273,8 @@ def _reference(network: Any, task: Task, X: Any, y: Any, weights: Any, biases: A
 def _scikit_learn(task: Task, threads: int) -> Trainer:
     neural_network: Any = import_module("sklearn.neural_network")
     n_outputs = task.sizes[-1]
-    # For two classes it would take one sigmoid. Told that a sample may have several labels, it
-    # makes two outputs, and they become a softmax below.
+    # For two classes it would take one sigmoid. Rows of two labels make it take two outputs, which
+    # become a softmax below.
     y = np.eye(2, dtype=np.int64)[task.y] if n_outputs == 2 else task.y
     model = neural_network.MLPClassifier(
         hidden_layer_sizes=task.sizes[1:-1],

@@ -48,7 +48,7 @@ class Net:
     make_data: Callable[[], tuple[npt.NDArray[Any], npt.NDArray[Any]]]
 
     def task(self) -> Task:
-        """What everybody trains."""
+        """The training that all contestants do."""
         X, y = self.make_data()
         return Task.from_sizes(
             self.sizes,

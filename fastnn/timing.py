@@ -40,13 +40,13 @@ T = TypeVar("T")
 PAUSE_SECONDS = 0.05
 
 Run = Callable[[int], float]
-"""Does something that many times and returns the seconds it took, all together."""
+"""Does something a number of times, and returns the seconds of all together."""
 
 
 class InTurn(Protocol):
     """Has one contestant after the other do something, and collects what they return.
 
-    A contestant who could not do it is left out of the answer, and of all later turns.
+    A contestant that could not do it is left out of the answer, and of all later turns.
     """
 
     def __call__(self, action: Callable[[str], T], /) -> dict[str, T]: ...
@@ -61,7 +61,7 @@ class Timing:
     rounds : tuple of float
         Seconds in each round.
     seconds : float
-        Their median for fastnn, the best for everybody else: doubt is settled in their favour.
+        Their median for fastnn, the best for all others: doubt is settled in the others' favour.
     """
 
     contestant: str
@@ -85,7 +85,7 @@ def difference(values: npt.ArrayLike, expected: npt.ArrayLike) -> float:
 
 
 def seconds_of_epochs(trainer: Trainer) -> Run:
-    """A run is one epoch; all start again. timeit keeps the garbage collector still meanwhile."""
+    """Of a trainer, a run being one epoch; timeit keeps the garbage collector still meanwhile."""
     restart, train = trainer
 
     def run(n_epochs: int) -> float:
@@ -114,12 +114,12 @@ def time_in_turn(
     run : callable
         ``run(contestant, n_runs)`` is a `Run` of that contestant.
     seconds : float
-        About how long to time each; each runs a part of it in a round, and at least once.
+        About how long to time each contestant, over all rounds; each runs at least once a round.
     n_rounds : int
     n_rounds_at_least : int, optional
-        A contestant who has had this many rounds ...
+        Rounds that even a slow contestant runs.
     seconds_at_most : float
-        ... skips the others once its rounds have taken this long.
+        A contestant whose rounds took longer skips the rounds after `n_rounds_at_least`.
     before_round : callable, optional
         Called before each round.
 

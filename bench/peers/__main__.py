@@ -1,8 +1,8 @@
 """Is fastnn the fastest way to train and apply a small network on this CPU, and by how much?
 
-scikit-learn, PyTorch (eager and compiled), JAX, onnxruntime and NumPy beside fastnn, each in a
-process of its own, timed in turn; those that are not installed are left out. Linux only.
-Exit code 1 if a bar is missed or something went wrong.
+fastnn runs beside NumPy, scikit-learn, PyTorch (eager and compiled), JAX and onnxruntime. Each has
+a process of its own, and they are timed in turn. A library that is not installed is left out. Linux
+only. Exit code 1 if a bar is missed, a process dies, or results disagree.
 """
 
 from __future__ import annotations
@@ -87,12 +87,20 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--nets", nargs="+", choices=NETS, default=list(NETS), metavar="NET")
     add("--peers", nargs="+", choices=PEERS, default=PEERS, metavar="PEER")
-    add("--threads", nargs="+", type=int, metavar="N", help="default: 1, and all CPUs")
-    add("--rounds", type=int, help="turns of each contestant on a net (default: 7)")
-    add("--seconds", type=float, help="to time each on a net, in all its turns (default: 2)")
     add(
-        "--quick", action="store_true", help="few samples, 2 rounds: does everything run and agree?"
+        "--threads",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="default: 1, and all CPUs; all CPUs if --busy",
     )
+    add("--rounds", type=int, help="turns of each library on a net (default: 7; 2 if --quick)")
+    add(
+        "--seconds",
+        type=float,
+        help="to time each library on a net, over all turns (default: 2; 0.1 if --quick)",
+    )
+    add("--quick", action="store_true", help="few samples, no bars: does everything run and agree?")
     add("--busy", action="store_true", help="keep one core busy by another process")
     add("--json", type=Path, metavar="FILE", help="write every figure as JSON")
     add("--plot", type=Path, metavar="FILE", help="write the first thread count's figures as SVG")

@@ -1,4 +1,4 @@
-"""Who takes part, and what has to be installed for it."""
+"""The contestants of a net, and the modules that each needs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PEERS = tuple(name for name in dict.fromkeys([*TRAINERS, *PREDICTORS]) if not is
 
 
 def contestants_for(net: Net, peers: Collection[str]) -> list[str]:
-    """Those who do `net`: fastnn, and who of `peers` can."""
+    """The contestants on `net`: fastnn, and those of `peers` that can do it."""
     makers = TRAINERS if isinstance(net, Training) else PREDICTORS
     return [name for name in makers if is_ours(name) or name in peers]
 

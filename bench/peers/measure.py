@@ -1,4 +1,4 @@
-"""The race over one net: everybody is prepared, compared with fastnn, and timed in turn."""
+"""The race over one net: contestants are prepared, compared with fastnn, and timed in turn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Result(Timing):
 
 @dataclass(frozen=True)
 class Row:
-    """One net on so many threads.
+    """One net on a number of threads.
 
     Attributes
     ----------
@@ -52,8 +52,8 @@ class Row:
     difference : float
         Largest relative difference to what fastnn computes.
     troubles : tuple of str
-        Whose process died, and who computes something else: they are not in `results`, or have
-        fewer rounds there.
+        One for each contestant whose process died or whose results differ from fastnn's. It is not
+        in `results`, or has fewer rounds there.
     """
 
     net: Net
@@ -101,7 +101,7 @@ class Processes:
 
 
 class _Field:
-    """Who is still in the race over one net; who leaves it, leaves a line in `troubles`."""
+    """The contestants still in the race over one net; one that leaves it adds to `troubles`."""
 
     def __init__(self, contestants: Sequence[str], processes: Processes) -> None:
         self.contestants = list(contestants)
@@ -109,7 +109,7 @@ class _Field:
         self._processes = processes
 
     def in_turn(self, action: Callable[[str, Process], T]) -> dict[str, T]:
-        """Let one after the other do something. Whose process dies is out."""
+        """Let one after the other do something. A contestant whose process dies is out."""
         answers = {}
         for name in list(self.contestants):
             try:
@@ -139,10 +139,10 @@ def measure(
     Parameters
     ----------
     contestants : sequence of str
-        The first is the one with whom all others must agree.
+        All others must agree with the first one.
     seconds : float
-        About how long to time each; a slow one takes one run a round, and stops after three rounds
-        if that is four times as long.
+        About how long to time each. A slow one takes one run a round, and stops once it had three
+        rounds that took four times as long.
     """
     field = _Field(contestants, processes)
     prepared = field.in_turn(lambda name, process: process.prepare(net.name, quick))
@@ -186,7 +186,7 @@ def _peak() -> float:
 
 
 def _compare(net: Net, prepared: Mapping[str, Prepared], field: _Field) -> float:
-    """The largest relative difference to the first; whose exceeds the tolerance is left out."""
+    """The largest relative difference to the first; who exceeds the tolerance is left out."""
     if not prepared:
         return 0.0
     differences = [0.0]

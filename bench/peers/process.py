@@ -37,7 +37,7 @@ class Prepared:
     first_seconds : float
         From the data to the end of the first run: conversion, compiling, first use.
     check : sequence of float
-        Loss after some epochs, or probabilities of some rows: the same from everybody.
+        Loss after some epochs, or probabilities of some rows: the same from all.
     """
 
     first_seconds: float
@@ -95,7 +95,7 @@ class Process:
         return answer
 
     def run(self, n_times: int) -> float:
-        """Seconds that so many epochs or calls take."""
+        """Seconds that `n_times` epochs or calls take."""
         seconds: float = self._ask(("run", n_times))
         return seconds
 
@@ -135,7 +135,7 @@ def _confined(n_cpus: int) -> Iterator[None]:
 
 
 def _environment(contestant: str, threads: int) -> dict[str, str]:
-    """What makes every library use so many threads, and our fastnn."""
+    """Variables that give every library `threads` threads, and this fastnn."""
     folders = (Path(fastnn.__file__).parents[1], Path(__file__).parents[2])
     environment = {
         "PYTHONPATH": os.pathsep.join(map(str, folders)),
@@ -155,7 +155,7 @@ def _environment(contestant: str, threads: int) -> dict[str, str]:
 
 
 def openblas_core() -> dict[str, str]:
-    """What makes an OpenBLAS use AVX-512 on a CPU that it does not know.
+    """Variables that make an OpenBLAS use AVX-512 on a CPU that it does not know.
 
     Left alone it takes its kernels for Haswell there, of half the speed. NumPy's is asked.
     """

@@ -15,11 +15,11 @@ from fastnn.timing import HEADINGS, columns, figures
 __all__ = ["CAPTION", "Verdict", "as_json", "conclusions", "plot", "summary", "table", "verdicts"]
 
 CAPTION = (
-    "float32. Training: everybody starts from the same weights and takes the same consecutive "
-    "mini-batches",
-    "(nobody shuffles), data converted beforehand, the loss computed. Each has a process of its "
-    "own, and they",
-    "run in turn; with one thread, confined to one CPU.",
+    "float32. Training: all start from the same weights and take the same consecutive "
+    "mini-batches, without",
+    "shuffling. Data are converted beforehand, and the loss is computed. Each library has a "
+    "process of its own,",
+    "with one thread on one CPU, and they run in turn.",
     "a step: one mini-batch, or one call; median of the rounds for fastnn, best round for all "
     "others.",
     "spread: slowest round minus fastest. ratio: time over that of fastnn; below 1 is faster.",
