@@ -4,7 +4,7 @@ Data are converted beforehand, optimisers are fused, and JAX runs all epochs as 
 program. Two commands use these loops:
 
 - ``fastnn bench`` (`fastnn.race`) is shipped with the package. It works where no other library is
-  installed, and answers within a minute: plain gradient descent, all in one process.
+  installed and is quick: plain gradient descent, all in one process.
 - ``python -m bench.peers`` is in the project's repository only. It gives each library a process of
   its own, because the threads of a BLAS, its instruction set and the CPUs it runs on are settled
   when a process starts. It trains with Adam too.
