@@ -35,6 +35,7 @@ cdef struct Stage:
 cdef struct Geometry:
     const fnn_kernels *kernels
     const fnn_loss *loss
+    const fnn_activation *linear
     size_t itemsize
     size_t n_layers
     size_t n_features
@@ -60,7 +61,11 @@ cdef struct Batch:
     char *gathered_X  # NULL: X itself can be read
     char *gathered_targets
 
-cdef struct LayerBuffers:
+# What a pass reads and writes in one layer.
+cdef struct LayerPass:
+    const char *weights
+    const char *bias
+    const fnn_activation *activation  # of the output: linear, where the loss starts from the logits
     Operand z  # (rows, n_out): `a` itself where it is not needed afterwards
     Operand a  # (rows, n_out)
     Operand d  # (rows, n_out): derivatives of the loss by a, then by z
@@ -71,8 +76,7 @@ cdef struct Pass:
     const Geometry *geometry
     fnn_gemm gemm
     char *parameters
-    const fnn_activation *output_activation  # linear, where the loss starts from the logits
-    LayerBuffers *layers
+    LayerPass *layers
     Batch batch
 
 # Some rows of a pass.
@@ -104,6 +108,21 @@ cdef struct LayerOperations:
                             bint accumulate, Operand dweights, char *dbias) noexcept nogil
 
 
+cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
+    return batch.gathered_X != NULL or batch.order != NULL
+
+
+cdef inline void bind_parameters(Pass *net, bint ends_in_logits) noexcept nogil:
+    """What every layer reads of the parameters, and how it ends."""
+    cdef size_t l
+    for l in range(net.geometry.n_layers):
+        net.layers[l].weights = net.parameters + net.geometry.layers[l].weights * net.geometry.itemsize
+        net.layers[l].bias = net.parameters + net.geometry.layers[l].bias * net.geometry.itemsize
+        net.layers[l].activation = net.geometry.layers[l].activation
+    if ends_in_logits:
+        net.layers[net.geometry.n_layers - 1].activation = net.geometry.linear
+
+
 cdef inline char *at(Operand matrix, size_t row, size_t column, size_t itemsize) noexcept nogil:
     return matrix.data + (row * matrix.row_elements + column) * itemsize
 
@@ -112,6 +131,34 @@ cdef inline Operand rows_from(Operand matrix, size_t first, size_t itemsize) noe
     """The same matrix from row `first` on."""
     matrix.data = at(matrix, first, 0, itemsize)
     return matrix
+
+
+cdef inline Operand input_rows(const Pass *net, size_t layer, size_t first,
+                               size_t sample) noexcept nogil:
+    """What enters a layer: row `first` of the buffers and those after it.
+
+    The first layer reads X itself where it can: from `sample` on.
+    """
+    cdef size_t itemsize = net.geometry.itemsize
+    cdef Operand X
+    if layer > 0:
+        return rows_from(net.layers[layer - 1].a, first, itemsize)
+    X.row_elements = net.geometry.n_features
+    if net.batch.gathered_X != NULL:
+        X.data = net.batch.gathered_X + first * X.row_elements * itemsize
+    else:
+        X.data = <char *> net.batch.X + sample * X.row_elements * itemsize
+    return X
+
+
+cdef inline WeightTile whole_layer(const Geometry *g, size_t layer) noexcept nogil:
+    cdef WeightTile tile
+    tile.layer = layer
+    tile.first_row = 0
+    tile.n_rows = g.layers[layer].n_in
+    tile.first_column = 0
+    tile.n_columns = g.layers[layer].n_out
+    return tile
 
 
 cdef inline bint owns_bias(const WeightTile *tile) noexcept nogil:

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint64_t
 
-from fastnn._core.geometry cimport LayerBuffers, Pass, Rows
+from fastnn._core.geometry cimport LayerPass, Pass, Rows
 
 cdef enum:
     ALL_FINITE = 0

@@ -11,10 +11,17 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
 from fastnn._core.clock cimport now
-from fastnn._core.geometry cimport Geometry, LayerBuffers, Operand, Pass, Rows
+from fastnn._core.geometry cimport (
+    Geometry,
+    LayerPass,
+    Operand,
+    Pass,
+    Rows,
+    bind_parameters,
+    needs_gathering,
+)
 from fastnn._core.kernels cimport (
     data_of,
-    find_activation,
     find_input,
     fnn_team,
     team_barrier,
@@ -55,9 +62,10 @@ cdef int infer_tile(const Pass *net, const Rows *rows) noexcept nogil:
     Returns what is not finite, ALL_FINITE if all is.
     """
     cdef const Geometry *g = net.geometry
-    cdef const LayerBuffers *last = &net.layers[g.n_layers - 1]
+    cdef const LayerPass *last = &net.layers[g.n_layers - 1]
     cdef const char *X
-    gather(net, rows)
+    if needs_gathering(&net.batch):
+        gather(net, rows)
     forward(net, rows, 0, g.n_layers)
     # NaN and infinity, times anything, are in every sum: only then X itself is looked through
     if not net.batch.own_input.all_finite(net.layers[0].z.data, rows.n * g.layers[0].n_out):
@@ -87,11 +95,12 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
     cdef Inference *job = <Inference *> context
     cdef const Geometry *g = job.net.geometry
     cdef char *memory = job.member_memory + member * job.member_bytes
-    cdef char *buffers = memory + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerBuffers))
+    cdef char *buffers = memory + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
     cdef Pass net = job.net
     cdef size_t tile = team_next_tile(team)
     cdef Rows rows
-    net.layers = <LayerBuffers *> (memory + job.gathered_bytes)
+    net.layers = <LayerPass *> (memory + job.gathered_bytes)
+    bind_parameters(&net, net.batch.targets != NULL and g.loss.from_logits)
     if job.gathered_bytes > 0:
         net.batch.gathered_X = memory
     rows.first = 0
@@ -108,7 +117,7 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
 cdef void infer_one(Inference *job, const Pass *net, const Rows *rows) noexcept nogil:
     """A tile, and its loss where there are targets."""
     cdef const Geometry *g = net.geometry
-    cdef const LayerBuffers *last = &net.layers[g.n_layers - 1]
+    cdef const LayerPass *last = &net.layers[g.n_layers - 1]
     cdef size_t tile = rows.sample // g.row_tile
     job.tile_status[tile] = infer_tile(net, rows)
     if net.batch.targets == NULL:
@@ -118,12 +127,12 @@ cdef void infer_one(Inference *job, const Pass *net, const Rows *rows) noexcept 
         g.layers[g.n_layers - 1].activation.forward(last.a.data, last.a.data, rows.n, g.n_outputs)
 
 
-cdef void place_layers(LayerBuffers *layers, const Inference *job, char *buffers,
+cdef void place_layers(LayerPass *layers, const Inference *job, char *buffers,
                        size_t sample) noexcept nogil:
     """Where the layers write for a tile: into the users' arrays from row `sample` on, else in turn
     into two buffers. The first layer's z, and the loss's derivative, have buffers of their own."""
     cdef const Geometry *g = job.net.geometry
-    cdef const LayerBuffers *wanted
+    cdef const LayerPass *wanted
     cdef size_t l
     for l in range(g.n_layers):
         wanted = &job.net.layers[l]
@@ -189,7 +198,6 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     job.net.geometry = g
     job.net.gemm = plan.prepare_gemm(n_threads)
     job.net.parameters = <char *> data_of(parameters, plan.dtype, (g.n_parameters,))
-    job.net.output_activation = g.layers[g.n_layers - 1].activation
     job.net.batch.input = find_input(g.kernels, X.dtype)
     job.net.batch.own_input = plan.own_input
     job.net.batch.X = data_of(X, X.dtype, (n_samples, g.n_features))
@@ -204,8 +212,6 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
             job.net.batch.targets = data_of(targets, np.dtype(np.int32), (n_samples,))
         else:
             job.net.batch.targets = data_of(targets, plan.dtype, (n_samples, g.n_outputs))
-        if g.loss.from_logits:
-            job.net.output_activation = find_activation(g.kernels, "linear")
 
     # One piece of memory: the arrays that are wanted, then for each tile its loss and its status,
     # then what each member needs.
@@ -214,12 +220,12 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     if X.dtype != plan.dtype:
         job.gathered_bytes = round_up(min(g.row_tile, n_samples) * g.n_features * g.itemsize)
     job.buffer_bytes = round_up(min(g.row_tile, n_samples) * g.widest * g.itemsize)
-    job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerBuffers))
+    job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
                         + 4 * job.buffer_bytes)
     cdef size_t table_bytes = round_up(
-        g.n_layers * sizeof(LayerBuffers) + n_tiles * (sizeof(double) + sizeof(int)))
+        g.n_layers * sizeof(LayerPass) + n_tiles * (sizeof(double) + sizeof(int)))
     memory = np.empty(64 + table_bytes + n_threads * job.member_bytes, np.uint8)
-    job.net.layers = <LayerBuffers *> round_up(<size_t> cnp.PyArray_DATA(memory))
+    job.net.layers = <LayerPass *> round_up(<size_t> cnp.PyArray_DATA(memory))
     for i in range(g.n_layers):
         job.net.layers[i].a.data = NULL
         job.net.layers[i].z.data = NULL

@@ -1,6 +1,6 @@
 """The kinds of layers: a row of operations each."""
 from fastnn._core.geometry cimport (
-    LayerBuffers,
+    LayerPass,
     LayerOperations,
     LayerPlan,
     Operand,
@@ -8,26 +8,10 @@ from fastnn._core.geometry cimport (
     Rows,
     WeightTile,
     at,
+    input_rows,
     owns_bias,
     rows_from,
 )
-
-
-cdef Operand input_rows(const Pass *net, size_t layer, size_t first, size_t sample) noexcept nogil:
-    """What enters a layer: row `first` of the buffers and those after it.
-
-    The first layer reads X itself where it can: from `sample` on.
-    """
-    cdef size_t itemsize = net.geometry.itemsize
-    cdef Operand X
-    if layer > 0:
-        return rows_from(net.layers[layer - 1].a, first, itemsize)
-    X.row_elements = net.geometry.n_features
-    if net.batch.gathered_X != NULL:
-        X.data = net.batch.gathered_X + first * X.row_elements * itemsize
-    else:
-        X.data = <char *> net.batch.X + sample * X.row_elements * itemsize
-    return X
 
 
 # ---- dense: z = a_previous @ weights + bias, a = activation(z) ----------------------------------
@@ -39,23 +23,19 @@ cdef size_t dense_n_parameters(size_t n_in, size_t n_out) noexcept nogil:
 cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
     cdef size_t itemsize = net.geometry.itemsize
     cdef const LayerPlan *plan = &net.geometry.layers[layer]
-    cdef const LayerBuffers *buffers = &net.layers[layer]
+    cdef const LayerPass *buffers = &net.layers[layer]
     cdef Operand a_previous = input_rows(net, layer, rows.first, rows.sample)
     cdef char *z = at(buffers.z, rows.first, 0, itemsize)
     net.gemm(0, rows.n, plan.n_out, plan.n_in, a_previous.data, a_previous.row_elements,
-             net.parameters + plan.weights * itemsize, plan.n_out,
-             net.parameters + plan.bias * itemsize, 0, z, buffers.z.row_elements)
-    activation = plan.activation
-    if layer == net.geometry.n_layers - 1:
-        activation = net.output_activation
-    activation.forward(at(buffers.a, rows.first, 0, itemsize), z, rows.n, plan.n_out)
+             buffers.weights, plan.n_out, buffers.bias, 0, z, buffers.z.row_elements)
+    buffers.activation.forward(at(buffers.a, rows.first, 0, itemsize), z, rows.n, plan.n_out)
 
 
 cdef void dense_backward(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
     """dZ = dA * activation'(Z), and dA_previous = dZ @ weights.T, from the transposed weights."""
     cdef size_t itemsize = net.geometry.itemsize
     cdef const LayerPlan *plan = &net.geometry.layers[layer]
-    cdef const LayerBuffers *buffers = &net.layers[layer]
+    cdef const LayerPass *buffers = &net.layers[layer]
     cdef Operand d = rows_from(buffers.d, rows.first, itemsize), d_previous
     if layer < net.geometry.n_layers - 1 or not net.geometry.loss.from_logits:
         plan.activation.backward(d.data, at(buffers.a, rows.first, 0, itemsize),

@@ -99,6 +99,7 @@ cdef class Plan:
         self.pool = Pool()
         g.kernels = kernels_for(dtype)
         g.loss = find_loss(g.kernels, loss)
+        g.linear = find_activation(g.kernels, "linear")
         g.itemsize = g.kernels.itemsize
         g.n_layers = len(layers)
         g.n_features = n_features

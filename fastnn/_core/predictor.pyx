@@ -6,7 +6,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint64_t
 
 from fastnn._core.access cimport Access
-from fastnn._core.geometry cimport Geometry, LayerBuffers, Operand, Pass, Rows
+from fastnn._core.geometry cimport Geometry, LayerPass, Pass, Rows, bind_parameters
 from fastnn._core.inference cimport ALL_FINITE, infer_tile
 from fastnn._core.kernels cimport flush_denormals, set_float_state
 from fastnn._core.plan cimport Plan
@@ -35,40 +35,42 @@ cdef int type_number_of(Plan plan) noexcept:
 cdef size_t memory_bytes(Plan plan, size_t rows) noexcept:
     """What `run_rows` needs: the layers' places, and three buffers of the widest layer."""
     cdef Geometry *g = &plan.geometry
-    return g.n_layers * sizeof(LayerBuffers) + 3 * rows * g.widest * g.itemsize
+    return g.n_layers * sizeof(LayerPass) + 3 * rows * g.widest * g.itemsize
 
 
-cdef int run_rows(Plan plan, Access access, const char *parameters, const char *X, size_t rows,
-                  char *output, char *memory, double flops) except -1:
-    """All layers for a few rows, on this thread; what is not finite.
-
-    X is read before the output is written, so they may overlap.
-    """
+cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *net) noexcept:
+    """All of a pass but its input and output: the layers write in turn into two buffers, the first
+    layer's z into one of its own. So X is read before the output is written: they may overlap."""
     cdef Geometry *g = &plan.geometry
-    cdef Pass net
-    cdef Rows all_rows
-    cdef uint64_t state
     cdef size_t l, buffer_bytes = rows * g.widest * g.itemsize
-    cdef char *buffers = memory + g.n_layers * sizeof(LayerBuffers)
-    cdef int status
+    cdef char *buffers = memory + g.n_layers * sizeof(LayerPass)
     net.geometry = g
     net.gemm = plan.gemm
-    net.parameters = <char *> parameters
-    net.output_activation = g.layers[g.n_layers - 1].activation
-    net.layers = <LayerBuffers *> memory
+    net.parameters = <char *> cnp.PyArray_DATA(parameters)
+    net.layers = <LayerPass *> memory
     for l in range(g.n_layers):
         net.layers[l].a.data = buffers + l % 2 * buffer_bytes
         net.layers[l].a.row_elements = g.layers[l].n_out
         net.layers[l].z = net.layers[l].a
+    bind_parameters(net, False)
     net.layers[0].z.data = buffers + 2 * buffer_bytes
-    net.layers[g.n_layers - 1].a.data = output
-    if g.n_layers > 1:
-        net.layers[g.n_layers - 1].z.data = output
     net.batch.input = plan.own_input
     net.batch.own_input = plan.own_input
-    net.batch.X = X
     net.batch.order = NULL
     net.batch.gathered_X = NULL
+
+
+cdef int run_rows(Pass *net, Access access, const char *X, size_t rows, char *output,
+                  double flops) except -1:
+    """All layers for a few rows, on this thread; what is not finite."""
+    cdef LayerPass *last = &net.layers[net.geometry.n_layers - 1]
+    cdef Rows all_rows
+    cdef uint64_t state
+    cdef int status
+    net.batch.X = X
+    last.a.data = output
+    if last != net.layers:
+        last.z.data = output
     all_rows.first = 0
     all_rows.sample = 0
     all_rows.n = rows
@@ -76,10 +78,10 @@ cdef int run_rows(Plan plan, Access access, const char *parameters, const char *
     access.start_reading()
     state = flush_denormals()
     if flops < GIL_FLOPS:
-        status = infer_tile(&net, &all_rows)
+        status = infer_tile(net, &all_rows)
     else:
         with nogil:
-            status = infer_tile(&net, &all_rows)
+            status = infer_tile(net, &all_rows)
     set_float_state(state)
     access.stop_reading()
     return status
@@ -110,6 +112,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     cdef double flops
     cdef cnp.npy_intp shape[2]
     cdef cnp.npy_intp rows, n_bytes
+    cdef Pass net
     cdef int status
     if plan.gemm == NULL or not is_plain(X, type_number_of(plan)) or cnp.PyArray_NDIM(X) != 2:
         return None
@@ -124,9 +127,9 @@ def predict_rows(Plan plan, Access access, parameters, X):
     shape[0] = rows
     shape[1] = <cnp.npy_intp> g.n_outputs
     output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)
-    status = run_rows(plan, access, <const char *> cnp.PyArray_DATA(parameters),
-                      <const char *> cnp.PyArray_DATA(X), <size_t> rows,
-                      <char *> cnp.PyArray_DATA(output), memory, flops)
+    prepare_pass(plan, parameters, rows, memory, &net)
+    status = run_rows(&net, access, <const char *> cnp.PyArray_DATA(X), <size_t> rows,
+                      <char *> cnp.PyArray_DATA(output), flops)
     if status != ALL_FINITE:
         refuse(status, output, 0, rows)
     return output
@@ -150,7 +153,7 @@ cdef class Predictor:
     cdef object result  # (rows, n_outputs): what a call without `out` gives
     cdef object row_result  # the same as (n_outputs,), for one row
     cdef char *data  # of `result`
-    cdef char *scratch
+    cdef Pass net
     cdef size_t rows
     cdef double flops
     cdef int type_number
@@ -169,10 +172,10 @@ cdef class Predictor:
         # What users get are views: memory that they cannot resize
         self.memory = np.zeros(n_result + 64 + memory_bytes(plan, rows), np.uint8)
         self.data = <char *> cnp.PyArray_DATA(self.memory)
-        self.scratch = self.data + (n_result + 63) // 64 * 64
         self.row_result = self.memory[:n_result].view(plan.dtype)
         self.result = self.row_result.reshape(rows, g.n_outputs)
         plan.prepare_gemm()
+        prepare_pass(plan, parameters, rows, self.data + (n_result + 63) // 64 * 64, &self.net)
 
     def __copy__(self):
         return Predictor(self.plan, self.access, self.parameters, self.rows, self.explain)
@@ -231,10 +234,8 @@ cdef class Predictor:
         else:
             self.check_out(out, ndim)
             data = <char *> cnp.PyArray_DATA(out)
-        status = run_rows(self.plan, self.access,
-                          <const char *> cnp.PyArray_DATA(self.parameters),
-                          <const char *> cnp.PyArray_DATA(X), self.rows, data, self.scratch,
-                          self.flops)
+        status = run_rows(&self.net, self.access, <const char *> cnp.PyArray_DATA(X), self.rows,
+                          data, self.flops)
         if status != ALL_FINITE:
             self.explain_not_finite(status, X, out)
         return out

@@ -4,7 +4,15 @@ Training and inference both take it; inference ends at the loss. The weights are
 """
 from libc.stdint cimport int32_t, int64_t
 
-from fastnn._core.geometry cimport Geometry, Operand, Pass, Rows, Stage, rows_from
+from fastnn._core.geometry cimport (
+    Geometry,
+    Operand,
+    Pass,
+    Rows,
+    Stage,
+    needs_gathering,
+    rows_from,
+)
 
 
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
@@ -63,7 +71,7 @@ cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,
     """One stage of training; the sum of the rows' losses, if it is in this stage."""
     cdef double loss = 0
     cdef size_t layer = stage.backward_end
-    if stage.gathers:
+    if stage.gathers and needs_gathering(&net.batch):
         gather(net, rows)
     forward(net, rows, stage.forward_first, stage.forward_end)
     if stage.has_loss:

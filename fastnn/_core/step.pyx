@@ -18,7 +18,16 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.clock cimport now
-from fastnn._core.geometry cimport Geometry, LayerPlan, Operand, Rows, Stage, WeightTile, at
+from fastnn._core.geometry cimport (
+    Geometry,
+    LayerPlan,
+    Operand,
+    Rows,
+    Stage,
+    WeightTile,
+    at,
+    whole_layer,
+)
 from fastnn._core.kernels cimport (
     FNN_MAX_HYPERPARAMETERS,
     flush_denormals,
@@ -67,11 +76,8 @@ cdef int votes_of(Run *run, int member) noexcept nogil:
 # ---- phase 1: rows ------------------------------------------------------------------------------
 
 cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *slab, int member,
-                     double scale) noexcept nogil:
+                     size_t tile_rows, double scale) noexcept nogil:
     """All tiles of one stage; their losses go into `tile_losses`."""
-    cdef size_t row_tile = run.net.geometry.row_tile
-    cdef size_t n_tiles = (slab.n + row_tile - 1) // row_tile
-    cdef size_t tile_rows = (slab.n + n_tiles - 1) // n_tiles
     cdef size_t tile = team_next_tile(team)
     cdef Rows rows = slab[0]
     cdef double loss
@@ -91,16 +97,18 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
 cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, double scale,
                    double *loss) noexcept nogil:
     """Phase 1 of a slab; adds the sum of its losses to `loss`."""
-    cdef size_t row_tile = run.net.geometry.row_tile
-    cdef size_t n_tiles = (slab.n + row_tile - 1) // row_tile, i
+    cdef const Geometry *g = run.net.geometry
+    cdef size_t n_tiles = (slab.n + g.row_tile - 1) // g.row_tile, i
     cdef size_t tile_rows = (slab.n + n_tiles - 1) // n_tiles
     cdef int vote = RUNNING
-    for i in range(run.net.geometry.n_stages):
-        vote = stage_phase(run, &run.net.geometry.stages[i], team, slab, member, scale)
+    for i in range(g.n_stages):
+        vote = stage_phase(run, &g.stages[i], team, slab, member, tile_rows, scale)
         if vote != RUNNING:
             return vote
-    for i in range((slab.n + tile_rows - 1) // tile_rows):
-        loss[0] += run.tile_losses[i]  # every member the same sum, in the order of the tiles
+    i = 0
+    while i * tile_rows < slab.n:  # every member the same sum, in the order of the tiles
+        loss[0] += run.tile_losses[i]
+        i += 1
     return vote
 
 
@@ -205,11 +213,11 @@ cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradien
 
 cdef int fused_network(Run *run, const Rows *rows, char *own_gradient,
                        const double *constants) noexcept nogil:
-    """The same for all tiles of a network so small that calls count."""
+    """The same for a network so small that calls count; each layer is one tile."""
     cdef WeightTile tile
-    cdef size_t number
-    for number in range(run.net.geometry.n_weight_tiles):
-        tile = find_weight_tile(run.net.geometry, number)
+    cdef size_t layer
+    for layer in range(run.net.geometry.n_layers):
+        tile = whole_layer(run.net.geometry, layer)
         store_gradient(&run.net, &tile, rows, False, own_gradient)
     return update_network(&run.net, &run.update, own_gradient, constants)
 

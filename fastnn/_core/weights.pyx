@@ -8,6 +8,7 @@ from fastnn._core.geometry cimport (
     WeightTile,
     at,
     owns_bias,
+    whole_layer,
 )
 from fastnn._core.kernels cimport FNN_MAX_SLOTS
 
@@ -77,10 +78,10 @@ cdef int update_network(const Pass *net, const Update *update, const char *gradi
                         const double *constants) noexcept nogil:
     """The optimiser on all parameters at once, and all transposed weights."""
     cdef WeightTile tile
-    cdef size_t number
+    cdef size_t layer
     cdef int bad = update_block(net, update, 0, gradient, net.geometry.n_parameters, constants)
-    for number in range(net.geometry.layers[0].n_tiles, net.geometry.n_weight_tiles):
-        tile = find_weight_tile(net.geometry, number)
+    for layer in range(1, net.geometry.n_layers):
+        tile = whole_layer(net.geometry, layer)
         write_transposed(net, &tile)
     return bad
 

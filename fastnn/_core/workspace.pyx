@@ -5,10 +5,16 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
 from fastnn._core.clock cimport now
-from fastnn._core.geometry cimport Batch, Geometry, LayerBuffers, LayerPlan, Operand
+from fastnn._core.geometry cimport (
+    Batch,
+    Geometry,
+    LayerPass,
+    LayerPlan,
+    Operand,
+    bind_parameters,
+)
 from fastnn._core.kernels cimport (
     data_of,
-    find_activation,
     find_input,
     flush_denormals,
     set_float_state,
@@ -80,9 +86,6 @@ cdef class Workspace:
         run.net.geometry = g
         run.net.gemm = plan.prepare_gemm(n_threads)
         run.net.parameters = self.hold_writable(parameters, plan.dtype, (g.n_parameters,))
-        run.net.output_activation = g.layers[g.n_layers - 1].activation
-        if g.loss.from_logits:
-            run.net.output_activation = find_activation(g.kernels, "linear")
         run.batch_size = batch_size
         run.n_waiting_readers = &NOBODY
         run.signals.in_tiles = flops > SIGNALS_IN_TILES_FLOPS
@@ -134,9 +137,9 @@ cdef class Workspace:
         """What the layers write, for `rows` samples."""
         cdef const Geometry *g = self.run.net.geometry
         cdef const LayerPlan *layer
-        cdef LayerBuffers *buffers
+        cdef LayerPass *buffers
         cdef size_t i
-        self.run.net.layers = <LayerBuffers *> self.scratch(g.n_layers, sizeof(LayerBuffers))
+        self.run.net.layers = <LayerPass *> self.scratch(g.n_layers, sizeof(LayerPass))
         for i in range(g.n_layers):
             layer = &g.layers[i]
             buffers = &self.run.net.layers[i]
@@ -148,6 +151,7 @@ cdef class Workspace:
             buffers.transposed.data = NULL
             if i > 0:
                 buffers.transposed = self.matrix(layer.n_out, layer.n_in)
+        bind_parameters(&self.run.net, g.loss.from_logits)
         return 0
 
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1:
