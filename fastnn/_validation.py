@@ -7,8 +7,8 @@ import numbers
 import operator
 import os
 from collections.abc import Mapping
-from math import isfinite
-from typing import Any, TypeVar
+from math import isfinite, prod
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ MAX_SIZE = 2**31 - 1
 # Elements checked between two chances for Ctrl-C: 64 MiB of float32.
 _BLOCK = 1 << 24
 
+# Elements looked at together for one that is not finite.
+_SEARCHED = 1 << 14
+
 # How far the sum of a row of probabilities may be from 1: rounding of float32 over many classes.
 _PROBABILITY_TOLERANCE = 1e-3
 
@@ -38,7 +41,7 @@ def positive_int(value: Any, name: str, at_most: int | None = None) -> int:
     number = operator.index(value)
     if number < 1 or (at_most is not None and number > at_most):
         limit = "" if at_most is None else f" of at most {at_most}"
-        raise ValueError(f"{name} must be a positive integer{limit}, got {number}")
+        raise ValueError(f"{name} must be a positive integer{limit}, got {_text(number)}")
     return number
 
 
@@ -111,7 +114,7 @@ def seed(value: Any, below: int | None = None) -> int | None:
     number = operator.index(value)
     if number < 0 or (below is not None and number >= below):
         limit = "" if below is None else f" below {below}"
-        raise ValueError(f"seed must be a non-negative integer{limit} or None, got {number}")
+        raise ValueError(f"seed must be a non-negative integer{limit} or None, got {_text(number)}")
     return number
 
 
@@ -124,15 +127,29 @@ def checked_path(path: str | os.PathLike[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
+    return f"{_text(value)} ({type(value).__name__})"
+
+
+def _text(value: Any) -> str:
+    """`value` in at most 80 letters, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # such as an integer of more digits than Python prints
+        text = "what cannot be printed"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 # ---- arrays --------------------------------------------------------------------------------------
 
+# What turns names of classes into the numbers that a network is trained on.
+_NUMBERING = "; number the classes from 0: classes, y = np.unique(y, return_inverse=True)"
 
-def _numbers(value: Any, name: str) -> Array:
-    """`value` as an array of bool, int or float, without a copy where it is one."""
+
+def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
+    """`value` as an array of bool, int or float, without a copy where it is one.
+
+    The array is an object of its own: its shape stays what was checked, whoever sets another one.
+    """
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
             raise ValueError(f"{name} must have no masked values, got some that are masked")
@@ -140,28 +157,46 @@ def _numbers(value: Any, name: str) -> Array:
     if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}")
     try:
-        array = np.asarray(value)
+        array = np.asarray(value).view()
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(
             f"{name} must be a rectangular array of numbers, got {type(value).__name__}: {error}"
         ) from error
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}")
+        remedy = _NUMBERING if may_be_labels and _is_text(array) else ""
+        raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}{remedy}")
     return array
 
 
-def _laid_out(array: Array, dtype: np.dtype[Any]) -> Array:
+def _is_text(array: Array) -> bool:
+    """Whether an array holds one text a sample."""
+    if array.ndim == 0 or array.size != len(array):
+        return False
+    if array.dtype.kind == "O":
+        return all(isinstance(label, str) for label in array.flat)
+    return array.dtype.kind in "UST"
+
+
+def _laid_out(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """`array` as the core reads it: itself where it can be, else a copy."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
-    with np.errstate(over="ignore"):  # what does not fit becomes infinity, which is refused later
-        return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+    with np.errstate(over="ignore"):  # what does not fit becomes infinity, which is refused
+        converted: Array = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+    loses_range = array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
+    if loses_range and not _all_finite(converted, dtype):
+        _refuse_not_finite(array, dtype, name)
+    return converted
 
 
 def samples(
-    X: Any, n_features: int | None, dtype: np.dtype[Any], name: str = "X", at_least: int = 0
+    X: Any,
+    n_features: int | None,
+    dtype: np.dtype[Any],
+    name: str = "X",
+    at_least: int = 0,
 ) -> Array:
-    """`X` as the core reads it.
+    """`X` as the core reads it; whether all numbers are finite is left to `finite`.
 
     Parameters
     ----------
@@ -186,13 +221,15 @@ def samples(
     """
     array = _numbers(X, name)
     if array.ndim != 2:
-        hint = f"; for one sample, pass {name}.reshape(1, -1)" if array.ndim == 1 else ""
+        remedy = _remedy_for_samples(array.shape, n_features, X, name)
         raise ValueError(
-            f"{name} must be of shape (n_samples, n_features), got shape {array.shape}{hint}"
+            f"{name} must be of shape (n_samples, n_features), got shape {array.shape}{remedy}"
         )
     if n_features is not None and array.shape[1] != n_features:
+        is_transposed = array.shape[0] == n_features
+        remedy = f"; rows are samples: pass {_as_array(X, name)}.T" if is_transposed else ""
         raise ValueError(
-            f"{name} has {array.shape[1]} features, the network was built for {n_features}"
+            f"{name} has {array.shape[1]} features, the network was built for {n_features}{remedy}"
         )
     if array.shape[1] == 0:
         raise ValueError(f"{name} must have at least 1 feature, got shape {array.shape}")
@@ -205,22 +242,98 @@ def samples(
         )
     if array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
         dtype = array.dtype.newbyteorder("=")
-    return _laid_out(array, dtype)
+    return _laid_out(array, dtype, name)
+
+
+def _as_array(value: Any, name: str) -> str:
+    """What to call a method of an array on."""
+    return name if hasattr(value, "reshape") else f"np.asarray({name})"
+
+
+def _remedy_for_samples(
+    shape: tuple[int, ...], n_features: int | None, value: Any, name: str
+) -> str:
+    """What makes two dimensions of `shape`, if that is clear."""
+    size, X = prod(shape), _as_array(value, name)
+    if len(shape) == 0 or size == 0:
+        return ""
+    if size == n_features:
+        return f"; pass {X}.reshape(1, -1)"
+    if len(shape) > 2:
+        fits = n_features in (None, size // shape[0])
+        return f"; pass {X}.reshape(len({name}), -1)" if fits else ""
+    if n_features == 1:
+        return f"; pass {X}.reshape(-1, 1)"
+    if n_features is None:
+        return f"; pass {X}.reshape(-1, 1) for one feature, {X}.reshape(1, -1) for one sample"
+    return ""
 
 
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
-    """Refuses NaN, infinity, and numbers beyond the range of `dtype`; allocates nothing."""
+    """Refuses NaN, infinity, and numbers beyond the range of `dtype`.
+
+    The error names the first one. Nothing is allocated where all are finite, and little else.
+
+    Parameters
+    ----------
+    array : ndarray of float32 or float64, C-contiguous, aligned
+    dtype : numpy.dtype
+        float32 or float64.
+    name : str
+        Of the argument.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not _all_finite(array, dtype):
+        _refuse_not_finite(array, dtype, name)
+
+
+def _all_finite(array: Array, dtype: np.dtype[Any]) -> bool:
     flat = array.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        if not kernels.all_finite(flat[start : start + _BLOCK], dtype):
+    return all(
+        kernels.all_finite(flat[start : start + _BLOCK], dtype)
+        for start in range(0, flat.size, _BLOCK)
+    )
+
+
+def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str) -> NoReturn:
+    """Names the first number that is not finite in `dtype`, in an array that has one."""
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, _SEARCHED):
+        block = flat[start : start + _SEARCHED].copy()
+        with np.errstate(over="ignore"):
+            is_finite = np.isfinite(block.astype(dtype))
+        if not is_finite.all():
+            i = int(is_finite.argmin())
             raise ValueError(
-                f"{name} must be finite (in the range of {dtype}), got NaN, infinity or too large "
-                f"a number"
+                f"{_cell(name, array.shape, start + i)} is {_not_finite(block[i], dtype)}; "
+                f"{name} must be finite numbers"
             )
+    raise ValueError(f"{name} must be finite numbers; some were not, and have changed since")
+
+
+def _not_finite(value: Any, dtype: np.dtype[Any]) -> str:
+    if np.isnan(value):
+        return "NaN"
+    if np.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    return f"{value:g}, too large for {dtype}"
+
+
+def _cell(name: str, shape: tuple[int, ...], i: int) -> str:
+    """The i-th number of an array of that shape, as in ``X[12, 3]``."""
+    return f"{name}[{', '.join(map(str, np.unravel_index(i, shape)))}]"
 
 
 def targets(
-    y: Any, n_samples: int, n_outputs: int, loss: str, dtype: np.dtype[Any], name: str = "y"
+    y: Any,
+    X: Array,
+    n_outputs: int,
+    loss: str,
+    dtype: np.dtype[Any],
+    names: tuple[str, str] = ("X", "y"),
 ) -> Array:
     """`y` as the core reads it.
 
@@ -229,12 +342,14 @@ def targets(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         For ``categorical_cross_entropy`` the class of each sample, or a row of probabilities; for
         ``binary_cross_entropy`` numbers in [0, 1]; else any finite numbers.
-    n_samples, n_outputs : int
+    X : ndarray of shape (n_samples, n_features)
+        What `samples` returned.
+    n_outputs : int
     loss : str
     dtype : numpy.dtype
         Of the network.
-    name : str
-        Of the argument, for errors.
+    names : (str, str)
+        Of the arguments X and y, for errors.
 
     Returns
     -------
@@ -244,25 +359,25 @@ def targets(
     ------
     TypeError, ValueError
     """
-    array = _numbers(y, name)
+    name, n_samples = names[1], len(X)
+    is_classifier = loss in ("binary_cross_entropy", "categorical_cross_entropy")
+    array = _numbers(y, name, may_be_labels=is_classifier)
     has_labels = loss == "categorical_cross_entropy" and array.shape != (n_samples, n_outputs)
-    expected = [(n_samples,), (n_samples, 1)] if has_labels or n_outputs == 1 else []
-    if not has_labels:
-        expected.append((n_samples, n_outputs))
-    if array.shape not in expected:
-        if loss == "categorical_cross_entropy":
-            expected.append((n_samples, n_outputs))
-        shapes = " or ".join(str(shape) for shape in dict.fromkeys(expected))
-        raise ValueError(f"{name} must be of shape {shapes}, got shape {array.shape}")
+    takes_labels = loss == "categorical_cross_entropy" or n_outputs == 1
+    if not _has_target_shape(array.shape, n_samples, n_outputs, takes_labels):
+        _refuse_shapes(array.shape, X.shape, n_outputs, takes_labels, names)
     if has_labels:
-        return _labels(array.reshape(n_samples), n_outputs, name)
-    converted = _laid_out(array.reshape(n_samples, n_outputs), dtype)
+        return _labels(array, n_outputs, name)
+    converted = _laid_out(array, dtype, name)
     finite(converted, dtype, name)
-    if loss in ("binary_cross_entropy", "categorical_cross_entropy") and n_samples > 0:
+    converted = converted.reshape(n_samples, n_outputs)
+    if is_classifier and n_samples > 0:
         low, high = converted.min(), converted.max()
         if low < 0 or high > 1:
+            are_classes = n_outputs == 1 and np.isin(converted, (low, high)).all()
             raise ValueError(
                 f"{name} must be in [0, 1] for {loss}, got numbers from {low} to {high}"
+                f"{_NUMBERING if are_classes else ''}"
             )
     if loss == "categorical_cross_entropy" and n_samples > 0:
         sums = converted.sum(axis=1, dtype=np.float64)
@@ -272,24 +387,73 @@ def targets(
     return converted
 
 
+def _has_target_shape(
+    shape: tuple[int, ...], n_samples: int, n_outputs: int, takes_labels: bool
+) -> bool:
+    if shape == (n_samples, n_outputs):
+        return True
+    return takes_labels and shape in ((n_samples,), (n_samples, 1))
+
+
+def _refuse_shapes(
+    shape: tuple[int, ...],
+    X_shape: tuple[int, ...],
+    n_outputs: int,
+    takes_labels: bool,
+    names: tuple[str, str],
+) -> NoReturn:
+    """Says what is wrong with y of that shape, or with X where that is clear, and the remedy."""
+    X, y = names
+    n_samples, n_features = X_shape
+
+    def remedy(n_samples: int) -> str | None:
+        """What makes y fit `n_samples` samples: "" where it does, None if nothing simple."""
+        if _has_target_shape(shape, n_samples, n_outputs, takes_labels):
+            return ""
+        if takes_labels and shape == (1, n_samples):
+            return f"{y}.ravel()"
+        return f"{y}.T" if shape == (n_outputs, n_samples) else None
+
+    for_samples, for_features = remedy(n_samples), remedy(n_features)
+    if for_samples is None and for_features is not None:
+        also = f" and {for_features}" if for_features else ""
+        raise ValueError(
+            f"{X} has {n_samples} rows, {y} has {n_features} labels; rows are samples: "
+            f"pass {X}.T{also}"
+        )
+    expected = [(n_samples,), (n_samples, 1)] if takes_labels else []
+    shapes = " or ".join(map(str, dict.fromkeys([*expected, (n_samples, n_outputs)])))
+    advice = f"; pass {for_samples}" if for_samples else ""
+    raise ValueError(f"{y} must be of shape {shapes}, got shape {shape}{advice}")
+
+
 def _labels(array: Array, n_classes: int, name: str) -> Array:
-    """Class labels, checked, as a copy in int32.
+    """Class labels, checked, as a copy of shape (n_samples,) in int32.
 
     Labels are used as an index by compiled code without the GIL. So each number is read once, and
     what is checked is what is kept: another thread, or another process that writes to a memory map,
     may change `array` meanwhile.
     """
-    labels = np.empty(array.shape, np.int32)
-    for start in range(0, array.size, _BLOCK):
-        block = array[start : start + _BLOCK].copy()
-        if block.dtype.kind == "f" and not np.array_equal(block, np.floor(block)):
-            raise ValueError(
-                f"{name} must be whole numbers, the class of each sample, got numbers that are not"
-            )
+    flat = array.reshape(-1)
+    labels = np.empty(flat.shape, np.int32)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK].copy()
+        if block.dtype.kind == "f":
+            if not np.isfinite(block).all():
+                _refuse_not_finite(array, array.dtype, name)
+            is_whole = block == np.floor(block)
+            if not is_whole.all():
+                i = int(is_whole.argmin())
+                raise ValueError(
+                    f"{_cell(name, array.shape, start + i)} is {block[i]:g}; {name} must be whole "
+                    f"numbers, the class of each sample"
+                )
         low, high = block.min(), block.max()
         if low < 0 or high >= n_classes:
+            remedy = _NUMBERING if np.unique(flat).size <= n_classes else ""
             raise ValueError(
                 f"{name} must be classes in [0, {n_classes}), got labels from {low} to {high}"
+                f"{remedy}"
             )
         labels[start : start + _BLOCK] = block
     return labels

@@ -696,7 +696,7 @@ class Network:
         """X and y, checked, as the core reads them."""
         X_given, y_given = _validation.pair(data, "validation_data")
         X = _validation.samples(X_given, n_features, self._dtype, names[0], at_least=1)
-        y = _validation.targets(y_given, len(X), self.n_outputs, self._loss, self._dtype, names[1])
+        y = _validation.targets(y_given, X, self.n_outputs, self._loss, self._dtype, names)
         _validation.finite(X, self._dtype, names[0])
         return X, y
 

@@ -1,6 +1,8 @@
 """The gate: bad arguments are refused by name, odd ones give the right result."""
 
 import pickle
+import re
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import fastnn
-from fastnn import Dense, Network, Normal
+from fastnn import Dense, Network, Normal, _validation
 
 Array = npt.NDArray[Any]
 
@@ -36,6 +38,7 @@ def linear_net(dtype: str = "float32") -> Network:
     return Network.from_sizes([N_FEATURES, 5, 2], output="linear", dtype=dtype, seed=0)
 
 
+D = Dense(1, "sigmoid")
 TARGETS = {sigmoid_net: Y, softmax_net: CLASSES, linear_net: X[:, :2]}
 
 
@@ -59,6 +62,11 @@ def assert_refused_without_change(
     assert state(net) == before
     assert net.fit(X, y, epochs=2, batch_size=8) == twin.fit(X, y, epochs=2, batch_size=8)
     assert state(net) == state(twin)
+
+
+def exactly(message: str) -> str:
+    """A pattern for the whole of a message."""
+    return f"^{re.escape(message)}$"
 
 
 def with_one(value: Any, array: Array = X, dtype: Any = None) -> Array:
@@ -195,7 +203,7 @@ def test_network_refusing_its_first_samples_learns_nothing_from_them(case: str) 
     twin = net.copy()
     before = state(net)
     for call in (net.fit, net.partial_fit):
-        with pytest.raises(error, match="y must be of shape" if case == "transposed" else "X"):
+        with pytest.raises(error, match="X"):
             call(samples, Y)
     assert net.n_features is None
     assert state(net) == before
@@ -216,6 +224,75 @@ def test_numbers_beyond_the_range_of_float32_are_refused_by_a_float32_network(
             sigmoid_net(), lambda net, given=samples: call(net, given, Y), VALUE, "X must be finite"
         )
     sigmoid_net("float64").evaluate(with_one(value), Y)
+
+
+CELLS: dict[str, tuple[Array, str]] = {
+    "NaN": (with_one(np.nan), "[15, 1] is NaN"),
+    "infinity": (with_one(np.inf), "[15, 1] is infinity"),
+    "minus infinity": (with_one(-np.inf, dtype=np.float32), "[15, 1] is -infinity"),
+    "too large": (with_one(-1e300), "[15, 1] is -1e+300, too large for float32"),
+    "too large, longdouble": (
+        with_one(1e300, dtype=np.longdouble),
+        "[15, 1] is 1e+300, too large for float32",
+    ),
+    "transposed memory": (np.asfortranarray(with_one(np.nan)), "[15, 1] is NaN"),
+    "the first of two": (np.vstack([X, with_one(np.nan), with_one(np.nan)]), "[45, 1] is NaN"),
+}
+
+
+@pytest.mark.parametrize("case", CELLS)
+def test_the_cell_that_is_not_finite_is_named(case: str) -> None:
+    samples, expected = CELLS[case]
+    net, y = sigmoid_net(), np.zeros(len(samples))
+    for method in (net.fit, net.partial_fit, net.evaluate, net.loss_and_gradients):
+        with pytest.raises(ValueError, match=exactly(f"X{expected}; X must be finite numbers")):
+            method(samples, y)
+    with pytest.raises(ValueError, match=re.escape(f"validation_data[0]{expected}; validation")):
+        net.fit(X, Y, validation_data=(samples, y))
+
+
+def test_the_target_that_is_not_finite_is_named() -> None:
+    for make, targets, expected in [
+        (sigmoid_net, with_one(np.nan, Y, float), "y[15] is NaN"),
+        (sigmoid_net, with_one(np.inf, Y, float), "y[15] is infinity"),
+        (sigmoid_net, np.vstack([Y[:-1, np.newaxis], [[np.nan]]]), "y[29, 0] is NaN"),
+        (linear_net, with_one(1e39, X[:, :2]), "y[15, 1] is 1e+39, too large for float32"),
+        (softmax_net, with_one(-np.inf, ROWS), "y[15, 1] is -infinity"),
+        (softmax_net, with_one(np.nan, CLASSES, float), "y[15] is NaN"),
+    ]:
+        with pytest.raises(ValueError, match=exactly(f"{expected}; y must be finite numbers")):
+            make().fit(X, targets)
+
+
+@pytest.mark.parametrize("row", [0, 1, 5000, 300_000])
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_finite_finds_the_first_bad_number_of_many(row: int, kind: str) -> None:
+    array = np.zeros((300_001, 3), kind)
+    array[row:, 2] = np.nan
+    with pytest.raises(ValueError, match=rf"^W\[{row}, 2\] is NaN; W must be finite numbers$"):
+        _validation.finite(array, np.dtype(np.float32), "W")
+    with pytest.raises(ValueError, match=rf"^W\[{3 * row + 2}\] is NaN"):
+        _validation.finite(array.reshape(-1), np.dtype(np.float64), "W")
+
+
+def test_numbers_that_were_not_finite_for_a_moment_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As if another thread had mended the array after the check
+    monkeypatch.setattr(_validation.kernels, "all_finite", lambda array, dtype: False)
+    with pytest.raises(ValueError, match="X must be finite numbers; some were not"):
+        _validation.finite(np.zeros((2, 2)), np.dtype(np.float64), "X")
+
+
+def test_finite_allocates_little() -> None:
+    array = np.zeros(1 << 22)
+    array[-1] = np.nan
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="NaN"):
+        _validation.finite(array, np.dtype(np.float32), "X")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_largest_numbers_of_float32_are_taken() -> None:
@@ -265,8 +342,8 @@ BAD_TARGETS: dict[str, tuple[Callable[[], Network], Any, Any, str]] = {
     "uint64 label, minus 2^63": (softmax_net, with_one(2**63, CLASSES, "u8"), VALUE, r"\[0, 3\)"),
     "wraps to a small int64": (softmax_net, with_one(2.0**64, CLASSES, float), VALUE, r"\[0, 3\)"),
     "fractional label": (softmax_net, with_one(1.5, CLASSES, float), VALUE, "whole"),
-    "NaN label": (softmax_net, with_one(np.nan, CLASSES, float), VALUE, "whole"),
-    "infinite label": (softmax_net, with_one(np.inf, CLASSES, float), VALUE, r"\[0, 3\)"),
+    "NaN label": (softmax_net, with_one(np.nan, CLASSES, float), VALUE, r"\[15\] is NaN"),
+    "infinite label": (softmax_net, with_one(np.inf, CLASSES, float), VALUE, r"\[15\] is infinity"),
     "labels of wrong length": (softmax_net, CLASSES[:-1], VALUE, r"\(30,\).*\(30, 3\)"),
     "labels as texts": (softmax_net, CLASSES.astype(str), TYPE, "numbers"),
     "rows of wrong width": (softmax_net, ROWS[:, :2], VALUE, r"\(30, 3\)"),
@@ -339,6 +416,239 @@ def test_validation_data_must_have_samples_and_features_of_the_first_fit() -> No
     with pytest.raises(ValueError, match=r"validation_data\[0\] has 3 features"):
         net.fit(X, Y, validation_data=(X[:, :3], Y))
     assert net.n_features is None
+
+
+# ---- remedies ------------------------------------------------------------------------------------
+
+IMAGES = RNG.random((N, 2, 1, 2))
+
+# As an unbuilt network, one for 4 features and a wrong input are met: method, arguments, message
+SHAPES: dict[str, tuple[Callable[[], Network], Any, Any, str | None]] = {
+    "X as (features, samples)": (
+        sigmoid_net,
+        X.T,
+        Y,
+        "X has 30 features, the network was built for 4; rows are samples: pass X.T",
+    ),
+    "X of other features": (
+        sigmoid_net,
+        X[:, :3],
+        Y,
+        "X has 3 features, the network was built for 4",
+    ),
+    "images": (
+        sigmoid_net,
+        IMAGES,
+        Y,
+        "X must be of shape (n_samples, n_features), got shape (30, 2, 1, 2); "
+        "pass X.reshape(len(X), -1)",
+    ),
+    "one image": (
+        sigmoid_net,
+        IMAGES[0],
+        Y[:1],
+        "X must be of shape (n_samples, n_features), got shape (2, 1, 2); pass X.reshape(1, -1)",
+    ),
+    "one sample": (
+        sigmoid_net,
+        X[0],
+        Y[:1],
+        "X must be of shape (n_samples, n_features), got shape (4,); pass X.reshape(1, -1)",
+    ),
+    "nothing": (
+        sigmoid_net,
+        [],
+        [],
+        "X must be of shape (n_samples, n_features), got shape (0,)",
+    ),
+    "one feature": (
+        lambda: Network.from_sizes([1, 1]),
+        X[:, 0],
+        Y,
+        "X must be of shape (n_samples, n_features), got shape (30,); pass X.reshape(-1, 1)",
+    ),
+    "one sample or one feature": (
+        lambda: Network([D]),
+        X[:, 0],
+        Y,
+        "X must be of shape (n_samples, n_features), got shape (30,); pass X.reshape(-1, 1) for "
+        "one feature, X.reshape(1, -1) for one sample",
+    ),
+    "y as a row": (
+        sigmoid_net,
+        X,
+        Y[np.newaxis],
+        "y must be of shape (30,) or (30, 1), got shape (1, 30); pass y.ravel()",
+    ),
+    "labels as a row": (
+        softmax_net,
+        X,
+        CLASSES[np.newaxis],
+        "y must be of shape (30,) or (30, 1) or (30, 3), got shape (1, 30); pass y.ravel()",
+    ),
+    "one-hot rows as columns": (
+        softmax_net,
+        X,
+        np.eye(3)[CLASSES].T,
+        "y must be of shape (30,) or (30, 1) or (30, 3), got shape (3, 30); pass y.T",
+    ),
+    "too few labels": (
+        sigmoid_net,
+        X,
+        Y[:-1],
+        "y must be of shape (30,) or (30, 1), got shape (29,)",
+    ),
+    "X as (features, samples), the first time": (
+        lambda: Network([D]),
+        X.T,
+        Y,
+        "X has 4 rows, y has 30 labels; rows are samples: pass X.T",
+    ),
+    "both as in the course, the first time": (
+        lambda: Network([D]),
+        X.T,
+        Y[np.newaxis],
+        "X has 4 rows, y has 30 labels; rows are samples: pass X.T and y.ravel()",
+    ),
+    "both transposed, the first time": (
+        lambda: Network([Dense(3, "softmax")]),
+        X.T,
+        np.eye(3)[CLASSES].T,
+        "X has 4 rows, y has 30 labels; rows are samples: pass X.T and y.T",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_shapes_get_their_remedy(case: str) -> None:
+    make, samples, targets, message = SHAPES[case]
+    net = make()
+    with pytest.raises(ValueError, match=exactly(message)):
+        net.fit(samples, targets)
+    names = ("validation_data[0]", "validation_data[1]")
+    message = re.sub(r"\bX\b", names[0], re.sub(r"\by\b", names[1], message))
+    with pytest.raises(ValueError, match=exactly(message)):
+        _validation.targets(
+            targets,
+            _validation.samples(samples, net.n_features, net.dtype, names[0]),
+            net.n_outputs,
+            net.loss,
+            net.dtype,
+            names,
+        )
+
+
+def test_a_remedy_works() -> None:
+    net = Network([D], seed=0)
+    net.fit(X.T.T, Y[np.newaxis].ravel(), epochs=1)
+    net.fit(IMAGES.reshape(len(IMAGES), -1), Y, epochs=1)
+    assert net.predict(np.empty((0, 4))).shape == (0,)
+
+
+LABELS: dict[str, tuple[Callable[[], Network], Any, type[Exception], str]] = {
+    "texts": (
+        sigmoid_net,
+        np.where(Y, "yes", "no"),
+        TypeError,
+        "y must be an array of numbers, got dtype <U3",
+    ),
+    "texts as objects": (
+        softmax_net,
+        np.array(["cat", "dog"] * 15, object),
+        TypeError,
+        "y must be an array of numbers, got dtype object",
+    ),
+    "1 and 2": (
+        sigmoid_net,
+        Y + 1,
+        ValueError,
+        "y must be in [0, 1] for binary_cross_entropy, got numbers from 1.0 to 2.0",
+    ),
+    "-1 and 1": (
+        sigmoid_net,
+        2 * Y - 1,
+        ValueError,
+        "y must be in [0, 1] for binary_cross_entropy, got numbers from -1.0 to 1.0",
+    ),
+    "1 to 3": (
+        softmax_net,
+        CLASSES + 1,
+        ValueError,
+        "y must be classes in [0, 3), got labels from 1 to 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_other_labels_get_a_remedy_that_works(case: str) -> None:
+    make, labels, error, message = LABELS[case]
+    net = make()
+    remedy = "; number the classes from 0: classes, y = np.unique(y, return_inverse=True)"
+    with pytest.raises(error, match=exactly(message + remedy)):
+        net.fit(X, labels)
+    _, numbered = np.unique(labels, return_inverse=True)
+    net.fit(X, numbered, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "labels"),
+    [
+        (sigmoid_net, np.arange(N)),  # not two classes
+        (linear_net, X[:, :2].astype(str)),  # no classes at all
+        (softmax_net, np.arange(N)),  # more classes than outputs
+        (softmax_net, ROWS.astype(str)),
+    ],
+)
+def test_numbering_is_advised_for_labels_only(make: Callable[[], Network], labels: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as info:
+        make().fit(X, labels)
+    assert "unique" not in str(info.value)
+
+
+def test_too_many_classes_are_counted() -> None:
+    with pytest.raises(ValueError, match=r"classes in \[0, 3\), got labels from 0 to 29"):
+        softmax_net().fit(X, np.arange(N))
+
+
+@pytest.mark.parametrize("number", [10**5000, -(10**5000)], ids=["positive", "negative"])
+def test_numbers_too_long_to_print_are_refused_by_name(number: int) -> None:
+    net = sigmoid_net()
+    for name in ("epochs", "batch_size", "threads", "learning_rate"):
+        if name == "batch_size" and number > 0:
+            continue  # the full batch
+        with pytest.raises(ValueError, match=f"^{name} must be"):
+            net.fit(X, Y, **{name: number})
+    with pytest.raises(ValueError, match=r"^n_features must be"):
+        Network([D], number)
+    with pytest.raises(ValueError, match=r"^seed must be"):
+        fastnn.datasets.make_flower(seed=number)
+    with pytest.raises(TypeError, match=r"^shuffle must be"):
+        net.fit(X, Y, shuffle=number)  # type: ignore[arg-type]
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_values_that_cannot_be_printed_are_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"^epochs must be a positive integer, got .*Unprintable"):
+        sigmoid_net().fit(X, Y, epochs=Unprintable())  # type: ignore[arg-type]
+
+
+def test_the_checked_array_is_a_view_of_its_own() -> None:
+    """Another thread may give an array another shape; the one that was checked keeps its own."""
+    samples = np.zeros((4, 6), np.float32)
+    checked = _validation.samples(samples, 6, np.dtype(np.float32))
+    assert np.shares_memory(checked, samples)
+    samples.shape = (2, 12)
+    assert checked.shape == (4, 6)
+    targets = np.zeros((4, 2), np.float32)
+    dtype = np.dtype(np.float32)
+    checked = _validation.targets(targets, checked, 2, "mean_squared_error", dtype)
+    assert np.shares_memory(checked, targets)
+    targets.shape = (2, 4)
+    assert checked.shape == (4, 2)
 
 
 # ---- other arguments of fit ----------------------------------------------------------------------
@@ -467,8 +777,6 @@ def test_integer_learning_rate_is_a_number(value: int) -> None:
 
 
 # ---- construction --------------------------------------------------------------------------------
-
-D = Dense(1, "sigmoid")
 
 BAD_NETWORKS: list[tuple[str, Callable[[], Any], Any, str]] = [
     ("no layers", lambda: Network([]), VALUE, "layers"),
