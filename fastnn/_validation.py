@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _frames
 from fastnn._core import kernels
 
 Array = npt.NDArray[Any]
@@ -162,10 +163,14 @@ def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
         raise ValueError(
             f"{name} must be a rectangular array of numbers, got {type(value).__name__}: {error}"
         ) from error
-    if array.dtype.kind not in "biuf":
-        remedy = _NUMBERING if may_be_labels and _is_text(array) else ""
+    if array.dtype.kind in "biuf":
+        return array
+    is_labels = may_be_labels and _is_text(array)
+    numbers = None if is_labels else _frames.numbers_of(value, name)
+    if numbers is None:
+        remedy = _NUMBERING if is_labels else ""
         raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}{remedy}")
-    return array
+    return numbers
 
 
 def _is_text(array: Array) -> bool:
