@@ -3,11 +3,13 @@
 Errors are `ValueError` or `TypeError` and name the argument, what was expected and what came.
 """
 
+import difflib
 import numbers
 import operator
 import os
 from collections.abc import Mapping
 from math import isfinite, prod
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -27,6 +29,9 @@ _BLOCK = 1 << 24
 
 # Elements looked at together for one that is not finite.
 _SEARCHED = 1 << 14
+
+_NO_ALIASES: Mapping[str, str] = MappingProxyType({})
+_SEPARATORS = str.maketrans("", "", " -_")
 
 # How far the sum of a row of probabilities may be from 1: rounding of float32 over many classes.
 _PROBABILITY_TOLERANCE = 1e-3
@@ -86,13 +91,56 @@ def boolean(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def known_name(value: Any, table: Mapping[str, T], name: str) -> T:
+def known_name(
+    value: Any, table: Mapping[str, T], name: str, aliases: Mapping[str, str] = _NO_ALIASES
+) -> T:
     """The row of `table` that `value` names."""
+    return table[spelled(value, table, name, aliases)]
+
+
+def spelled(
+    value: Any, table: Mapping[str, Any], name: str, aliases: Mapping[str, str] = _NO_ALIASES
+) -> str:
+    """`value` as it is spelled in `table`.
+
+    Parameters
+    ----------
+    value : str
+        A name of `table` or of `aliases`; case, spaces, ``-`` and ``_`` do not matter.
+    table : mapping
+        By name.
+    name : str
+        Of the argument, for errors.
+    aliases : mapping of str to str
+        Other names, and the names of `table` that they stand for.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `value` is none of them. The error says which ones are near.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(table)}, got {_shown(value)}")
-    if value not in table:
-        raise ValueError(f"{name} must be one of {', '.join(table)}, got {value!r}")
-    return table[value]
+    names = {_essence(known): known for known in table}
+    names |= {_essence(alias): known for alias, known in aliases.items()}
+    found = names.get(_essence(value))
+    if found is None:
+        near = difflib.get_close_matches(_essence(value), names, n=2)
+        guesses = " or ".join(dict.fromkeys(repr(names[guess]) for guess in near))
+        raise ValueError(
+            f"{name} must be one of {', '.join(table)}, got {_text(value)}"
+            f"{f'; did you mean {guesses}?' if guesses else ''}"
+        )
+    return found
+
+
+def _essence(name: str) -> str:
+    """What of a name does not depend on who types it."""
+    return name.lower().translate(_SEPARATORS)
 
 
 def float_dtype(value: Any) -> np.dtype[Any]:

@@ -67,3 +67,11 @@ ACTIVATIONS = {
         ),
     )
 }
+
+#: Other names under which the same activations are known.
+ALIASES = {
+    "identity": "linear",
+    "logistic": "sigmoid",
+    "swish": "silu",
+    "lrelu": "leaky_relu",
+}

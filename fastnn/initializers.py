@@ -79,12 +79,25 @@ INITIALIZERS: dict[str, _Draw] = {
     "zeros": lambda n_in, n_out, random: np.zeros((n_in, n_out)),
 }
 
+#: Other names under which the same initializers are known. A paper's name alone is the kind that
+#: an activation has by default.
+ALIASES = {
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "glorot": "glorot_uniform",
+    "xavier": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "lecun": "lecun_normal",
+}
+
 
 def checked_initializer(initializer: Any) -> str | Normal | None:
     """`initializer`, if it is a known name, a `Normal` or None."""
     if isinstance(initializer, str):
-        _validation.known_name(initializer, INITIALIZERS, "initializer")
-        return str(initializer)
+        return _validation.spelled(initializer, INITIALIZERS, "initializer", ALIASES)
     if initializer is not None and not isinstance(initializer, Normal):
         raise TypeError(
             f"initializer must be a name ({', '.join(INITIALIZERS)}), fastnn.Normal(scale) or "

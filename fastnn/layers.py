@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fastnn import _validation
-from fastnn.activations import ACTIVATIONS
+from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal, checked_initializer
 
 
@@ -33,7 +33,7 @@ class Dense:
     def __post_init__(self) -> None:
         n_units = _validation.positive_int(self.n_units, "n_units", at_most=_validation.MAX_SIZE)
         object.__setattr__(self, "n_units", n_units)
-        activation = _validation.known_name(self.activation, ACTIVATIONS, "activation")
+        activation = _validation.known_name(self.activation, ACTIVATIONS, "activation", ALIASES)
         object.__setattr__(self, "activation", activation.name)
         object.__setattr__(self, "initializer", checked_initializer(self.initializer))
 

@@ -47,8 +47,9 @@ LOSSES = {
 #: Other names under which the same losses are known.
 ALIASES = {
     "mse": "mean_squared_error",
+    "squared_error": "mean_squared_error",
     "mae": "mean_absolute_error",
-    "binary_crossentropy": "binary_cross_entropy",
-    "categorical_crossentropy": "categorical_cross_entropy",
+    "absolute_error": "mean_absolute_error",
+    "bce": "binary_cross_entropy",
     "sparse_categorical_crossentropy": "categorical_cross_entropy",
 }

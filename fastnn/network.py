@@ -20,6 +20,7 @@ from fastnn._core.plan import Plan
 from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import Trainer, loss_and_gradients
 from fastnn.activations import ACTIVATIONS
+from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal, draw_weights
 from fastnn.layers import Dense
@@ -144,7 +145,7 @@ class Network:
             _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
             for i, size in enumerate(sizes)
         ]
-        _validation.known_name(hidden, ACTIVATIONS, "hidden")
+        _validation.known_name(hidden, ACTIVATIONS, "hidden", ACTIVATION_ALIASES)
         activations = [hidden] * (len(checked) - 2) + [output]
         layers = [
             Dense(n_units, activation, initializer)
@@ -854,9 +855,7 @@ def _checked_loss(loss: Any, output: str) -> str:
     """The name of the loss, if it fits the output activation."""
     if loss is None:
         return ACTIVATIONS[output].default_loss
-    if isinstance(loss, str):
-        loss = ALIASES.get(loss, loss)
-    row = _validation.known_name(loss, LOSSES, "loss")
+    row = _validation.known_name(loss, LOSSES, "loss", ALIASES)
     fits = not ACTIVATIONS[output].output_only if row.output is None else row.output == output
     if not fits:
         wanted = "an element-wise" if row.output is None else f"a {row.output}"

@@ -157,6 +157,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     for optimizer in (SGD, Momentum, Nesterov, RMSprop, Adagrad, Adam, AdamW)
 }
 
+#: Other names under which the same optimisers are known.
+ALIASES = {"gradient_descent": "sgd", "nag": "nesterov"}
+
 
 def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Optimizer:
     """The optimiser that `Network.fit` was asked for.
@@ -178,7 +181,7 @@ def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Op
         not a positive number.
     """
     if isinstance(optimizer, str):
-        chosen = _validation.known_name(optimizer, OPTIMIZERS, "optimizer")()
+        chosen = _validation.known_name(optimizer, OPTIMIZERS, "optimizer", ALIASES)()
     elif type(optimizer) in OPTIMIZERS.values():
         chosen = optimizer
     else:

@@ -83,6 +83,44 @@ def test_every_activation_can_be_named(activation: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("ReLU", "relu"),
+        ("Sigmoid", "sigmoid"),
+        ("logistic", "sigmoid"),
+        ("Leaky ReLU", "leaky_relu"),
+        ("LeakyReLU", "leaky_relu"),
+        ("leaky-relu", "leaky_relu"),
+        ("swish", "silu"),
+        ("SiLU", "silu"),
+        ("Identity", "linear"),
+        ("TANH", "tanh"),
+    ],
+)
+def test_activations_are_known_as_people_type_them(typed: str, name: str) -> None:
+    assert Dense(2, typed) == Dense(2, name)
+    assert type(Dense(2, typed).activation) is str
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("he", "he_normal"),
+        ("He Normal", "he_normal"),
+        ("kaiming", "he_normal"),
+        ("kaiming_uniform", "he_uniform"),
+        ("xavier", "glorot_uniform"),
+        ("Glorot", "glorot_uniform"),
+        ("xavier_normal", "glorot_normal"),
+        ("LeCun", "lecun_normal"),
+        ("Zeros", "zeros"),
+    ],
+)
+def test_initializers_are_known_as_people_type_them(typed: str, name: str) -> None:
+    assert Dense(2, "tanh", typed) == Dense(2, "tanh", name)
+
+
+@pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ((0,), ValueError, "n_units"),
@@ -97,11 +135,12 @@ def test_every_activation_can_be_named(activation: str) -> None:
         (([3],), TypeError, "n_units"),
         ((np.array(3),), TypeError, "n_units"),
         ((3, "rely"), ValueError, "activation.*relu.*'rely'"),
-        ((3, "RELU"), ValueError, "activation"),
+        ((3, "RELUU"), ValueError, "activation.*got 'RELUU'; did you mean 'relu'"),
+        ((3, "xyzzy"), ValueError, "softmax, got 'xyzzy'$"),
         ((3, None), TypeError, "activation"),
         ((3, ["relu"]), TypeError, "activation"),
         ((3, np.tanh), TypeError, "activation"),
-        ((3, "relu", "he"), ValueError, "initializer.*he_normal.*'he'"),
+        ((3, "relu", "hee"), ValueError, "initializer.*he_normal.*'hee'"),
         ((3, "relu", 0.01), TypeError, "initializer"),
         ((3, "relu", np.zeros((2, 3))), TypeError, "initializer"),
         ((3, "relu", Normal), TypeError, "initializer"),

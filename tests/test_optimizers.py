@@ -241,7 +241,7 @@ def test_get_optimizer_overrides_the_learning_rate_only() -> None:
 @pytest.mark.parametrize(
     ("optimizer", "error"),
     [
-        ("Adam", ValueError),
+        ("Adamm", ValueError),
         ("", ValueError),
         (fastnn.Adam, TypeError),
         (None, TypeError),
@@ -269,3 +269,25 @@ def test_state_is_zero_at_first_and_copied_whole(name: str) -> None:
     twin = state.copy("float64")
     assert (twin.name, twin.n_updates, twin.slots.dtype) == (name, 3, np.float64)
     assert not np.shares_memory(twin.slots, state.slots)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("SGD", "sgd"),
+        ("Adam", "adam"),
+        ("RMSProp", "rmsprop"),
+        ("RMS prop", "rmsprop"),
+        ("AdaGrad", "adagrad"),
+        ("Adam-W", "adamw"),
+        ("NAG", "nesterov"),
+        ("gradient_descent", "sgd"),
+    ],
+)
+def test_optimizers_are_known_as_people_type_them(typed: str, name: str) -> None:
+    assert get_optimizer(typed, None) == get_optimizer(name, None)
+
+
+def test_an_optimizer_that_is_none_gets_a_guess() -> None:
+    with pytest.raises(ValueError, match="got 'nadam'; did you mean 'adam' or 'adamw'"):
+        get_optimizer("nadam", None)

@@ -13,7 +13,20 @@ import numpy.typing as npt
 import pytest
 
 import fastnn
-from fastnn import Dense, Network, Normal, _validation
+from fastnn import (
+    Dense,
+    Network,
+    Normal,
+    _validation,
+    activations,
+    initializers,
+    losses,
+    optimizers,
+)
+from fastnn.activations import ACTIVATIONS
+from fastnn.initializers import INITIALIZERS
+from fastnn.losses import LOSSES
+from fastnn.optimizers import OPTIMIZERS
 
 Array = npt.NDArray[Any]
 
@@ -699,7 +712,7 @@ BAD_OPTIONS: list[tuple[str, Any, Any]] = [
         ("optimizer", value, error)
         for value, error in [
             ("adamm", VALUE),
-            ("ADAM", VALUE),
+            ("ad am!", VALUE),
             ("", VALUE),
             (None, TYPE),
             (fastnn.Adam, TYPE),
@@ -791,7 +804,12 @@ BAD_NETWORKS: list[tuple[str, Callable[[], Any], Any, str]] = [
     ("softmax hidden", lambda: Network([Dense(3, "softmax"), D]), VALUE, r"layers\[0\].*softmax"),
     ("softmax of one unit", lambda: Network([Dense(1, "softmax")]), VALUE, "softmax.*2 units"),
     ("loss unknown", lambda: Network([D], loss="hinge"), VALUE, "loss.*'hinge'"),
-    ("loss capital", lambda: Network([D], loss="MSE"), VALUE, "loss"),
+    (
+        "loss of two kinds",
+        lambda: Network([D], loss="cross_entropy"),
+        VALUE,
+        "did you mean 'binary_cross_entropy' or 'categorical_cross_entropy'",
+    ),
     ("loss function", lambda: Network([D], loss=np.mean), TYPE, "loss"),  # type: ignore[arg-type]
     ("loss list", lambda: Network([D], loss=["mse"]), TYPE, "loss"),  # type: ignore[arg-type]
     (
@@ -901,15 +919,15 @@ BAD_NETWORKS: list[tuple[str, Callable[[], Any], Any, str]] = [
     ),
     (
         "output unknown",
-        lambda: Network.from_sizes([4, 1], output="logistic"),
+        lambda: Network.from_sizes([4, 1], output="sigmiod"),
         VALUE,
-        "'logistic'",
+        "'sigmiod'; did you mean 'sigmoid'",
     ),
     (
         "initializer unknown",
-        lambda: Network.from_sizes([4, 1], initializer="xavier"),
+        lambda: Network.from_sizes([4, 1], initializer="orthogonal"),
         VALUE,
-        "initializer.*'xavier'",
+        "initializer.*'orthogonal'",
     ),
     (
         "initializer number",
@@ -970,6 +988,41 @@ def test_odd_but_right_networks_are_made(
 ) -> None:
     assert state(make()) == state(same())
     assert repr(make()) == repr(same())
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("MSE", "mean_squared_error"),
+        ("mean squared error", "mean_squared_error"),
+        ("squared_error", "mean_squared_error"),
+        ("mae", "mean_absolute_error"),
+        ("Huber", "huber"),
+        ("bce", "binary_cross_entropy"),
+        ("BinaryCrossentropy", "binary_cross_entropy"),
+    ],
+)
+def test_losses_are_known_as_people_type_them(typed: str, name: str) -> None:
+    assert Network([D], loss=typed).loss == name
+
+
+def test_a_hidden_activation_is_known_as_people_type_it() -> None:
+    net = Network.from_sizes([4, 3, 1], hidden="Swish", output="Logistic", seed=0)
+    assert [layer.activation for layer in net.layers] == ["silu", "sigmoid"]
+
+
+def test_no_spelling_of_one_name_is_another_name() -> None:
+    """Every alias leads to a name of its table, and is none itself."""
+    for table, aliases in [
+        (ACTIVATIONS, activations.ALIASES),
+        (LOSSES, losses.ALIASES),
+        (OPTIMIZERS, optimizers.ALIASES),
+        (INITIALIZERS, initializers.ALIASES),
+    ]:
+        names: list[str] = [*table]
+        spellings = [name.lower().replace("_", "") for name in [*names, *aliases]]
+        assert len(set(spellings)) == len(spellings)
+        assert set(aliases.values()) <= set(names)
 
 
 # ---- other methods -------------------------------------------------------------------------------
