@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class Normal:
     """Normal numbers with mean 0 and standard deviation `scale`."""

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal, checked_initializer
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class Dense:
     """A fully connected layer: ``activation(A_prev @ weights + bias)``.

@@ -19,6 +19,7 @@ from fastnn._core.inference import NotFiniteError, infer
 from fastnn._core.plan import Plan
 from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import Trainer, loss_and_gradients
+from fastnn._keywords import checked_keywords
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
@@ -76,6 +77,7 @@ class Network:
     array([0, 1, 1, 0])
     """
 
+    @checked_keywords
     def __init__(
         self,
         layers: Sequence[Dense],
@@ -105,6 +107,7 @@ class Network:
             self._adopt(*self._build(n_features))
 
     @classmethod
+    @checked_keywords
     def from_sizes(
         cls,
         sizes: Sequence[int],
@@ -282,6 +285,7 @@ class Network:
 
     # ---- what it does ------------------------------------------------------------------------
 
+    @checked_keywords
     def fit(
         self,
         X: ArrayLike,
@@ -370,6 +374,7 @@ class Network:
             history["loss"] = trainer.losses.tolist()
             return history
 
+    @checked_keywords
     def partial_fit(
         self,
         X: ArrayLike,

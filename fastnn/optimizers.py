@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 
 #: What each hyperparameter must be.
 _CHECKS = {
@@ -53,6 +54,7 @@ class Optimizer:
         return tuple(getattr(self, field.name) for field in fields(self))
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent: ``w -= lr g``."""
@@ -61,6 +63,7 @@ class SGD(Optimizer):
     n_slots: ClassVar[int] = 0
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class Momentum(Optimizer):
     """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``."""
@@ -71,6 +74,7 @@ class Momentum(Optimizer):
     momentum: float = 0.9
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class Nesterov(Momentum):
     """Nesterov's accelerated gradient: ``v = momentum v + g; w -= lr (g + momentum v)``.
@@ -84,6 +88,7 @@ class Nesterov(Momentum):
     name: ClassVar[str] = "nesterov"
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
     """``s = rho s + (1 - rho) g^2; w -= lr g / (sqrt(s) + epsilon)``.
@@ -102,6 +107,7 @@ class RMSprop(Optimizer):
     epsilon: float = 1e-8
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
     """``s += g^2; w -= lr g / (sqrt(s) + epsilon)``.
@@ -118,6 +124,7 @@ class Adagrad(Optimizer):
     epsilon: float = 1e-8
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, then
@@ -138,6 +145,7 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
 
+@checked_keywords
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay: ``w -= lr weight_decay w`` besides, on all parameters.

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 
 Points = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
+@checked_keywords
 def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Labels]:
     """Two classes of alternating petals: ``r = 4 sin(4 t)``, with noise on `r` and on `t`.
 
@@ -46,6 +48,7 @@ def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Lab
     return np.concatenate(petals), _labels(sizes)
 
 
+@checked_keywords
 def make_moons(
     n_samples: int = 400, noise: float = 0.1, seed: int | None = 0
 ) -> tuple[Points, Labels]:
@@ -74,6 +77,7 @@ def make_moons(
     return _with_noise(moons, noise, seed), _labels(sizes)
 
 
+@checked_keywords
 def make_circles(
     n_samples: int = 400, noise: float = 0.05, seed: int | None = 0, *, factor: float = 0.5
 ) -> tuple[Points, Labels]:
@@ -105,6 +109,7 @@ def make_circles(
     return _with_noise(circles, noise, seed), _labels(sizes)
 
 
+@checked_keywords
 def make_spirals(
     n_samples: int = 400, noise: float = 0.03, seed: int | None = 0, *, n_classes: int = 2
 ) -> tuple[Points, Labels]:

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 
 Array = npt.NDArray[Any]
 
 
+@checked_keywords
 def train_test_split(
     X: npt.ArrayLike, y: npt.ArrayLike, test_size: float = 0.2, seed: int | None = 0
 ) -> tuple[Array, Array, Array, Array]:

@@ -1,0 +1,141 @@
+"""Keywords that other libraries use, and the names that they have here."""
+
+import difflib
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+#: Keyword elsewhere -> keyword here.
+_NAMES = {
+    "x": "X",
+    "Y": "y",
+    "labels": "y",
+    "lr": "learning_rate",
+    "eta": "learning_rate",
+    "learning_rate_init": "learning_rate",
+    "step_size": "learning_rate",
+    "n_epochs": "epochs",
+    "nb_epoch": "epochs",
+    "num_epochs": "epochs",
+    "max_iter": "epochs",
+    "n_iter": "epochs",
+    "num_iterations": "epochs",
+    "batch": "batch_size",
+    "batchsize": "batch_size",
+    "mini_batch_size": "batch_size",
+    "minibatch_size": "batch_size",
+    "solver": "optimizer",
+    "optimiser": "optimizer",
+    "validation_split": "validation_data=(X, y)",
+    "verbose": "progress",
+    "print_cost": "progress",
+    "progress_bar": "progress",
+    "n_jobs": "threads",
+    "n_threads": "threads",
+    "num_threads": "threads",
+    "beta1": "beta_1",
+    "beta2": "beta_2",
+    "betas": "beta_1 and beta_2",
+    "eps": "epsilon",
+    "random_state": "seed",
+    "random_seed": "seed",
+    "input_dim": "n_features",
+    "input_shape": "n_features",
+    "in_features": "n_features",
+    "n_inputs": "n_features",
+    "criterion": "loss",
+    "hidden_layer_sizes": "sizes",
+    "layer_sizes": "sizes",
+    "layer_dims": "sizes",
+    "layers_dims": "sizes",
+    "activation": "hidden",
+    "hidden_activation": "hidden",
+    "output_activation": "output",
+    "out_activation": "output",
+    "units": "n_units",
+    "n_neurons": "n_units",
+    "out_features": "n_units",
+    "init": "initializer",
+    "kernel_initializer": "initializer",
+    "std": "scale",
+    "stddev": "scale",
+}
+
+#: Keyword here -> what takes it.
+_HOMES = {
+    "n_units": "Dense",
+    "activation": "Dense",
+    "initializer": "Dense",
+    "scale": "fastnn.Normal",
+    "n_features": "Network",
+    "loss": "Network",
+    "dtype": "Network",
+    "seed": "Network",
+    "sizes": "Network.from_sizes",
+    "hidden": "Network.from_sizes",
+    "output": "Network.from_sizes",
+    "epochs": "Network.fit",
+    "batch_size": "Network.fit",
+    "optimizer": "Network.fit",
+    "learning_rate": "Network.fit",
+    "validation_data": "Network.fit",
+    "shuffle": "Network.fit",
+    "progress": "Network.fit",
+    "threads": "Network.fit",
+    "momentum": "fastnn.Momentum",
+    "rho": "fastnn.RMSprop",
+    "beta_1": "fastnn.Adam",
+    "beta_2": "fastnn.Adam",
+    "epsilon": "fastnn.Adam",
+    "weight_decay": "fastnn.AdamW",
+}
+
+
+def checked_keywords(function: T) -> T:
+    """Lets a function, or the initialisation of a class, explain an unknown keyword.
+
+    Parameters
+    ----------
+    function : function or class
+        Without ``**`` parameters.
+
+    Returns
+    -------
+    function or class
+        The class itself; of a function a wrapper with its name, signature and docstring.
+    """
+    if isinstance(function, type):
+        function.__init__ = checked_keywords(function.__init__)  # type: ignore[misc]
+        return function
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    accepted = frozenset(names)
+
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        if not accepted.issuperset(keywords):
+            _refuse(function, names, next(name for name in keywords if name not in accepted))
+        return function(*args, **keywords)
+
+    return call  # type: ignore[return-value]
+
+
+def _refuse(function: Callable[..., Any], names: tuple[str, ...], keyword: str) -> NoReturn:
+    names = tuple(name for name in names if name not in ("self", "cls"))
+    here = _NAMES.get(keyword, keyword)
+    first = here.partition("=")[0].partition(" ")[0]
+    home = keyword if keyword in _HOMES else first
+    if first in names:
+        advice = f"here it is {here}"
+    elif home in _HOMES:
+        advice = f"{home} is an argument of {_HOMES[home]}"
+    elif near := difflib.get_close_matches(keyword, names, n=1):
+        advice = f"did you mean {near[0]}?"
+    else:
+        advice = f"it takes {', '.join(names)}"
+    raise TypeError(
+        f"{function.__qualname__.removesuffix('.__init__')}() got an unexpected keyword argument "
+        f"{keyword!r}; {advice}"
+    )
