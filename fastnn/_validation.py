@@ -125,6 +125,8 @@ def spelled(
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(table)}, got {_shown(value)}")
+    if type(value) is str and value in table:
+        return value
     names = {_essence(known): known for known in table}
     names |= {_essence(alias): known for alias, known in aliases.items()}
     found = names.get(_essence(value))
