@@ -53,7 +53,7 @@ GEMMS = ("auto", "own", "blas")
 
 
 def _choose_gemm():
-    chosen = os.environ.get("FASTNN_GEMM") or "auto"
+    chosen = os.environ.get("FASTNN_GEMM", "").lower() or "auto"
     if chosen not in GEMMS:
         raise ImportError(f"FASTNN_GEMM must be one of {', '.join(GEMMS)}, got {chosen!r}")
     return "own" if chosen == "auto" else chosen

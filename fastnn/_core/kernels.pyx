@@ -66,7 +66,7 @@ def supported_isas():
 
 
 def _choose_isa():
-    forced = os.environ.get("FASTNN_ISA")
+    forced = os.environ.get("FASTNN_ISA", "").lower()
     supported = supported_isas()
     if not forced:
         return supported[len(supported) - 1]
