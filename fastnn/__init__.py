@@ -6,17 +6,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn import activations, config, initializers, losses, optimizers
-from fastnn._version import __version__
-from fastnn.config import get_num_threads, set_num_threads, show_config
-from fastnn.gradients import GradientCheck, gradient_check
-from fastnn.initializers import Normal
-from fastnn.layers import Dense
-from fastnn.network import Network
-from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+try:
+    from fastnn import activations, config, initializers, losses, optimizers
+    from fastnn._version import __version__
+    from fastnn.config import get_num_threads, set_num_threads, show_config
+    from fastnn.gradients import GradientCheck, gradient_check
+    from fastnn.initializers import Normal
+    from fastnn.layers import Dense
+    from fastnn.network import Network
+    from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+except ImportError as error:
+    from fastnn._import_error import report
+
+    report(error)
 
 if TYPE_CHECKING:
-    from fastnn import datasets
+    from fastnn import datasets, plots, reference
 
 __all__ = [
     "SGD",
@@ -39,15 +44,23 @@ __all__ = [
     "initializers",
     "losses",
     "optimizers",
+    "plots",
+    "reference",
     "set_num_threads",
     "show_config",
 ]
 
+config.warn_of_unknown_variables()
+
 
 def __getattr__(name: str) -> Any:
-    """Imports ``fastnn.datasets`` when it is first used: most programs never do."""
-    if name == "datasets":
+    """Imports a module when it is first used: most programs need none of these."""
+    if name in ("datasets", "plots", "reference"):
         import importlib
 
-        return importlib.import_module("fastnn.datasets")
+        return importlib.import_module(f"fastnn.{name}")
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

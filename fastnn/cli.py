@@ -6,6 +6,7 @@ Whatever goes wrong is told in one line on standard error, and the exit code is 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -150,6 +151,8 @@ def _demo(arguments: argparse.Namespace) -> None:
     from fastnn.datasets import load_digits, train_test_split
 
     output: Path = arguments.output
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(output))
     output.mkdir(parents=True, exist_ok=True)
     X, y = load_digits()
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, seed=0)

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import warnings
 
 import numpy as np
 
@@ -16,7 +17,26 @@ _FLOPS_WORTH_A_TEAM = 3e6
 
 _MAX_THREADS = 256
 
+# Environment variables: those that are read at import, and those of setup.py.
+_VARIABLES = {"FASTNN_ISA", "FASTNN_GEMM", "FASTNN_DEBUG", "FASTNN_SANITIZE"}
+
 _n_threads: int | None = None
+
+
+def warn_of_unknown_variables() -> None:
+    """Warns the importer of fastnn of environment variables with its prefix that nothing reads."""
+    unknown = sorted(
+        name for name in os.environ if name.startswith("FASTNN_") and name not in _VARIABLES
+    )
+    if unknown:
+        several = len(unknown) > 1
+        warnings.warn(
+            f"the environment variable{'s' * several} {', '.join(unknown)} "
+            f"{'are' if several else 'is'} not known to fastnn, which reads FASTNN_ISA and "
+            "FASTNN_GEMM",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _cgroup_quota() -> float | None:
@@ -34,7 +54,7 @@ def _cgroup_quota() -> float | None:
             return None
     try:
         return int(quota) / int(period) if int(quota) > 0 else None
-    except ValueError:  # "max"
+    except (ArithmeticError, ValueError):  # "max", or nothing that the kernel writes
         return None
 
 
@@ -46,18 +66,23 @@ def _available_cpus() -> int:
     return max(1, min(cpus, cpus if quota is None else int(quota), _MAX_THREADS))
 
 
-def set_num_threads(n: int) -> None:
+def set_num_threads(n: int | None) -> None:
     """Sets how many threads calls use where they are not told, and the work is worth it.
 
     Results do not depend on it, to the bit.
 
     Parameters
     ----------
-    n : int
-        From 1 to 256.
+    n : int or None
+        From 1 to 256. None is the default: the CPUs that the process may use.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not one of these.
     """
     global _n_threads
-    _n_threads = _validation.positive_int(n, "n", at_most=_MAX_THREADS)
+    _n_threads = None if n is None else _validation.positive_int(n, "n", at_most=_MAX_THREADS)
 
 
 def get_num_threads() -> int:

@@ -179,6 +179,34 @@ def test_a_folder_that_cannot_be_made_is_reported_before_training(tmp_path, caps
     assert errors(["demo", "--output", str(folder)], capsys) == f"fastnn: {folder}: Not a directory"
 
 
+def test_a_file_in_place_of_the_folder_is_reported_before_training(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert errors(["demo", "--output", str(file)], capsys) == f"fastnn: {file}: Not a directory"
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["FASTNN_ISA", "FASTNN_GEMM"])
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_a_mistyped_environment_variable_gets_one_line(name, how, tmp_path):
+    command = COMMAND
+    if how == "script":
+        script = tmp_path / "fastnn"  # as pip writes it
+        script.write_text("import sys\nfrom fastnn.cli import main\nsys.exit(main())\n")
+        command = [sys.executable, "-P", str(script)]
+    done = subprocess.run(
+        [*command, "info"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**ENVIRONMENT, name: "avx3"},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"fastnn: {name} must be one of ")
+    assert line.endswith("got 'avx3'")
+
+
 @pytest.mark.parametrize("option", ["--plot", "--json"])
 def test_a_report_that_cannot_be_written_is_reported_before_the_race(
     option, tmp_path, monkeypatch, capsys

@@ -1,7 +1,11 @@
 """What the library runs on, and that importing it changes nothing."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +43,10 @@ def test_threads_are_at_first_the_cpus_of_the_process(run_script: Callable[..., 
         (None, ("50000\n", "100000\n"), 0.5),
         (None, ("-1\n", "100000\n"), None),
         (None, None, None),
+        ("100000 0\n", None, None),
+        (f"1{'0' * 400} 1\n", None, None),
     ],
+    ids=["2", "2, none", "1", "1, none", "none", "of no period", "huge"],
 )
 def test_quota_of_a_container(
     version_2: str | None,
@@ -67,6 +74,21 @@ def test_set_num_threads_is_what_get_num_threads_gives(number_of_threads: int) -
         assert fastnn.get_num_threads() == n
 
 
+def test_set_num_threads_none_restores_the_default(run_script: Callable[..., str]) -> None:
+    printed = run_script("""
+        import os
+        import fastnn
+        default = fastnn.get_num_threads()
+        fastnn.set_num_threads(default + 1)
+        fastnn.set_num_threads(None)
+        print(fastnn.get_num_threads() == default)
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        fastnn.set_num_threads(None)
+        print(fastnn.get_num_threads())
+    """)
+    assert printed.split() == ["True", "1"]
+
+
 @pytest.mark.parametrize("wrong", [0, -1, 257, 10**20])
 def test_set_num_threads_refuses_numbers_out_of_range(wrong: int, number_of_threads: int) -> None:
     with pytest.raises(
@@ -76,7 +98,7 @@ def test_set_num_threads_refuses_numbers_out_of_range(wrong: int, number_of_thre
     assert fastnn.get_num_threads() == number_of_threads
 
 
-@pytest.mark.parametrize("wrong", [2.0, "2", None, True])
+@pytest.mark.parametrize("wrong", [2.0, "2", [2], True])
 def test_set_num_threads_refuses_what_is_no_integer(wrong: Any, number_of_threads: int) -> None:
     with pytest.raises(TypeError, match="n must be a positive integer"):
         fastnn.set_num_threads(wrong)
@@ -180,6 +202,32 @@ def test_the_best_instruction_set_is_the_default(run_script: Callable[..., str])
     assert set(kernels.supported_isas()) <= set(kernels.built_isas())
 
 
+@pytest.mark.parametrize(("isa", "products"), [("BASELINE", "Own"), ("Baseline", "BLAS")])
+def test_case_of_environment_variables_does_not_matter(
+    isa: str, products: str, run_script: Callable[..., str]
+) -> None:
+    script = "from fastnn._core import gemm, kernels; print(kernels.ISA, gemm.GEMM)"
+    printed = run_script(script, FASTNN_ISA=isa, FASTNN_GEMM=products)
+    assert printed.split() == [isa.lower(), products.lower()]
+
+
+def test_an_unknown_variable_of_ours_is_warned_of(run_script: Callable[..., str]) -> None:
+    script = """
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import fastnn
+        for warning in caught:
+            print(warning.category.__name__, warning.filename, warning.message)
+    """
+    assert run_script(script, FASTNN_THREADS="4", FASTNN_GEM="own").splitlines() == [
+        "RuntimeWarning <string> the environment variables FASTNN_GEM, FASTNN_THREADS are not "
+        "known to fastnn, which reads FASTNN_ISA and FASTNN_GEMM"
+    ]
+    known = {"FASTNN_ISA": "baseline", "FASTNN_GEMM": "own"}
+    assert run_script(script, FASTNN_DEBUG="1", FASTNN_SANITIZE="thread", **known) == ""
+
+
 def test_an_unknown_instruction_set_is_an_error(run_script: Callable[..., str]) -> None:
     run_script(
         """
@@ -231,6 +279,73 @@ def test_import_has_no_side_effects(run_script: Callable[..., str]) -> None:
         with open("/proc/self/maps") as file:
             assert "scipy_openblas32" not in file.read()
     """)
+
+
+def test_modules_that_most_programs_do_not_need_are_loaded_when_used(
+    run_script: Callable[..., str],
+) -> None:
+    run_script("""
+        import sys
+        import fastnn
+        lazy = {"datasets", "plots", "reference"}
+        assert lazy <= set(dir(fastnn)) & set(fastnn.__all__)
+        assert {"Network", "__version__", "__doc__"} <= set(dir(fastnn))
+        assert not {f"fastnn.{name}" for name in lazy} & set(sys.modules)
+        assert callable(fastnn.plots.learning_curves)
+        assert callable(fastnn.reference.loops.linear)
+        assert callable(fastnn.datasets.load_digits)
+        try:
+            fastnn.plot
+        except AttributeError as error:
+            assert str(error) == "module 'fastnn' has no attribute 'plot'", error
+        else:
+            raise AssertionError("found")
+    """)
+
+
+@pytest.fixture
+def source_tree(tmp_path: Path) -> Path:
+    """A folder that holds the package as a repository does: without compiled modules."""
+    package = Path(fastnn.__file__).parent
+    ignored = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+    shutil.copytree(package, tmp_path / "fastnn", ignore=ignored)
+    return tmp_path
+
+
+def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: v for name, v in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_import_from_the_source_tree_says_what_to_do(source_tree: Path) -> None:
+    """The folder of the sources comes before the installed package where Python is started."""
+    message = (
+        f"{source_tree / 'fastnn'} is the source of fastnn, not compiled for this Python, and "
+        "hides an installed fastnn. Either compile it in place with 'pip install -e .', or leave "
+        f"the folder {source_tree}."
+    )
+    done = run_in(source_tree, "-c", "import fastnn")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"ImportError: {message}"
+    done = run_in(source_tree, "-m", "fastnn", "info")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"fastnn: {message}\n"
+
+
+def test_other_import_errors_keep_their_words(source_tree: Path) -> None:
+    for path in (Path(fastnn.__file__).parent / "_core").glob("*.so"):
+        shutil.copy(path, source_tree / "fastnn" / "_core")
+    (source_tree / "fastnn" / "layers.py").write_text("import missing_module")
+    done = run_in(source_tree, "-c", "import fastnn")
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'missing_module'"
 
 
 def test_import_loads_no_heavy_module(run_script: Callable[..., str]) -> None:
