@@ -219,11 +219,11 @@ def test_a_report_that_cannot_be_written_is_reported_before_the_race(
 
 def test_a_missing_extra_gets_one_line(monkeypatch, capsys):
     def without_extra():
-        raise ImportError("pillow is not installed:\npip install 'fastnn-mlp[images]'")
+        raise ImportError("Pillow is not installed:\npip install '.[images]'")
 
     monkeypatch.setattr(fastnn, "show_config", without_extra)
     message = errors(["info"], capsys)
-    assert message == "fastnn: pillow is not installed: pip install 'fastnn-mlp[images]'"
+    assert message == "fastnn: Pillow is not installed: pip install '.[images]'"
 
 
 def test_an_error_without_words_is_named(monkeypatch, capsys):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import fastnn
 from fastnn import datasets
 from fastnn.datasets import idx
 
@@ -291,6 +292,21 @@ def test_idx_that_shrinks_while_it_is_read_is_refused(path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"\0\0\x0e\x02\0\x80\0\0\0\x80\0\0",  # more dimensions and numbers
+        b"\0\0\x0d\x01\0\0\0\x64",  # the same shape of another type
+    ],
+)
+def test_idx_that_becomes_another_while_it_is_read_is_refused(path, monkeypatch, content):
+    """What is allocated is what was compared with the length of the file."""
+    path.write_bytes(idx_bytes(np.arange(100, dtype=np.uint8)))
+    monkeypatch.setattr(idx, "_check_length", lambda file, n_bytes: path.write_bytes(content))
+    with pytest.raises(ValueError, match="images-idx3-ubyte' as IDX: it changed while it was read"):
+        datasets.read_idx(path)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "no IDX header"),
@@ -432,18 +448,106 @@ def test_missing_folder_missing_classes_and_empty_class_are_refused(image_folder
         datasets.read_image_folder(None)
 
 
-@pytest.mark.parametrize(
-    ("size", "error"), [(64, TypeError), ((1, 2, 3), TypeError), ((0, 4), ValueError)]
-)
-def test_bad_image_size_is_refused(image_folder, size, error):
-    with pytest.raises(error, match="size"):
+def test_a_bare_size_is_a_square(image_folder):
+    for bare, pair in ((5, (5, 5)), (np.int64(3), (3, 3))):
+        X, _, _ = datasets.read_image_folder(image_folder, bare)
+        assert X.shape == (3, bare * bare * 3)
+        np.testing.assert_array_equal(X, datasets.read_image_folder(image_folder, pair)[0])
+        image = datasets.read_image(image_folder / "dogs" / "b.png", bare)
+        np.testing.assert_array_equal(image, X[2:])
+
+
+BAD_SIZES = [
+    ((1, 2, 3), TypeError, r"size must be \(height, width\) or an integer, got \(1, 2, 3\)"),
+    ("64", TypeError, "size must be"),
+    (None, TypeError, "size must be"),
+    (True, TypeError, "size must be"),
+    (64.0, TypeError, "size must be"),
+    ((64, 64.0), TypeError, "width in size must be a positive integer"),
+    ((0, 4), ValueError, "height in size must be a positive integer"),
+    (-4, ValueError, "height in size must be a positive integer"),
+    (10**30, ValueError, "height in size must be a positive integer"),
+    ((2**16, 2**16), ValueError, r"size must be at most .* pixels, got \(65536, 65536\)"),
+]
+
+
+@pytest.mark.parametrize(("size", "error", "message"), BAD_SIZES)
+def test_bad_image_size_is_refused(image_folder, size, error, message):
+    with pytest.raises(error, match=message):
         datasets.read_image_folder(image_folder, size)
+    with pytest.raises(error, match=message):
+        datasets.read_image(image_folder / "dogs" / "b.png", size)
+
+
+def test_an_image_of_ones_own_is_laid_out_like_those_of_a_folder(image_folder):
+    X, y, _ = datasets.read_image_folder(image_folder, size=(4, 5))
+    for row, name in enumerate(["cats/x.png", "dogs/a.jpg", "dogs/b.png"]):
+        image = datasets.read_image(image_folder / name, size=(4, 5))
+        assert image.dtype == np.float32
+        assert image.shape == (1, 60)
+        np.testing.assert_array_equal(image, X[row : row + 1])
+    net = fastnn.Network.from_sizes([60, 1], seed=0)
+    net.fit(X, y, epochs=1)
+    assert net.predict(datasets.read_image(str(image_folder / "dogs" / "b.png"), (4, 5))).size == 1
+    assert datasets.read_image(image_folder / "dogs" / "b.png").shape == (1, 64 * 64 * 3)
+
+
+def test_an_image_that_cannot_be_read_is_named(image_folder):
+    with pytest.raises(ValueError, match=r"cannot read '.*notes\.txt' as an image"):
+        datasets.read_image(image_folder / "notes.txt")
+    with pytest.raises(FileNotFoundError):
+        datasets.read_image(image_folder / "missing.png")
+    with pytest.raises(TypeError, match="path must be a str"):
+        datasets.read_image(3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_image_from_a_pipe_is_refused(image_folder):
+    os.mkfifo(image_folder / "cats" / "y.png")
+    with pytest.raises(ValueError, match=r"y\.png.*not a regular file"):
+        datasets.read_image(image_folder / "cats" / "y.png")
+    with pytest.raises(ValueError, match=r"y\.png.*not a regular file"):
+        datasets.read_image_folder(image_folder)
+
+
+def test_a_stray_file_is_named_and_left_out(image_folder):
+    intact, y, names = datasets.read_image_folder(image_folder, 4)
+    (image_folder / "cats" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0 no image")
+    (image_folder / "dogs" / "about.txt").write_text("dogs")
+    with pytest.warns(UserWarning, match="left out") as caught:
+        X, y_left, names_left = datasets.read_image_folder(image_folder, 4)
+    assert [str(warning.message) for warning in caught] == [
+        f"left out {str(image_folder / name)!r}, which is no image"
+        for name in ("cats/Thumbs.db", "dogs/about.txt")
+    ]
+    assert all(warning.filename == __file__ for warning in caught)
+    np.testing.assert_array_equal(X, intact)
+    np.testing.assert_array_equal(y_left, y)
+    assert names_left == names
+    (image_folder / "cats" / "x.png").unlink()
+    (image_folder / "dogs" / "about.txt").unlink()
+    with (
+        pytest.warns(UserWarning, match="Thumbs"),
+        pytest.raises(ValueError, match=r"every class needs an image, there is none in .*cats"),
+    ):
+        datasets.read_image_folder(image_folder, 4)
+
+
+def test_an_image_of_another_name_is_read(image_folder):
+    (image_folder / "dogs" / "b.png").rename(image_folder / "dogs" / "b.holiday")
+    assert len(datasets.read_image_folder(image_folder, 4)[0]) == 3
 
 
 def test_missing_pillow_names_the_extra(image_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastnn-mlp\[images\]'"):
+    message = (
+        r"^Pillow is not installed; the extra 'images' brings it: pip install '\.\[images\]' in a "
+        "copy of the repository, or pip install pillow$"
+    )
+    with pytest.raises(ImportError, match=message):
         datasets.read_image_folder(image_folder)
+    with pytest.raises(ImportError, match=message):
+        datasets.read_image(image_folder / "dogs" / "b.png")
 
 
 # --- train_test_split ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from fastnn.datasets.digits import load_digits
 from fastnn.datasets.idx import read_idx
-from fastnn.datasets.images import read_image_folder
+from fastnn.datasets.images import read_image, read_image_folder
 from fastnn.datasets.planar import make_circles, make_flower, make_moons, make_spirals
 from fastnn.datasets.split import train_test_split
 
@@ -13,6 +13,7 @@ __all__ = [
     "make_moons",
     "make_spirals",
     "read_idx",
+    "read_image",
     "read_image_folder",
     "train_test_split",
 ]

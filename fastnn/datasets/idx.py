@@ -60,7 +60,9 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
             n_bytes = math.prod(shape) * dtype.itemsize
             _check_length(file, n_bytes)
         with _open(name) as file:
-            array = _read_array(file, *_read_header(file))
+            if _read_header(file) != (dtype, shape):
+                raise _DamageError("it changed while it was read")
+            array = _read_array(file, dtype, shape)
     except (gzip.BadGzipFile, EOFError, zlib.error, _DamageError) as error:
         raise ValueError(f"cannot read {name!r} as IDX: {error}") from error
     return array.astype(dtype.newbyteorder("="), copy=False)

@@ -1,17 +1,57 @@
-"""Image files sorted into one folder a class."""
+"""Images from files, as rows of pixels: one image, or a folder that has one sub-folder a class."""
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn._validation import checked_path
+from fastnn._files import open_regular
+
+Size = int | tuple[int, int]
+
+# So that a row of red, green and blue is not longer than a network takes.
+_MAX_PIXELS = _validation.MAX_SIZE // 3
+
+
+def read_image(path: str | os.PathLike[str], size: Size = (64, 64)) -> npt.NDArray[np.float32]:
+    """Read one image, laid out like those of `read_image_folder`, to predict from.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    size : int or (int, int)
+        Height and width in pixels that the image is resized to; an int is both.
+
+    Returns
+    -------
+    X : ndarray of shape (1, height * width * 3), float32
+        Red, green and blue in [0, 1]; ``X[0].reshape(height, width, 3)`` is the image.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is not installed.
+    TypeError, ValueError
+        If `size` is not as above, or the file is not a readable image.
+    OSError
+        From the operating system.
+
+    Examples
+    --------
+    ``net.predict(read_image("my_cat.jpg", 64))``
+    """
+    name = _validation.checked_path(path)
+    height, width = _checked_size(size)
+    X = np.empty((1, height * width * 3), np.float32)
+    _read_into(X[0], name, height, width)
+    return X
 
 
 def read_image_folder(
-    path: str | os.PathLike[str], size: tuple[int, int] = (64, 64)
+    path: str | os.PathLike[str], size: Size = (64, 64)
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
     """Read a folder that has one sub-folder a class, each full of images.
 
@@ -20,8 +60,8 @@ def read_image_folder(
     path : str or os.PathLike
         Classes and images are taken in the order of their names. Names that begin with a dot,
         files beside the class folders and folders inside them are left out.
-    size : (int, int)
-        Height and width in pixels that every image is resized to.
+    size : int or (int, int)
+        Height and width in pixels that every image is resized to; an int is both.
 
     Returns
     -------
@@ -36,41 +76,58 @@ def read_image_folder(
     ------
     ImportError
         If Pillow is not installed.
-    ValueError
-        If there are no classes, a class has no files, or a file is not a readable image.
+    TypeError, ValueError
+        If `size` is not as above, there are no classes, a class has no images, or a file with the
+        name of an image is not a readable one.
     OSError
         From the operating system, FileNotFoundError and NotADirectoryError included.
+
+    Warns
+    -----
+    UserWarning
+        For each file that is left out: it is no image, and its name does not say that it is one.
     """
-    folder = checked_path(path)
+    folder = _validation.checked_path(path)
     height, width = _checked_size(size)
     _import_pillow()
 
     class_names = _names(folder, folders=True)
     if not class_names:
         raise ValueError(f"path must hold one folder a class, there is none in {folder!r}")
-    files: list[str] = []
-    labels: list[int] = []
-    for label, class_name in enumerate(class_names):
-        class_folder = os.path.join(folder, class_name)
-        names = _names(class_folder, folders=False)
-        if not names:
-            raise ValueError(f"every class needs an image, there is none in {class_folder!r}")
-        files += [os.path.join(class_folder, name) for name in names]
-        labels += [label] * len(names)
+    class_folders = [os.path.join(folder, class_name) for class_name in class_names]
+    files = [
+        (os.path.join(class_folder, name), label)
+        for label, class_folder in enumerate(class_folders)
+        for name in _names(class_folder, folders=False)
+    ]
+    _refuse_empty(class_folders, {label for _, label in files})
 
     X = np.empty((len(files), height * width * 3), np.float32)
-    for row, file in zip(X, files, strict=True):
-        row[:] = _read_image(file, height, width).reshape(-1)
-        row /= 255
-    return X, np.array(labels, np.int64), class_names
+    labels: list[int] = []
+    for file, label in files:
+        try:
+            _read_into(X[len(labels)], file, height, width)
+        except ValueError:
+            if _has_name_of_image(file):
+                raise
+            warnings.warn(f"left out {file!r}, which is no image", stacklevel=2)
+        else:
+            labels.append(label)
+    _refuse_empty(class_folders, set(labels))
+    return X[: len(labels)], np.array(labels, np.int64), class_names
 
 
-def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    if not isinstance(size, tuple | list) or len(size) != 2:
-        raise TypeError(f"size must be (height, width), got {size!r}")
-    return _validation.positive_int(size[0], "height in size"), _validation.positive_int(
-        size[1], "width in size"
-    )
+def _checked_size(size: Any) -> tuple[int, int]:
+    """Height and width."""
+    is_pair = isinstance(size, tuple | list) and len(size) == 2
+    if not is_pair and (isinstance(size, bool) or not isinstance(size, int | np.integer)):
+        raise TypeError(f"size must be (height, width) or an integer, got {size!r}")
+    height, width = size if is_pair else (size, size)
+    height = _validation.positive_int(height, "height in size", at_most=_MAX_PIXELS)
+    width = _validation.positive_int(width, "width in size", at_most=_MAX_PIXELS)
+    if height * width > _MAX_PIXELS:
+        raise ValueError(f"size must be at most {_MAX_PIXELS} pixels, got {(height, width)}")
+    return height, width
 
 
 def _names(folder: str, *, folders: bool) -> list[str]:
@@ -83,10 +140,16 @@ def _names(folder: str, *, folders: bool) -> list[str]:
         )
 
 
-def _read_image(file: str, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """An array of shape (height, width, 3)."""
+def _refuse_empty(class_folders: list[str], labels: set[int]) -> None:
+    for label, class_folder in enumerate(class_folders):
+        if label not in labels:
+            raise ValueError(f"every class needs an image, there is none in {class_folder!r}")
+
+
+def _read_into(row: npt.NDArray[np.float32], file: str, height: int, width: int) -> None:
+    """The pixels of an image, scaled to [0, 1]; ValueError if the file is not a readable one."""
     Image, ImageOps = _import_pillow()
-    with open(file, "rb") as stream:
+    with open_regular(file) as stream:
         try:
             with Image.open(stream) as image:
                 upright = ImageOps.exif_transpose(image).convert("RGB")
@@ -94,12 +157,22 @@ def _read_image(file: str, height: int, width: int) -> npt.NDArray[np.uint8]:
             raise
         except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes.
             raise ValueError(f"cannot read {file!r} as an image: {error}") from error
-    return np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
+    row[:] = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR)).reshape(-1)
+    row /= 255
+
+
+def _has_name_of_image(file: str) -> bool:
+    Image, _ = _import_pillow()
+    form = Image.registered_extensions().get(os.path.splitext(file)[1].lower())
+    return form in Image.OPEN  # what is only written, such as PDF, is none
 
 
 def _import_pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise ImportError("Pillow is not installed: pip install 'fastnn-mlp[images]'") from error
+        raise ImportError(
+            "Pillow is not installed; the extra 'images' brings it: pip install '.[images]' in a "
+            "copy of the repository, or pip install pillow"
+        ) from error
     return Image, ImageOps
