@@ -1,6 +1,5 @@
 """Keywords that other libraries use, and the names that they have here."""
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -123,6 +122,8 @@ def checked_keywords(function: T) -> T:
 
 
 def _refuse(function: Callable[..., Any], names: tuple[str, ...], keyword: str) -> NoReturn:
+    import difflib  # here: a millisecond that only an error is worth
+
     names = tuple(name for name in names if name not in ("self", "cls"))
     here = _NAMES.get(keyword, keyword)
     first = here.partition("=")[0].partition(" ")[0]

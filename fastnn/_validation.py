@@ -3,7 +3,6 @@
 Errors are `ValueError` or `TypeError` and name the argument, what was expected and what came.
 """
 
-import difflib
 import numbers
 import operator
 import os
@@ -131,6 +130,8 @@ def spelled(
     names |= {_essence(alias): known for alias, known in aliases.items()}
     found = names.get(_essence(value))
     if found is None:
+        import difflib  # here: a millisecond that only an error is worth
+
         near = difflib.get_close_matches(_essence(value), names, n=2)
         guesses = " or ".join(dict.fromkeys(repr(names[guess]) for guess in near))
         raise ValueError(

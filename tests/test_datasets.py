@@ -146,7 +146,9 @@ def test_noise_has_the_given_standard_deviation(make):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"n_samples": -3}, ValueError, "n_samples must be a positive integer, got -3"),
+        ({"n_samples": -3}, ValueError, r"n_samples must be a positive integer of .*, got -3"),
+        ({"n_samples": 2**62}, ValueError, "n_samples must be a positive integer of at most"),
+        ({"n_samples": 10**30}, ValueError, "n_samples must be a positive integer of at most"),
         ({"n_samples": 1}, ValueError, "n_samples must be at least 2"),
         ({"n_samples": 2.0}, TypeError, "n_samples must be a positive integer"),
         ({"n_samples": True}, TypeError, "n_samples must be a positive integer"),
@@ -605,6 +607,11 @@ def test_split_gives_copies():
 def test_split_refuses_a_size_that_leaves_one_side_empty(test_size, error):
     with pytest.raises(error, match="test_size"):
         datasets.train_test_split(np.zeros(10), np.zeros(10), test_size)
+
+
+def test_split_refuses_what_is_no_array():
+    with pytest.raises(ValueError, match=r"X must be an array, got list: .*inhomogeneous"):
+        datasets.train_test_split([[1, 2], [3]], [0, 1])
 
 
 @pytest.mark.parametrize(("X", "y"), [([1, 2, 3], [1, 2]), (1, [1]), ([1], 1)])

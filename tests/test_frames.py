@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import Dense, Network
+from fastnn.datasets import train_test_split
 
 N = 6
 FLOATS = [0.5, -1.0, 2.0, 0.0, 1.5, -0.5]
@@ -102,6 +103,18 @@ def test_a_column_that_is_no_number_is_named() -> None:
     )
     with pytest.raises(TypeError, match=f"^{message}$"):
         net().fit(frame, Y)
+
+
+def test_a_frame_is_split_into_numbers() -> None:
+    frame = stand_in(c=Column(INTS, "Int64", "i"))
+    names = ["no", "yes"] * (N // 2)
+    X_train, X_test, y_train, y_test = train_test_split(frame, names, test_size=2)
+    expected = train_test_split(NUMBERS, names, test_size=2)
+    for array, other in zip((X_train, X_test, y_train, y_test), expected, strict=True):
+        assert array.dtype == other.dtype
+        np.testing.assert_array_equal(array, other)
+    with pytest.raises(TypeError, match="X must be numbers, but its column 'city'"):
+        train_test_split(stand_in(city=Column(names, "category", "O")), Y)
 
 
 def test_neither_library_is_imported(run_script: Callable[..., str]) -> None:

@@ -141,7 +141,7 @@ def make_spirals(
 
 
 def _class_sizes(n_samples: int, n_classes: int) -> list[int]:
-    n_samples = _validation.positive_int(n_samples, "n_samples")
+    n_samples = _validation.positive_int(n_samples, "n_samples", at_most=_validation.MAX_SIZE)
     if n_samples < n_classes:
         raise ValueError(f"n_samples must be at least {n_classes}, one a class, got {n_samples}")
     smallest, n_larger = divmod(n_samples, n_classes)

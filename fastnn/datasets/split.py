@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
+from fastnn import _frames, _validation
 from fastnn._keywords import checked_keywords
 
 Array = npt.NDArray[Any]
@@ -30,20 +30,31 @@ def train_test_split(
     Returns
     -------
     X_train, X_test, y_train, y_test : ndarray
-        Copies, of the types of `X` and `y`.
+        Copies, of the types of `X` and `y`; a data frame with columns of several types is float64.
 
     Raises
     ------
+    TypeError
+        If `test_size` is no number, or a column of a data frame cannot become numbers.
     ValueError
-        If `X` and `y` differ in length or `test_size` leaves one side empty.
+        If `X` and `y` are no arrays or differ in length, or `test_size` leaves one side empty.
     """
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = _as_array(X, "X"), _as_array(y, "y")
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):
         raise ValueError(f"X and y must have one row a sample, got shapes {X.shape} and {y.shape}")
     n_test = _n_test(test_size, len(X))
     order = np.random.default_rng(_validation.seed(seed)).permutation(len(X))
     test, train = order[:n_test], order[n_test:]
     return X[train], X[test], y[train], y[test]
+
+
+def _as_array(value: npt.ArrayLike, name: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, got {type(value).__name__}: {error}") from error
+    numbers = _frames.numbers_of(value, name) if array.dtype.kind == "O" else None
+    return array if numbers is None else numbers
 
 
 def _n_test(test_size: float, n_samples: int) -> int:
