@@ -15,6 +15,7 @@ def report(error: ImportError) -> NoReturn:
             "installed fastnn. Either compile it in place with 'pip install -e .', or leave the "
             f"folder {os.path.dirname(package)}."
         )
+        error.__suppress_context__ = True
     if _is_the_program():
         print(f"fastnn: {error}", file=sys.stderr)
         raise SystemExit(2)

@@ -200,7 +200,7 @@ _NUMBERING = "; number the classes from 0: classes, y = np.unique(y, return_inve
 def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
     """`value` as an array of bool, int or float, without a copy where it is one.
 
-    The array is an object of its own: its shape stays what was checked, whoever sets another one.
+    The array is an object of its own: its shape stays what was checked when `value` gets another.
     """
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):

@@ -1,6 +1,6 @@
 """The command ``fastnn``: a demonstration, a race against other libraries, and a self-portrait.
 
-Whatever goes wrong is told in one line on standard error, and the exit code is 2.
+Every error is one line on the standard error stream, and the exit code is 2.
 """
 
 from __future__ import annotations

@@ -13,19 +13,36 @@ from fastnn.initializers import Normal, checked_initializer
 class Dense:
     """A fully connected layer: ``activation(A_prev @ weights + bias)``.
 
+    The layer is linear unless an activation is named.
+
     Parameters
     ----------
     n_units : int
+        From 1 to 2**31 - 1.
     activation : str
         One of ``fastnn.activations.ACTIVATIONS``.
     initializer : str, fastnn.Normal or None
         Of the weights, one of ``fastnn.initializers.INITIALIZERS``. None chooses by the activation:
-        He for relu and its kin, LeCun for selu, Glorot for the others.
+        He (normal) for relu, leaky_relu, elu, gelu, silu, mish and softplus, LeCun (normal) for
+        selu, Glorot (uniform) for linear, sigmoid, tanh and softmax.
 
     Raises
     ------
     TypeError, ValueError
         If a value is not one of these.
+
+    Notes
+    -----
+    Case, spaces, ``-`` and ``_`` do not matter in names, and common other names are known:
+    ``"ReLU"`` is relu, ``"swish"`` is silu, ``"xavier"`` is glorot_uniform.
+
+    Examples
+    --------
+    >>> from fastnn import Dense
+    >>> Dense(10)
+    Dense(10, 'linear')
+    >>> Dense(10, "ReLU")
+    Dense(10, 'relu')
     """
 
     n_units: int

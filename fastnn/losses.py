@@ -1,7 +1,13 @@
 """Losses: their names, and which outputs they fit.
 
-The arithmetic is in ``csrc/losses.inc.h``, the textbook form in `fastnn.reference`. Every loss is a
-mean over the samples, and over the outputs too where it is taken output by output.
+The arithmetic is in ``csrc/losses.inc.h``, the textbook form in `fastnn.reference`.
+
+Every loss is a mean over the samples. ``categorical_cross_entropy`` is one number a sample, a sum
+over the classes. The other losses are one number an output, and the mean is over samples and
+outputs: a network with ten outputs has the mean of ten losses, not their sum.
+
+``mean_squared_error`` is not halved. scikit-learn halves it: with one output, its loss and its
+gradient are half of those here, and gradient descent there needs twice the learning rate.
 """
 
 from dataclasses import dataclass
@@ -15,7 +21,8 @@ class Loss:
     ----------
     name : str
     formula : str
-        For the output a (or the logit z) and the target t.
+        Of one sample, or of one output of one sample, before the mean: for the output a and the
+        target t.
     output : str or None
         The one output activation it fits, or None for every one that is not ``output_only``.
     """

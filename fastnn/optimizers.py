@@ -148,7 +148,9 @@ class Adam(Optimizer):
 @checked_keywords
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: ``w -= lr weight_decay w`` besides, on all parameters.
+    """Adam with decoupled weight decay: a step also takes ``lr weight_decay w`` from each w.
+
+    All parameters decay, biases included.
 
     References
     ----------

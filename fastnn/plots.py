@@ -25,7 +25,7 @@ _INK, _GREY, _GRID = "#222222", "#666666", "#e4e4e4"
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
-    """Draw what `Network.fit` returned: the losses and, beside them, the accuracies, by epoch.
+    """Draw what `Network.fit` returned: the losses by epoch, and the accuracies to their right.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def _line_panel(
         parts.append(
             f'<circle cx="{x(len(line)):.1f}" cy="{y(line[-1]):.1f}" r="3" fill="{colour}"/>'
         )
-        # The legend grows from the right; 7 pixels are a letter of this size, generously.
+        # The legend grows from the right; a letter of this size is at most 7 pixels wide.
         parts.append(_text(legend, 28, name, colour=colour, anchor="end"))
         legend -= 7 * len(name) + 14
     return "\n".join(parts)

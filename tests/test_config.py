@@ -335,6 +335,7 @@ def test_import_from_the_source_tree_says_what_to_do(source_tree: Path) -> None:
     done = run_in(source_tree, "-c", "import fastnn")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"ImportError: {message}"
+    assert done.stderr.count("Traceback") == 1
     done = run_in(source_tree, "-m", "fastnn", "info")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"fastnn: {message}\n"

@@ -32,7 +32,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Parameters
     ----------
     path : str or os.PathLike
-        The compression is recognised by the content, whatever the name.
+        The content says whether it is compressed, not the name.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If the file is not IDX, damaged, shorter or longer than it says.
+        If the file is not IDX, is damaged, or is shorter or longer than it says.
     OSError
         From the operating system.
 

@@ -59,7 +59,7 @@ def read_image_folder(
     ----------
     path : str or os.PathLike
         Classes and images are taken in the order of their names. Names that begin with a dot,
-        files beside the class folders and folders inside them are left out.
+        files next to the class folders and folders inside them are left out.
     size : int or (int, int)
         Height and width in pixels that every image is resized to; an int is both.
 
