@@ -23,6 +23,9 @@ _COLOURS = (
 )  # fmt: skip
 _INK, _GREY, _GRID = "#222222", "#666666", "#e4e4e4"
 
+# Axes reach up to here, so that powers of ten around and differences between values are finite.
+_LARGEST = 1e300
+
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
     """Draw what `Network.fit` returned: the losses by epoch, and the accuracies to their right.
@@ -40,13 +43,16 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
     Raises
     ------
     ValueError
-        If `history` is empty, or holds an empty or non-finite series.
+        If `history` is empty, or holds an empty series or a number that no axis reaches.
     """
     if not history:
         raise ValueError("history must hold at least one series, got none")
     for name, values in history.items():
-        if len(values) == 0 or not all(map(math.isfinite, values)):
-            raise ValueError(f"history[{name!r}] must be a non-empty series of finite numbers")
+        if len(values) == 0 or not all(abs(value) <= _LARGEST for value in values):
+            raise ValueError(
+                f"history[{name!r}] must be a non-empty series of numbers from -{_LARGEST} to "
+                f"{_LARGEST}"
+            )
     accuracies = {name: v for name, v in history.items() if name.endswith("accuracy")}
     losses = {name: v for name, v in history.items() if name not in accuracies}
     panels = [
@@ -86,13 +92,15 @@ def misclassified(
     Raises
     ------
     ValueError
-        If `images` is not three-dimensional or the four lengths differ.
+        If `images` is not three-dimensional, has no pixels, or the four lengths differ.
     """
     images = np.asarray(images, dtype=np.float64)
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if images.ndim != 3:
         raise ValueError(f"images must have shape (n_images, height, width), got {images.shape}")
     n_images, height, width = images.shape
+    if n_images > 0 and height * width == 0:
+        raise ValueError(f"images must have at least one pixel, got shape {images.shape}")
     lengths = (len(y), len(predicted), len(probabilities))
     if lengths != (n_images,) * 3:
         raise ValueError(f"y, predicted and probabilities must have length {n_images}, {lengths=}")
@@ -139,13 +147,13 @@ def bar_chart(
     Raises
     ------
     ValueError
-        If there is no bar, or a duration is not positive and finite.
+        If there is no bar, or a duration is not positive, or no axis reaches it.
     """
     values = [value for bars in groups.values() for value in bars.values()]
     if not values:
         raise ValueError("groups must hold at least one bar, got none")
-    if not all(value > 0 and math.isfinite(value) for value in values):
-        raise ValueError("groups must hold positive, finite durations")
+    if not all(1 / _LARGEST <= value <= _LARGEST for value in values):
+        raise ValueError(f"groups must hold durations from {1 / _LARGEST} to {_LARGEST} seconds")
     labels = list(dict.fromkeys(label for bars in groups.values() for label in bars))
     colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
     left, right, top, row, gap = 220, 840, 56, 20, 34
@@ -272,11 +280,11 @@ def _value_scale(values: Sequence[float], start: float, stop: float, *, percent:
     low, high = min(values), max(values)
     if percent:
         return _Scale(min(low, 0.99) - 0.05 * (1 - min(low, 0.99)), 1.0, start, stop)
-    if low > 0 and high > 10 * low:
+    if low >= 1 / _LARGEST and high > 10 * low:
         return _Scale(
             10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)), start, stop, True
         )
-    margin = 0.05 * (high - low) or 0.5
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     return _Scale(low - margin, high + margin, start, stop)
 
 

@@ -353,6 +353,9 @@ def test_import_loads_no_heavy_module(run_script: Callable[..., str]) -> None:
     run_script("""
         import sys
         import fastnn
-        heavy = {"tqdm", "safetensors", "matplotlib", "PIL", "sklearn", "scipy_openblas32"}
+        heavy = {
+            "tqdm", "safetensors", "matplotlib", "PIL", "sklearn", "scipy_openblas32", "pandas",
+            "polars", "difflib",
+        }
         assert not heavy & set(sys.modules), heavy & set(sys.modules)
     """)

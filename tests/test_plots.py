@@ -81,12 +81,17 @@ def test_accuracy_axis_is_labelled_in_percent_up_to_100():
     assert "60 %" in labels
 
 
-@pytest.mark.parametrize("losses", [[0.7], [0.7, 0.7], [0.0]])
-def test_learning_curves_of_one_epoch_or_a_constant_can_be_drawn(losses):
+@pytest.mark.parametrize(
+    "losses",
+    [[0.7], [0.7, 0.7], [0.0], [1e17, 1e17], [5e-324, 1], [1e300, -1e300], [1e300, 1e-300]],
+)
+def test_learning_curves_of_one_epoch_a_constant_or_a_wide_range_can_be_drawn(losses):
     assert len(of_class(parse(plots.learning_curves({"loss": losses})), "curve")) == 1
 
 
-@pytest.mark.parametrize("history", [{}, {"loss": []}, {"loss": [1.0, math.nan]}])
+@pytest.mark.parametrize(
+    "history", [{}, {"loss": []}, {"loss": [1.0, math.nan]}, {"loss": [1e308]}, {"loss": [-1e308]}]
+)
 def test_learning_curves_refuse_what_cannot_be_drawn(history):
     with pytest.raises(ValueError, match="history"):
         plots.learning_curves(history)
@@ -119,7 +124,14 @@ def test_misclassified_of_nothing_says_so():
 
 
 @pytest.mark.parametrize(
-    ("shape", "lengths"), [((2, 4), (2, 2, 2)), ((2, 2, 2), (1, 2, 2)), ((2, 2, 2), (2, 2, 3))]
+    ("shape", "lengths"),
+    [
+        ((2, 4), (2, 2, 2)),
+        ((2, 2, 2), (1, 2, 2)),
+        ((2, 2, 2), (2, 2, 3)),
+        ((2, 0, 2), (2, 2, 2)),
+        ((2, 2, 0), (2, 2, 2)),
+    ],
 )
 def test_misclassified_refuses_wrong_shapes(shape, lengths):
     y, predicted, probabilities = (np.ones(n) for n in lengths)
@@ -147,7 +159,17 @@ def test_bar_chart_writes_labels_durations_title_and_caption():
     assert {"g", "a & b", "12.3 ms", "The title", "x < y"} <= set(texts(parse(chart)))
 
 
-@pytest.mark.parametrize("groups", [{}, {"g": {}}, {"g": {"a": 0.0}}, {"g": {"a": math.inf}}])
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {},
+        {"g": {}},
+        {"g": {"a": 0.0}},
+        {"g": {"a": math.inf}},
+        {"g": {"a": 5e-324}},
+        {"g": {"a": 1e308}},
+    ],
+)
 def test_bar_chart_refuses_what_has_no_logarithm(groups):
     with pytest.raises(ValueError, match="groups must hold"):
         plots.bar_chart(groups, title="t")
