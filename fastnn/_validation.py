@@ -187,7 +187,7 @@ def _text(value: Any) -> str:
     try:
         text = repr(value)
     except Exception:  # such as an integer of more digits than Python prints
-        text = "what cannot be printed"
+        text = "a value that cannot be printed"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -283,7 +283,7 @@ def samples(
         )
     if n_features is not None and array.shape[1] != n_features:
         is_transposed = array.shape[0] == n_features
-        remedy = f"; rows are samples: pass {_as_array(X, name)}.T" if is_transposed else ""
+        remedy = f"; rows are samples: pass {_with('T', X, name)}.T" if is_transposed else ""
         raise ValueError(
             f"{name} has {array.shape[1]} features, the network was built for {n_features}{remedy}"
         )
@@ -301,16 +301,16 @@ def samples(
     return _laid_out(array, dtype, name)
 
 
-def _as_array(value: Any, name: str) -> str:
-    """What to call a method of an array on."""
-    return name if hasattr(value, "reshape") else f"np.asarray({name})"
+def _with(method: str, value: Any, name: str) -> str:
+    """What in a user's code has that method of an array."""
+    return name if hasattr(value, method) else f"np.asarray({name})"
 
 
 def _remedy_for_samples(
     shape: tuple[int, ...], n_features: int | None, value: Any, name: str
 ) -> str:
     """What makes two dimensions of `shape`, if that is clear."""
-    size, X = prod(shape), _as_array(value, name)
+    size, X = prod(shape), _with("reshape", value, name)
     if len(shape) == 0 or size == 0:
         return ""
     if size == n_features:
@@ -328,7 +328,7 @@ def _remedy_for_samples(
 def finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
     """Refuses NaN, infinity, and numbers beyond the range of `dtype`.
 
-    The error names the first one. Nothing is allocated where all are finite, and little else.
+    The error names the first one. Nothing is allocated where all are finite, little where not.
 
     Parameters
     ----------
@@ -421,7 +421,7 @@ def targets(
     has_labels = loss == "categorical_cross_entropy" and array.shape != (n_samples, n_outputs)
     takes_labels = loss == "categorical_cross_entropy" or n_outputs == 1
     if not _has_target_shape(array.shape, n_samples, n_outputs, takes_labels):
-        _refuse_shapes(array.shape, X.shape, n_outputs, takes_labels, names)
+        _refuse_shapes(y, array.shape, X.shape, n_outputs, takes_labels, names)
     if has_labels:
         return _labels(array, n_outputs, name)
     converted = _laid_out(array, dtype, name)
@@ -452,13 +452,14 @@ def _has_target_shape(
 
 
 def _refuse_shapes(
+    value: Any,
     shape: tuple[int, ...],
     X_shape: tuple[int, ...],
     n_outputs: int,
     takes_labels: bool,
     names: tuple[str, str],
 ) -> NoReturn:
-    """Says what is wrong with y of that shape, or with X where that is clear, and the remedy."""
+    """Says what is wrong with `value`, y of that shape, or with X, and the remedy if it is clear."""
     X, y = names
     n_samples, n_features = X_shape
 
@@ -467,8 +468,8 @@ def _refuse_shapes(
         if _has_target_shape(shape, n_samples, n_outputs, takes_labels):
             return ""
         if takes_labels and shape == (1, n_samples):
-            return f"{y}.ravel()"
-        return f"{y}.T" if shape == (n_outputs, n_samples) else None
+            return f"{_with('ravel', value, y)}.ravel()"
+        return f"{_with('T', value, y)}.T" if shape == (n_outputs, n_samples) else None
 
     for_samples, for_features = remedy(n_samples), remedy(n_features)
     if for_samples is None and for_features is not None:

@@ -493,6 +493,18 @@ SHAPES: dict[str, tuple[Callable[[], Network], Any, Any, str | None]] = {
         Y[np.newaxis],
         "y must be of shape (30,) or (30, 1), got shape (1, 30); pass y.ravel()",
     ),
+    "y as a list": (
+        sigmoid_net,
+        X,
+        [Y.tolist()],
+        "y must be of shape (30,) or (30, 1), got shape (1, 30); pass np.asarray(y).ravel()",
+    ),
+    "X as a list": (
+        sigmoid_net,
+        X.T.tolist(),
+        Y,
+        "X has 30 features, the network was built for 4; rows are samples: pass np.asarray(X).T",
+    ),
     "labels as a row": (
         softmax_net,
         X,
