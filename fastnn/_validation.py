@@ -226,7 +226,7 @@ def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
 
 def _is_text(array: Array) -> bool:
     """Whether an array holds one text a sample."""
-    if array.ndim == 0 or array.size != len(array):
+    if array.size == 0 or array.ndim == 0 or array.size != len(array):
         return False
     if array.dtype.kind == "O":
         return all(isinstance(label, str) for label in array.flat)
@@ -459,7 +459,7 @@ def _refuse_shapes(
     takes_labels: bool,
     names: tuple[str, str],
 ) -> NoReturn:
-    """Says what is wrong with `value`, y of that shape, or with X, and the remedy if it is clear."""
+    """Says what is wrong with `value`, which is y, or with X, and the remedy if it is clear."""
     X, y = names
     n_samples, n_features = X_shape
 
