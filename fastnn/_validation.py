@@ -502,7 +502,7 @@ def _labels(array: Array, n_classes: int, name: str) -> Array:
             if not is_whole.all():
                 i = int(is_whole.argmin())
                 raise ValueError(
-                    f"{_cell(name, array.shape, start + i)} is {block[i]:g}; {name} must be whole "
+                    f"{_cell(name, array.shape, start + i)} is {block[i]}; {name} must be whole "
                     f"numbers, the class of each sample"
                 )
         low, high = block.min(), block.max()

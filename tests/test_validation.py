@@ -355,6 +355,12 @@ BAD_TARGETS: dict[str, tuple[Callable[[], Network], Any, Any, str]] = {
     "uint64 label, minus 2^63": (softmax_net, with_one(2**63, CLASSES, "u8"), VALUE, r"\[0, 3\)"),
     "wraps to a small int64": (softmax_net, with_one(2.0**64, CLASSES, float), VALUE, r"\[0, 3\)"),
     "fractional label": (softmax_net, with_one(1.5, CLASSES, float), VALUE, "whole"),
+    "almost whole label": (
+        softmax_net,
+        with_one(1.0000001, CLASSES, float),
+        VALUE,
+        r"\[15\] is 1\.0000001; .* must be whole",
+    ),
     "NaN label": (softmax_net, with_one(np.nan, CLASSES, float), VALUE, r"\[15\] is NaN"),
     "infinite label": (softmax_net, with_one(np.inf, CLASSES, float), VALUE, r"\[15\] is infinity"),
     "labels of wrong length": (softmax_net, CLASSES[:-1], VALUE, r"\(30,\).*\(30, 3\)"),
