@@ -133,7 +133,7 @@ def test_bad_numbers_in_any_row_are_refused(column: int, row: int, bad: float) -
 def test_numbers_beyond_float32_are_refused_by_a_float32_network_only() -> None:
     X = samples(70, np.float64)
     X[66, 3] = 1e39
-    with pytest.raises(ValueError, match=r"X must be finite \(in the range of float32\)"):
+    with pytest.raises(ValueError, match=r"X\[66, 3\] is 1e\+39, too large for float32"):
         example("float32").predict(X)
     assert np.isfinite(example("float64").predict_proba(X)).all()
 
@@ -339,10 +339,22 @@ def test_a_predictor_is_neither_pickled_nor_copied_without_its_network_nor_made_
 
 
 def test_results_of_a_predictor_cannot_be_resized() -> None:
-    """Their memory is the predictor's."""
+    """Their memory is the predictor's, and holds nothing else of it."""
     predict = Network.from_sizes([4, 5, 3], output="softmax", seed=0).predictor()
+    result = predict(np.ones(4, np.float32))
     with pytest.raises(ValueError, match="resize"):
-        predict(np.ones(4, np.float32)).resize(1, refcheck=False)
+        result.resize(1, refcheck=False)
+    memory: Any = result
+    while isinstance(memory.base, np.ndarray):
+        memory = memory.base
+    assert memory.nbytes == result.nbytes
+    with pytest.raises(ValueError, match="resize"):
+        memory.resize(1, refcheck=False)
+
+
+def test_a_predictor_too_large_for_any_memory_is_refused() -> None:
+    with pytest.raises(MemoryError):
+        Network.from_sizes([1, 100_000, 1], seed=0).predictor(2**31 - 1)
 
 
 # ---- numbers that are not finite -----------------------------------------------------------------

@@ -19,6 +19,8 @@ cnp.import_array()
 cdef double FEW_ROWS_FLOPS = 3e6
 # With more work than this, about a microsecond, other Python threads may run meanwhile.
 cdef double GIL_FLOPS = 5e4
+# Buffers stay below this, so that no product of sizes wraps.
+cdef size_t MAX_BYTES = <size_t> 1 << 62
 
 
 cdef bint is_plain(object array, int type_number) noexcept:
@@ -149,7 +151,7 @@ cdef class Predictor:
     cdef Access access
     cdef object parameters
     cdef object explain
-    cdef object memory
+    cdef object scratch
     cdef object result  # (rows, n_outputs): what a call without `out` gives
     cdef object row_result  # the same as (n_outputs,), for one row
     cdef char *data  # of `result`
@@ -161,7 +163,8 @@ cdef class Predictor:
     def __cinit__(self, Plan plan not None, Access access not None, parameters, size_t rows,
                   explain):
         cdef Geometry *g = &plan.geometry
-        cdef size_t n_result = rows * g.n_outputs * g.itemsize
+        if rows > MAX_BYTES // (4 * g.itemsize * g.widest):
+            raise MemoryError(f"no memory for a predictor of {rows} rows")
         self.plan = plan
         self.access = access
         self.parameters = parameters
@@ -169,13 +172,13 @@ cdef class Predictor:
         self.rows = rows
         self.flops = plan.flops_a_row * rows
         self.type_number = type_number_of(plan)
-        # What users get are views: memory that they cannot resize
-        self.memory = np.zeros(n_result + 64 + memory_bytes(plan, rows), np.uint8)
-        self.data = <char *> cnp.PyArray_DATA(self.memory)
-        self.row_result = self.memory[:n_result].view(plan.dtype)
+        self.scratch = np.empty(memory_bytes(plan, rows), np.uint8)
+        # What users get is memory that nobody can resize, and apart from the scratch
+        self.row_result = np.frombuffer(bytearray(rows * g.n_outputs * g.itemsize), plan.dtype)
         self.result = self.row_result.reshape(rows, g.n_outputs)
+        self.data = <char *> cnp.PyArray_DATA(self.result)
         plan.prepare_gemm()
-        prepare_pass(plan, parameters, rows, self.data + (n_result + 63) // 64 * 64, &self.net)
+        prepare_pass(plan, parameters, rows, <char *> cnp.PyArray_DATA(self.scratch), &self.net)
 
     def __copy__(self):
         return Predictor(self.plan, self.access, self.parameters, self.rows, self.explain)
