@@ -1,8 +1,8 @@
 """How many instructions a training step and a prediction take: a count that repeats, unlike a time.
 
-Needs valgrind, which knows AVX2 but not AVX-512. Each figure is the difference between a process that
-does the thing 11,000 times and one that does it 1,000 times, divided by 10,000. NumPy's BLAS gets one
-thread: another one that spins would be counted too.
+Needs valgrind, which knows AVX2 but not AVX-512. Each figure is the difference between a process
+that does the thing 11,000 times and one that does it 1,000 times, divided by 10,000. NumPy's BLAS
+gets one thread: another one that spins would be counted too.
 """
 
 import os

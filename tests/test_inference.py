@@ -379,7 +379,7 @@ def test_parameters_that_are_nan_are_named_not_answered_with_class_0(
     net = Network.from_sizes([4, 5, 3], output="softmax", seed=0)
     net.predict(np.ones((1, 4), np.float32))
     net.weights[layer][index] = np.nan
-    with pytest.raises(ValueError, match="parameters.* NaN"):
+    with pytest.raises(ValueError, match=r"parameters.* NaN"):
         ANSWERS[call](net, np.ones((2, 4), np.float32))
 
 
@@ -405,7 +405,7 @@ def test_one_infinite_logit_is_certain_and_two_are_an_error(call: str) -> None:
         result = np.asarray(ANSWERS[call](net, X))
         assert (result == 1).all() if result.ndim == 1 else (result == [0, 1, 0]).all()
     net.weights[0][0, 2] = 3e38
-    with pytest.raises(ValueError, match="output for row .* NaN"):
+    with pytest.raises(ValueError, match=r"output for row .* NaN"):
         ANSWERS[call](net, X)
 
 
