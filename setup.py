@@ -21,8 +21,12 @@ if SANITIZE:
     C_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
 
 # For the kernels. No contraction: an expression has the same bits under every instruction set.
-# Neither of the other two changes a result: errno is never read, no exception is ever unmasked.
-KERNEL_FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+# Neither of the next two changes a result: errno is never read, no exception is ever unmasked.
+# Threads may have small stacks: no function of the kernels takes more than 16 KiB of one.
+KERNEL_FLAGS = [
+    "-Wall", "-Wextra", "-Wframe-larger-than=16384",
+    "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
+]  # fmt: skip
 
 ISA_FLAGS = {
     "csrc/isa_baseline.c": [],

@@ -89,10 +89,11 @@ typedef struct fnn_input {
 
 /* c (m, n) = start + op(a) (m, k) @ b (k, n), where start is what c holds if `accumulate`, else
  * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the array a
- * is then (k, m). ld*: elements from one row of an array to the next. */
+ * is then (k, m). ld*: elements from one row of an array to the next. scratch: as much memory as
+ * `gemm_scratch` says, 64-byte aligned, of arbitrary content; NULL where that is 0 bytes. */
 typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
                          const void *b, size_t ldb, const void *bias, int accumulate, void *c,
-                         size_t ldc);
+                         size_t ldc, void *scratch);
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
@@ -106,6 +107,9 @@ typedef struct fnn_kernels {
     const fnn_optimizer *optimizers;
     const fnn_input *inputs;
     fnn_gemm gemm;
+    /* Bytes of scratch that `gemm` may need for a product of these sizes or with a smaller m, and,
+     * where a is transposed, with any smaller sizes. 0 for a few rows of a small matrix. */
+    size_t (*gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k);
     /* c (rows, n_units), ldc elements a row: bias (n_units,) in every row; NULL: zeros. */
     void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows, size_t n_units);
     /* b (columns, rows), ldb elements a row = the transpose of a (rows, columns), lda a row. */

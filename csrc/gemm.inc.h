@@ -3,7 +3,7 @@
 
 static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a_, size_t lda,
                        const void *b_, size_t ldb, const void *bias, int accumulate, void *c_,
-                       size_t ldc)
+                       size_t ldc, void *scratch)
 {
     const real *a = a_, *b = b_;
     real *c = c_;
@@ -14,11 +14,11 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
         return;
     }
     if (transpose_a && NAME(cheaper_by_columns)(m, n, k)) {
-        NAME(gemm_by_columns)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc);
+        NAME(gemm_by_columns)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc, scratch);
         return;
     }
     if (!transpose_a && NAME(cheaper_by_dots)(n, k)) {
-        NAME(gemm_dots)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc);
+        NAME(gemm_dots)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc, scratch);
         return;
     }
     if (m == 1 && !transpose_a && n >= ROW_VECTORS * VECTOR_LANES) {
@@ -38,10 +38,11 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
     do {
         const size_t depth = k < K_BLOCK ? k : K_BLOCK;
         if (copies_a)
-            NAME(gemm_copied_columns)(m, n, depth, a, lda, b, ldb, start, start_row, c, ldc);
+            NAME(gemm_copied_columns)(m, n, depth, a, lda, b, ldb, start, start_row, c, ldc,
+                                      scratch);
         else if (copies_b)
             NAME(gemm_copied_panels)(m, n, depth, a, a_row, a_column, b, ldb, start, start_row, c,
-                                     ldc);
+                                     ldc, scratch);
         else
             NAME(gemm_panels)(m, n, depth, a, a_row, a_column, b, ldb, start, start_row, c, ldc);
         a += depth * a_column;
@@ -50,6 +51,25 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
         start_row = ldc;
         k -= depth;
     } while (k > 0);
+}
+
+/* What the ways above may need, whatever the distance between lines. */
+static size_t NAME(gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k)
+{
+    const size_t depth = k < K_BLOCK ? k : K_BLOCK;
+    size_t elements = 0;
+    if (transpose_a) {
+        const size_t columns = n < NARROW_COLUMNS ? n : NARROW_COLUMNS;
+        const size_t by_columns = (columns + depth) * PANEL;
+        const size_t copied_columns = n > PANEL ? depth * COPY_COLUMNS : 0;
+        elements = by_columns > copied_columns ? by_columns : copied_columns;
+    } else if (NAME(cheaper_by_dots)(n, k)) {
+        elements = n * NAME(dot_stride)(k);
+        elements = elements > DOT_FEW ? elements : 0;
+    } else if (PANEL * sizeof(real) < COPY_PANEL_BYTES && m >= COPY_ROWS) {
+        elements = depth * PANEL;
+    }
+    return elements * sizeof(real);
 }
 
 #undef MAX_ROWS
@@ -64,3 +84,16 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void
 #undef COPY_COLUMNS
 #undef LOWER
 #undef UPPER
+#undef NARROW_COLUMNS
+#undef SQUARE_COST
+#undef FEW_ROWS
+#undef FEW_COLUMNS
+#undef FEW_CHAINS
+#undef FEW_PRODUCTS
+#undef DOT_CHAINS
+#undef DOT_BLOCK
+#undef DOT_SUMS
+#undef DOT_COLUMNS
+#undef DOT_ROWS
+#undef DOT_MAX_COLUMNS
+#undef DOT_FEW

@@ -60,6 +60,7 @@ const fnn_kernels NAME(kernels) = {
     .optimizers = NAME(optimizers),
     .inputs = NAME(inputs),
     .gemm = NAME(gemm),
+    .gemm_scratch = NAME(gemm_scratch),
     .fill_rows = NAME(fill_rows),
     .transpose = NAME(transpose),
     .sum_rows = NAME(sum_rows),

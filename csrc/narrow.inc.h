@@ -2,7 +2,7 @@
 
 /* ---- transposed a: by columns ---- */
 
-/* Columns of c, at most, for which this is looked at: its scratch is of that many rows. */
+/* Columns of c, at most, for which this is looked at: its scratch has a line for each. */
 #define NARROW_COLUMNS 64
 
 /* Whether c (m, n) is cheaper by columns. Counted in vectors multiplied: k for each vector of c, and
@@ -19,13 +19,13 @@ static int NAME(cheaper_by_columns)(size_t m, size_t n, size_t k)
 
 /* c (m, n) = start + transposed a (k, m) @ b (k, n) by columns: where c is narrow, most lanes of a
  * vector of its row would be idle, so the vectors lie along its columns, which is the product
- * b' @ a, and that is transposed into c. Each element has the same chain as ever. */
+ * b' @ a, and that is transposed into c. Each element has the same chain as ever. The scratch is
+ * (n, PANEL) of c's columns, then a copy (K_BLOCK or k, PANEL) of a. */
 static __attribute__((noinline)) void NAME(gemm_by_columns)(
     size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc)
+    const real *start, size_t start_row, real *c, size_t ldc, real *columns)
 {
-    real columns[NARROW_COLUMNS * PANEL] __attribute__((aligned(VECTOR_BYTES)));
-    real copy[K_BLOCK * PANEL] __attribute__((aligned(VECTOR_BYTES)));
+    real *copy = columns + n * PANEL;
     const int copies = n > ROWS_FOR(PANEL_VECTORS) && lda * sizeof(real) >= COPY_STRIDE_BYTES;
     for (size_t i = 0; i < m; i += PANEL) {
         const size_t width = m - i < PANEL ? m - i : PANEL;
@@ -122,6 +122,8 @@ static __attribute__((noinline)) void NAME(gemm_few)(
 /* Rows that pass all columns while they are in the L1 cache, and columns at most. */
 #define DOT_ROWS 8
 #define DOT_MAX_COLUMNS 8
+/* Numbers of b, at most, that are copied without scratch: any single column. */
+#define DOT_FEW DOT_BLOCK
 
 /* Decided by the sizes of b alone, so that a row's bits do not depend on its neighbours: vectors
  * multiplied for one row, counting 4 for the addition of lanes, and some for the transpose of b. */
@@ -146,11 +148,11 @@ ALWAYS_INLINE vector NAME(add_lanes)(vector *sums)
     return sums[0];
 }
 
-/* c (rows, columns) = start + a (rows, k) @ b (columns, k) transposed, whose rows are DOT_BLOCK apart,
- * for k <= DOT_BLOCK and up to DOT_SUMS / columns rows. columns is a constant where this is inlined. */
+/* c (rows, columns) = start + a (rows, k) @ b (columns, k) transposed, for k <= DOT_BLOCK and up to
+ * DOT_SUMS / columns rows. columns is a constant where this is inlined. */
 ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, const real *a,
-                                  size_t lda, const real *b, const real *start, size_t start_row,
-                                  real *c, size_t ldc)
+                                  size_t lda, const real *b, size_t ldb, const real *start,
+                                  size_t start_row, real *c, size_t ldc)
 {
     const size_t tile_rows = columns == 1 ? DOT_ROWS : DOT_SUMS / columns;
     const size_t parts = DOT_CHAINS / VECTOR_LANES;
@@ -162,7 +164,7 @@ ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, c
     do {                                                                                          \
         vector factors[DOT_COLUMNS];                                                              \
         _Pragma("GCC unroll 4") for (size_t j = 0; j < columns; j++)                              \
-            factors[j] = LOAD(b + j * DOT_BLOCK + p);                                             \
+            factors[j] = LOAD(b + j * ldb + p);                                                   \
         _Pragma("GCC unroll 8") for (size_t i = 0; i < tile_rows; i++)                            \
         {                                                                                         \
             const vector x = LOAD(row[i] + p);                                                    \
@@ -207,12 +209,12 @@ ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, c
 
 #define DOT_FUNCTION(name, columns)                                                               \
     static __attribute__((noinline)) void NAME(name)(                                             \
-        size_t rows, size_t k, const real *a, size_t lda, const real *b, const real *start,       \
-        size_t start_row, real *c, size_t ldc)                                                    \
+        size_t rows, size_t k, const real *a, size_t lda, const real *b, size_t ldb,              \
+        const real *start, size_t start_row, real *c, size_t ldc)                                 \
     {                                                                                             \
         const size_t height = (columns) == 1 ? DOT_ROWS : DOT_SUMS / (columns);                   \
         for (size_t i = 0; i < rows; i += height)                                                 \
-            NAME(dot_tile)(columns, rows - i, k, a + i * lda, lda, b,                             \
+            NAME(dot_tile)(columns, rows - i, k, a + i * lda, lda, b, ldb,                        \
                            start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc,  \
                            ldc);                                                                  \
     }
@@ -221,26 +223,35 @@ DOT_FUNCTION(dots_2, 2)
 DOT_FUNCTION(dots_4, 4)
 #undef DOT_FUNCTION
 
-/* c (m, n) = start + a (m, k) @ b (k, n) */
+/* Elements of the copy from one column of b to the next: whole cache lines. */
+static size_t NAME(dot_stride)(size_t k)
+{
+    return ((k < DOT_BLOCK ? k : DOT_BLOCK) + DOT_CHAINS - 1) / DOT_CHAINS * DOT_CHAINS;
+}
+
+/* c (m, n) = start + a (m, k) @ b (k, n). The columns of b are copied: few into an array here, more
+ * into the scratch. */
 static __attribute__((noinline)) void NAME(gemm_dots)(
     size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc)
+    const real *start, size_t start_row, real *c, size_t ldc, real *scratch)
 {
-    real copy[DOT_MAX_COLUMNS * DOT_BLOCK] __attribute__((aligned(VECTOR_BYTES)));
+    real few[DOT_FEW] __attribute__((aligned(64)));
+    const size_t stride = NAME(dot_stride)(k);
+    real *copy = n * stride <= DOT_FEW ? few : scratch;
     for (size_t p = 0; p < k; p += DOT_BLOCK) {
         const size_t depth = k - p < DOT_BLOCK ? k - p : DOT_BLOCK;
         const real *columns = copy; /* of b */
         if (n == 1 && ldb == 1)
             columns = b + p;
         else
-            NAME(transpose)(copy, DOT_BLOCK, b + p * ldb, ldb, depth, n);
+            NAME(transpose)(copy, stride, b + p * ldb, ldb, depth, n);
         for (size_t i = 0; i < m; i += DOT_ROWS) {
             const size_t rows = m - i < DOT_ROWS ? m - i : DOT_ROWS;
             for (size_t j = 0, width; j < n; j += width) {
                 const size_t left = n - j;
                 width = left >= 4 ? 4 : left >= 2 ? 2 : 1;
                 (width == 4 ? NAME(dots_4) : width == 2 ? NAME(dots_2) : NAME(dots_1))(
-                    rows, depth, a + i * lda + p, lda, columns + j * DOT_BLOCK,
+                    rows, depth, a + i * lda + p, lda, columns + j * stride, stride,
                     start != NULL ? start + i * start_row + j : NULL, start_row, c + i * ldc + j, ldc);
             }
         }
@@ -248,16 +259,3 @@ static __attribute__((noinline)) void NAME(gemm_dots)(
         start_row = ldc;
     }
 }
-
-#undef NARROW_COLUMNS
-#undef SQUARE_COST
-#undef FEW_ROWS
-#undef FEW_COLUMNS
-#undef FEW_CHAINS
-#undef FEW_PRODUCTS
-#undef DOT_CHAINS
-#undef DOT_BLOCK
-#undef DOT_SUMS
-#undef DOT_COLUMNS
-#undef DOT_ROWS
-#undef DOT_MAX_COLUMNS

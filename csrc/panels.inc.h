@@ -198,13 +198,12 @@ static void NAME(gemm_panels)(size_t m, size_t n, size_t depth, const real *a, s
     }
 }
 
-/* The same, each panel of b from a copy. Not inlined, like all that have large arrays: they cost the
- * small products some ten instructions. */
+/* The same, each panel of b from a copy (depth, PANEL). Not inlined, like the other ways: that would
+ * cost the small products some ten instructions. */
 static __attribute__((noinline)) void NAME(gemm_copied_panels)(
     size_t m, size_t n, size_t depth, const real *a, size_t a_row, size_t a_column, const real *b,
-    size_t ldb, const real *start, size_t start_row, real *c, size_t ldc)
+    size_t ldb, const real *start, size_t start_row, real *c, size_t ldc, real *copy)
 {
-    real copy[K_BLOCK * PANEL] __attribute__((aligned(VECTOR_BYTES)));
     for (size_t j = 0; j < n; j += PANEL) {
         const size_t columns = n - j < PANEL ? n - j : PANEL;
         size_t last;
@@ -215,12 +214,11 @@ static __attribute__((noinline)) void NAME(gemm_copied_panels)(
     }
 }
 
-/* The same, from a copy of COPY_COLUMNS columns of a transposed a at a time. */
+/* The same, from a copy (depth, COPY_COLUMNS) of that many columns of a transposed a at a time. */
 static __attribute__((noinline)) void NAME(gemm_copied_columns)(
     size_t m, size_t n, size_t depth, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc)
+    const real *start, size_t start_row, real *c, size_t ldc, real *copy)
 {
-    real copy[K_BLOCK * COPY_COLUMNS] __attribute__((aligned(VECTOR_BYTES)));
     for (size_t i = 0; i < m; i += COPY_COLUMNS) {
         const size_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
         NAME(copy_lines)(copy, COPY_COLUMNS, a + i, lda, depth, rows);

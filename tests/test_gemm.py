@@ -18,6 +18,7 @@ SIZES = [
     (0, 5, 5), (5, 0, 5), (5, 5, 0), (46, 17, 1000), (1000, 16, 15), (15, 1000, 46), (64, 300, 200),
     (150, 1100, 300),  # b in blocks, copied into panels
     (33, 3, 2100), (100, 1, 1100), (17, 8, 784), (5, 2, 65),  # dot products; by columns, transposed
+    (1100, 70, 300),  # columns of a transposed a copied
     (70, 20, 300), (1100, 7, 20), (130, 64, 33), (4, 16, 100), (16, 3, 1000),
 ]  # fmt: skip
 
@@ -125,6 +126,84 @@ def test_avx2_and_avx512_give_the_same_bits(transpose_a: bool, dtype: type[Any])
             for isa in ("avx2", "avx512")
         ]
         np.testing.assert_array_equal(*results, err_msg=f"{m}, {n}, {k}")
+
+
+own_products = pytest.mark.parametrize("isa", [isa for isa in kernels.supported_isas()])
+
+
+@own_products
+@dtypes
+@pytest.mark.parametrize("transpose_a", [False, True], ids=["forward", "dweights"])
+def test_product_stays_in_its_scratch(transpose_a: bool, dtype: type[Any], isa: str) -> None:
+    for m, n, k in SIZES:
+        a, b = np.ones((k, m) if transpose_a else (m, k), dtype), np.ones((k, n), dtype)
+        n_bytes = gemm.scratch_bytes(np.dtype(dtype), transpose_a, m, n, k, isa)
+        memory = np.full(n_bytes + 192, 77, np.uint8)
+        start = 64 + -memory.ctypes.data % 64
+        scratch = memory[start : start + n_bytes]
+        result = gemm.multiply(a, b, transpose_a=transpose_a, gemm="own", isa=isa, scratch=scratch)
+        assert (result == k).all()
+        assert (memory[:start] == 77).all()
+        assert (memory[start + n_bytes :] == 77).all(), (m, n, k)
+
+
+@own_products
+@dtypes
+def test_scratch_is_enough_for_smaller_products(dtype: type[Any], isa: str) -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(2000):
+        m, n, k = (int(size) for size in np.exp(rng.uniform(0, 8, 3)))
+        fewer = [int(rng.integers(0, size + 1)) for size in (m, n, k)]
+        number_type = np.dtype(dtype)
+        assert gemm.scratch_bytes(number_type, False, fewer[0], n, k, isa) <= gemm.scratch_bytes(
+            number_type, False, m, n, k, isa
+        )
+        assert gemm.scratch_bytes(number_type, True, *fewer, isa) <= gemm.scratch_bytes(
+            number_type, True, m, n, k, isa
+        )
+
+
+@own_products
+@dtypes
+def test_a_few_rows_of_a_small_matrix_need_no_scratch(dtype: type[Any], isa: str) -> None:
+    for n, k in itertools.product((1, 2, 7, 16, 64, 300), (1, 4, 16, 64, 73)):
+        assert gemm.scratch_bytes(np.dtype(dtype), False, 100, n, k, isa) == 0
+    assert gemm.scratch_bytes(np.dtype(dtype), False, 100, 1, 100_000, isa) == 0
+
+
+@products
+def test_small_stacks_are_enough(
+    variant: tuple[str, str | None], run_script: Callable[..., str]
+) -> None:
+    """64 KiB, on which little more than Python itself runs."""
+    printed = run_script(
+        """
+        import threading
+        import numpy as np
+        from fastnn import Network
+
+        def work():
+            for sizes in ([600, 128, 1], [1200, 300, 7], [12288, 20, 7, 5, 1], [1100, 70, 5]):
+                for dtype in ("float32", "float64"):
+                    output = "sigmoid" if sizes[-1] == 1 else "softmax"
+                    net = Network.from_sizes(sizes, output=output, dtype=dtype, seed=0)
+                    X, y = np.ones((200, sizes[0]), dtype), np.zeros(200, np.int64)
+                    net.fit(X, y, epochs=1, batch_size=None)
+                    net.loss_and_gradients(X, y)
+                    net.predict_proba(X)
+                    net.predict_proba(X[:3])
+                    net.predictor()(X[:1])
+            print("done")
+
+        threading.stack_size(64 << 10)
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        """,
+        FASTNN_GEMM=variant[0],
+        FASTNN_ISA=variant[1] or "",
+    )
+    assert printed == "done\n"
 
 
 def test_product_takes_read_only_arrays() -> None:

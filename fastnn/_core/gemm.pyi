@@ -1,14 +1,22 @@
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+DType = np.dtype[Any]
 
 GEMM: str
 GEMMS: tuple[str, ...]
 blas_config: str | None
 
 def load(n_threads: int = 1) -> None: ...
+def scratch_bytes(
+    dtype: DType, transpose_a: bool, m: int, n: int, k: int, isa: str | None = None
+) -> int: ...
+def new_scratch(
+    dtype: DType, transpose_a: bool, m: int, n: int, k: int, isa: str | None = None
+) -> Array: ...
 def multiply(
     a: Array,
     b: Array,
@@ -18,6 +26,7 @@ def multiply(
     transpose_a: bool = False,
     gemm: str | None = None,
     isa: str | None = None,
+    scratch: Array | None = None,
 ) -> Array: ...
 def time_multiply(
     out: Array,

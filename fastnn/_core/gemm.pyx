@@ -68,7 +68,7 @@ GEMM = _choose_gemm()
 
 cdef void blas_gemm_f32(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
                         const void *b, size_t ldb, const void *bias, int accumulate, void *c,
-                        size_t ldc) noexcept nogil:
+                        size_t ldc, void *scratch) noexcept nogil:
     if bias != NULL and not accumulate:
         fill_rows_f32(c, ldc, bias, m, n)
     sgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE, NO_TRANSPOSE,
@@ -78,7 +78,7 @@ cdef void blas_gemm_f32(int transpose_a, size_t m, size_t n, size_t k, const voi
 
 cdef void blas_gemm_f64(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
                         const void *b, size_t ldb, const void *bias, int accumulate, void *c,
-                        size_t ldc) noexcept nogil:
+                        size_t ldc, void *scratch) noexcept nogil:
     if bias != NULL and not accumulate:
         fill_rows_f64(c, ldc, bias, m, n)
     dgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE, NO_TRANSPOSE,
@@ -116,7 +116,7 @@ cdef void multiply_ones(void *context, fnn_team *team, int member) noexcept nogi
     team_barrier(team, 0)  # then all are at it together
     for i in range(4):
         blas_gemm_f32(0, ONES, ONES, ONES, ones.a, ONES, ones.a, ONES, NULL, 0,
-                      ones.c + member * ONES * ONES, ONES)
+                      ones.c + member * ONES * ONES, ONES, NULL)
 
 
 def _reserve(int n_threads):
@@ -210,7 +210,20 @@ cdef fnn_gemm gemm_for(const fnn_kernels *kernels, int n_threads, object choice=
     return blas_gemm_f32 if kernels.itemsize == sizeof(float) else blas_gemm_f64
 
 
-def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None):
+def scratch_bytes(dtype, bint transpose_a, size_t m, size_t n, size_t k, isa=None):
+    """Bytes of scratch that the own product may need: `fnn_kernels.gemm_scratch`."""
+    return kernels_for(dtype, isa).gemm_scratch(transpose_a, m, n, k)
+
+
+def new_scratch(dtype, bint transpose_a, size_t m, size_t n, size_t k, isa=None):
+    """As many bytes of new memory, 64-byte aligned."""
+    n_bytes = scratch_bytes(dtype, transpose_a, m, n, k, isa)
+    memory = np.empty(n_bytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start:start + n_bytes]
+
+
+def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None, scratch=None):
     """``op(a) @ b``, added to `c` or to `bias` in every row, where given.
 
     Parameters
@@ -222,6 +235,8 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None)
     transpose_a : bool
     gemm : {"own", "blas"}, optional
     isa : str, optional
+    scratch : ndarray of uint8, 64-byte aligned, optional
+        By default new memory.
 
     Returns
     -------
@@ -242,9 +257,14 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None)
     if bias is not None:
         bias_view = bytes_of(bias, a.dtype, (n,))
         bias_pointer = pointer_to(bias_view)
+    if scratch is None:
+        scratch = new_scratch(a.dtype, transpose_a, m, n, k, isa)
+    cdef unsigned char[::1] scratch_view = writable_bytes_of(
+        scratch, np.dtype(np.uint8), scratch.shape)
     cdef fnn_gemm product = gemm_for(kernels_for(a.dtype, isa), 1, gemm)
     product(transpose_a, m, n, k, pointer_to(a_view), a.shape[1], pointer_to(b_view), n,
-            bias_pointer, c is not None, writable_pointer_to(c_view), n)
+            bias_pointer, c is not None, writable_pointer_to(c_view), n,
+            writable_pointer_to(scratch_view))
     return result
 
 
@@ -268,6 +288,8 @@ def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None):
     cdef const unsigned char[::1] a_view = bytes_of(a, out.dtype, a_shape)
     cdef const unsigned char[::1] b_view = bytes_of(b, out.dtype, (k, n))
     cdef unsigned char[::1] out_view = writable_bytes_of(out, out.dtype, (m, n))
+    cdef unsigned char[::1] scratch = new_scratch(out.dtype, transpose_a, m, n, k, isa)
+    cdef char *scratch_pointer = writable_pointer_to(scratch)
     cdef fnn_gemm product = gemm_for(kernels_for(out.dtype, isa), 1, gemm)
     cdef const char *a_pointer = pointer_to(a_view)
     cdef const char *b_pointer = pointer_to(b_view)
@@ -276,5 +298,6 @@ def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None):
     begin = time.perf_counter()
     with nogil:
         for i in range(n_calls):
-            product(transpose_a, m, n, k, a_pointer, lda, b_pointer, n, NULL, 0, out_pointer, n)
+            product(transpose_a, m, n, k, a_pointer, lda, b_pointer, n, NULL, 0, out_pointer, n,
+                    scratch_pointer)
     return time.perf_counter() - begin

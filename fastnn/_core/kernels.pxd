@@ -41,7 +41,8 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a,
                               size_t lda, const void *b, size_t ldb, const void *bias,
-                              int accumulate, void *c, size_t ldc) noexcept nogil
+                              int accumulate, void *c, size_t ldc,
+                              void *scratch) noexcept nogil
 
     ctypedef struct fnn_kernels:
         const char *isa
@@ -53,6 +54,7 @@ cdef extern from "fastnn.h" nogil:
         const fnn_optimizer *optimizers
         const fnn_input *inputs
         fnn_gemm gemm
+        size_t (*gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k) noexcept nogil
         void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows,
                           size_t n_units) noexcept nogil
         void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows,
