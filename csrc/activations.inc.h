@@ -208,114 +208,6 @@ VECTOR_KERNELS(gelu, gelu)
 VECTOR_KERNELS(mish, mish)
 VECTOR_KERNELS(softplus, softplus)
 
-/* ---- softmax ---- */
-
-/* Rows of up to so many units are handled a vector of rows at a time, longer ones one by one. */
-#define NARROW 32
-
-/* Sums are kept in as many chains as 64 bytes have numbers, under every instruction set, and added
- * up pairwise, so that their bits do not depend on the width of the vectors. */
-#define CHAINS (64 / sizeof(real))
-#define BLOCK_VECTORS (64 / VECTOR_BYTES)
-
-static inline real NAME(sum_of_chains)(const vector sums[BLOCK_VECTORS])
-{
-    real chains[CHAINS];
-    memcpy(chains, sums, sizeof chains);
-    for (size_t half = CHAINS / 2; half > 0; half /= 2) {
-        for (size_t i = 0; i < half; i++)
-            chains[i] += chains[i + half];
-    }
-    return chains[0];
-}
-
-static inline real NAME(largest_of)(const real *z, size_t n)
-{
-    vector largest = CONSTANT(z[0]);
-    size_t i = 0;
-    for (; i + VECTOR_LANES <= n; i += VECTOR_LANES) {
-        const vector next = NAME(load)(z + i);
-        largest = SELECT(next > largest, next, largest);
-    }
-    real result = z[0];
-    for (size_t lane = 0; lane < VECTOR_LANES; lane++)
-        result = largest[lane] > result ? largest[lane] : result;
-    for (; i < n; i++)
-        result = z[i] > result ? z[i] : result;
-    return result;
-}
-
-/* One row: p = exp(z - largest) / sum, where sum = sum(exp(z - largest)). p may be z. */
-static void NAME(softmax_row)(real *p, const real *z, size_t n_units, real *largest_, real *sum_)
-{
-    const real largest = NAME(largest_of)(z, n_units);
-    vector sums[BLOCK_VECTORS] = {{0}};
-    for (size_t i = 0; i < n_units; i += CHAINS) {
-        for (size_t b = 0; b < BLOCK_VECTORS && i + b * VECTOR_LANES < n_units; b++) {
-            const size_t at = i + b * VECTOR_LANES, left = n_units - at;
-            if (left >= VECTOR_LANES) {
-                const vector e = NAME(vector_exp)(NAME(load)(z + at) - largest);
-                NAME(store)(p + at, e);
-                sums[b] += e;
-            } else { /* the lanes that are not there must not count */
-                const vector e = NAME(vector_exp)(NAME(load_lanes)(z + at, left) - largest);
-                NAME(store_lanes)(p + at, e, left);
-                sums[b] += NAME(load_lanes)(p + at, left);
-            }
-        }
-    }
-    const real sum = NAME(sum_of_chains)(sums); /* of numbers in [0, 1], one of them 1 */
-    size_t i = 0;
-    for (; i + VECTOR_LANES <= n_units; i += VECTOR_LANES)
-        NAME(store)(p + i, NAME(load)(p + i) / sum);
-    if (i < n_units)
-        NAME(store_lanes)(p + i, NAME(load_lanes)(p + i, n_units - i) / sum, n_units - i);
-    *largest_ = largest;
-    *sum_ = sum;
-}
-
-/* The same for up to a vector of narrow rows: units one after the other, a row in each lane. */
-static void NAME(softmax_narrow)(real *p, const real *z, size_t rows, size_t n_units,
-                                 real *largest_, real *sum_)
-{
-    vector columns[NARROW];
-    for (size_t j = 0; j < n_units; j++) {
-        real column[VECTOR_LANES] = {0};
-        for (size_t i = 0; i < rows; i++)
-            column[i] = z[i * n_units + j];
-        columns[j] = NAME(load)(column);
-    }
-    vector largest = CONSTANT(-INFINITY);
-    for (size_t j = 0; j < n_units; j++)
-        largest = SELECT(columns[j] > largest, columns[j], largest);
-    vector sum = CONSTANT(0);
-    for (size_t j = 0; j < n_units; j++) {
-        columns[j] = NAME(vector_exp)(columns[j] - largest);
-        sum += columns[j];
-    }
-    for (size_t j = 0; j < n_units; j++) {
-        real column[VECTOR_LANES];
-        NAME(store)(column, columns[j] / sum);
-        for (size_t i = 0; i < rows; i++)
-            p[i * n_units + j] = column[i];
-    }
-    NAME(store_lanes)(largest_, largest, rows);
-    NAME(store_lanes)(sum_, sum, rows);
-}
-
-/* p (rows, n_units) = softmax of each row of z, for up to VECTOR_LANES rows; p may be z. Also the
- * largest of each row, and the sum of exp(z - largest): log(sum(exp(z))) = largest + log(sum). */
-static void NAME(softmax_rows)(real *p, const real *z, size_t rows, size_t n_units, real *largest,
-                               real *sum)
-{
-    if (n_units <= NARROW) {
-        NAME(softmax_narrow)(p, z, rows, n_units, largest, sum);
-    } else {
-        for (size_t i = 0; i < rows; i++)
-            NAME(softmax_row)(p + i * n_units, z + i * n_units, n_units, largest + i, sum + i);
-    }
-}
-
 static void NAME(softmax_forward)(void *a_, const void *z_, size_t rows, size_t n_units)
 {
     real *a = a_;
@@ -344,9 +236,6 @@ static const fnn_activation NAME(activations)[] = {
 };
 
 #undef VECTOR_KERNELS
-#undef NARROW
-#undef CHAINS
-#undef BLOCK_VECTORS
 #undef SELU_SCALE
 #undef SELU_SCALE_ALPHA
 #undef MISH_IS_LINEAR

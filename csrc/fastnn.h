@@ -8,8 +8,12 @@
  *   - Arguments never overlap unless the comment of the member says that they may.
  *   - `void *` stands for the element type of the table (float in an "f32" table, double in an
  *     "f64" table), so that plans and loops are written once for every element type.
- *   - NaN and infinity go in and come out as IEEE 754 says, but that an activation of an infinity is
- *     its limit (0 where it is the logit times 0); no activation turns NaN into a number.
+ *   - NaN and infinity are as IEEE 754 says, and: No activation turns NaN into a number; a derivative
+ *     at NaN may be one. An activation of an infinity is its limit, and so is its derivative. Softmax
+ *     is 1 where the only +inf of a row is, and 0 elsewhere in it; a row of which the limit is not
+ *     defined (several +inf, or nothing but -inf), or with NaN, is NaN from end to end. The loss of a
+ *     NaN is NaN. The loss of an infinity is infinite or NaN, with two exceptions: a logit of -inf that
+ *     is not the label counts as its limit, 0, and a softmax of a single unit may lose 0.
  */
 #ifndef FASTNN_H
 #define FASTNN_H

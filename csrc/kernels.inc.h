@@ -38,8 +38,9 @@
 #include "vector.inc.h"
 #include "math.inc.h"
 
-#include "activations.inc.h"
 #include "layout.inc.h"
+#include "softmax.inc.h"
+#include "activations.inc.h"
 #include "panels.inc.h"
 #include "narrow.inc.h"
 #include "gemm.inc.h" /* chooses among the panels and the narrow ones */

@@ -59,6 +59,81 @@ static inline void NAME(add_log)(NAME(log_sum) * sum, double x)
     }
 }
 
+/* With rows of targets t, the loss of a row is
+ *   total (log(sum) + largest) - sum_j t_j z_j = total log(sum) - sum_j t_j (z_j - largest),
+ * total = sum_j t_j, and its derivative total p - t: a total is 1, but for rounding. */
+
+/* Up to a vector of narrow rows; the loss of each. */
+static void NAME(cross_entropy_narrow)(real *d, const real *z, const real *t, size_t rows,
+                                       size_t n_units, real factor, real *losses)
+{
+    vector columns[NARROW], targets[NARROW], largest;
+    vector sum = CONSTANT(0), total = CONSTANT(0), weighted = CONSTANT(0);
+    NAME(load_columns)(columns, z, rows, n_units);
+    NAME(load_columns)(targets, t, rows, n_units);
+    const vector shift = NAME(shift_of)(columns, n_units, &largest);
+    for (size_t j = 0; j < n_units; j++) {
+        const vector below = columns[j] - shift;
+        columns[j] = NAME(vector_exp)(below);
+        sum += columns[j];
+        total += targets[j];
+        weighted += targets[j] * below;
+    }
+    for (size_t j = 0; j < n_units; j++)
+        columns[j] = (total * (columns[j] / sum) - targets[j]) * factor;
+    NAME(store_columns)(d, columns, rows, n_units);
+    NAME(store_lanes)(losses, total * NAME(vector_log)(sum) - weighted, rows);
+}
+
+/* What the loss of a wide row z needs of its targets t. */
+static void NAME(weigh_targets)(const real *z, const real *t, size_t n_units, real largest,
+                                real *total_, real *weighted_)
+{
+    vector total[BLOCK_VECTORS] = {{0}}, weighted[BLOCK_VECTORS] = {{0}};
+    size_t i = 0;
+    for (; i + ROW_CHAINS <= n_units; i += ROW_CHAINS) {
+#pragma GCC unroll 4
+        for (size_t b = 0; b < BLOCK_VECTORS; b++) {
+            const size_t at = i + b * VECTOR_LANES;
+            const vector targets = NAME(load)(t + at);
+            total[b] += targets;
+            weighted[b] += targets * (NAME(load)(z + at) - largest);
+        }
+    }
+    for (size_t b = 0; i < n_units; b++, i += VECTOR_LANES) {
+        const size_t lanes = n_units - i < VECTOR_LANES ? n_units - i : VECTOR_LANES;
+        const vector targets = NAME(load_lanes)(t + i, lanes);
+        total[b] += targets;
+        weighted[b] += targets * (NAME(load_lanes)(z + i, lanes) - largest);
+    }
+    *total_ = NAME(sum_of_chains)(total);
+    *weighted_ = NAME(sum_of_chains)(weighted);
+}
+
+/* Up to a vector of wide rows; the loss of each. */
+static void NAME(cross_entropy_wide)(real *d, const real *z, const real *t, size_t rows,
+                                     size_t n_units, real factor, real *losses)
+{
+    real total[VECTOR_LANES], weighted[VECTOR_LANES], sum[VECTOR_LANES];
+    for (size_t i = 0; i < rows; i++, d += n_units, z += n_units, t += n_units) {
+        const real largest = NAME(largest_of)(z, n_units);
+        NAME(weigh_targets)(z, t, n_units, largest, total + i, weighted + i);
+        sum[i] = NAME(softmax_row)(d, z, n_units, largest);
+        size_t j = 0;
+        for (; j + VECTOR_LANES <= n_units; j += VECTOR_LANES)
+            NAME(store)(d + j, (total[i] * NAME(load)(d + j) - NAME(load)(t + j)) * factor);
+        if (j < n_units) {
+            const size_t lanes = n_units - j;
+            const vector p = NAME(load_lanes)(d + j, lanes);
+            const vector targets = NAME(load_lanes)(t + j, lanes);
+            NAME(store_lanes)(d + j, (total[i] * p - targets) * factor, lanes);
+        }
+    }
+    const vector logs = NAME(vector_log)(NAME(load_lanes)(sum, rows));
+    NAME(store_lanes)(losses, NAME(load_lanes)(total, rows) * logs
+                                  - NAME(load_lanes)(weighted, rows), rows);
+}
+
 static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const void *targets_,
                                               size_t rows, size_t n_units, double scale)
 {
@@ -67,17 +142,14 @@ static double NAME(categorical_cross_entropy)(void *d_, const void *out_, const 
     const real *t = targets_;
     const real factor = (real)scale;
     double loss = 0;
-    for (size_t i = 0; i < rows; i++, d += n_units, z += n_units, t += n_units) {
-        double target_logit = 0, total = 0; /* read before d, which may be z, is written */
-        for (size_t j = 0; j < n_units; j++) {
-            target_logit += (double)t[j] * (double)z[j];
-            total += (double)t[j];
-        }
-        real largest, sum;
-        NAME(softmax_rows)(d, z, 1, n_units, &largest, &sum);
-        loss += total * (log((double)sum) + (double)largest) - target_logit;
-        for (size_t j = 0; j < n_units; j++)
-            d[j] = ((real)total * d[j] - t[j]) * factor;
+    for (size_t first = 0; first < rows; first += VECTOR_LANES) {
+        const size_t block = rows - first < VECTOR_LANES ? rows - first : VECTOR_LANES;
+        const size_t at = first * n_units;
+        real losses[VECTOR_LANES];
+        (n_units <= NARROW ? NAME(cross_entropy_narrow) : NAME(cross_entropy_wide))(
+            d + at, z + at, t + at, block, n_units, factor, losses);
+        for (size_t i = 0; i < block; i++)
+            loss += (double)losses[i];
     }
     return loss;
 }

@@ -154,6 +154,19 @@ ALWAYS_INLINE vector NAME(vector_log1p)(vector x)
     return 2 * FMA(NAME(artanh_series)(s * s), s, s);
 }
 
+/* log(x) for finite x >= 1, where x = 2^n (1 + m): log(1 + m) + n ln 2. NaN stays. */
+ALWAYS_INLINE vector NAME(vector_log)(vector x)
+{
+    const NAME(indices) one = (NAME(indices))CONSTANT(1);
+    const NAME(indices) fraction = ((real_sized_int)1 << MANTISSA_BITS) - 1 - (NAME(indices)){0};
+    const vector m = (vector)(((NAME(indices))x & fraction) | one) - 1;
+    const NAME(indices) n = ((NAME(indices))x >> MANTISSA_BITS) - EXPONENT_BIAS;
+    const vector whole = (vector)(n + (NAME(indices))CONSTANT(ROUNDER)) - CONSTANT(ROUNDER);
+    const vector result = FMA(whole, CONSTANT(LN2_HIGH),
+                              FMA(whole, CONSTANT(LN2_LOW), NAME(vector_log1p)(m)));
+    return SELECT(x >= 1, result, x);
+}
+
 /* exp(-|x|) = 2^n (1 + p) in [0, 1]: returns p. `size` is |x|, cut off where the exponential is 0;
  * `scale` is 2^n, or 0 where that is next to nothing and may be below the normal numbers. */
 ALWAYS_INLINE vector NAME(reduce_exp_of_minus)(vector x, vector *size, NAME(indices) * n,

@@ -1,17 +1,17 @@
 /* Sums over the rows of a matrix: in four chains a column, of every fourth row each, as an addition
  * takes several cycles; then the chains in pairs. The same order under every instruction set. */
 
-#define ROW_CHAINS 4
+#define SUM_CHAINS 4
 
 /* Sums of one vector of columns, `lanes` of them. */
 static void NAME(sum_columns)(real *sums, const real *d, size_t rows, size_t n_units, size_t lanes,
                               int accumulate)
 {
-    vector chains[ROW_CHAINS] = {{0}};
+    vector chains[SUM_CHAINS] = {{0}};
     size_t i = 0;
-    for (; i + ROW_CHAINS <= rows; i += ROW_CHAINS, d += ROW_CHAINS * n_units) {
+    for (; i + SUM_CHAINS <= rows; i += SUM_CHAINS, d += SUM_CHAINS * n_units) {
 #pragma GCC unroll 4
-        for (size_t c = 0; c < ROW_CHAINS; c++)
+        for (size_t c = 0; c < SUM_CHAINS; c++)
             chains[c] += NAME(load_lanes)(d + c * n_units, lanes);
     }
     for (; i < rows; i++, d += n_units)
@@ -33,4 +33,4 @@ static void NAME(sum_rows)(void *sums_, const void *d_, size_t rows, size_t n_un
     }
 }
 
-#undef ROW_CHAINS
+#undef SUM_CHAINS

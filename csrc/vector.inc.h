@@ -85,3 +85,17 @@ ALWAYS_INLINE vector NAME(load)(const real *p)
 }
 
 ALWAYS_INLINE void NAME(store)(real *p, vector v) { memcpy(p, &v, sizeof v); }
+
+/* Whether a comparison holds in any lane. */
+ALWAYS_INLINE int NAME(any)(NAME(indices) mask)
+{
+#if VECTOR_BYTES == 64
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif VECTOR_BYTES == 32
+    return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#else
+    int64_t halves[2];
+    memcpy(halves, &mask, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+#endif
+}

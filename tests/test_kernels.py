@@ -16,6 +16,7 @@ import pytest
 
 from fastnn import activations, losses, optimizers
 from fastnn._core import gemm, kernels
+from fastnn.reference import loops
 from fastnn.reference import vectorized as reference
 
 # At the end, so that an installed fastnn is found before the one beside bench.
@@ -215,6 +216,60 @@ def test_softmax_of_a_row_with_nan_is_nan(dtype: np.dtype[Any], isa: str) -> Non
         assert np.isfinite(a[1]).all()
 
 
+SOFTMAX_WIDTHS = [1, 2, 7, 8, 32, 33, 100]
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("n_units", SOFTMAX_WIDTHS)
+def test_softmax_of_infinity_is_the_limit(n_units: int, dtype: np.dtype[Any], isa: str) -> None:
+    rng = np.random.default_rng(6)
+    z = (4 * rng.standard_normal((40, n_units))).astype(dtype)
+    finite = kernels.activation_forward("softmax", z, isa)
+    at = rng.integers(0, n_units, 40)
+    alone = np.eye(n_units, dtype=dtype)[at]
+    z[::3][alone[::3] == 1] = np.inf  # the rows between show that neighbours do not matter
+    z[0, alone[0] == 0] = -np.inf
+    if n_units > 1:
+        z[3, (at[3] + 1) % n_units] = np.inf  # two of them
+        z[6, (at[6] + 1) % n_units] = np.nan
+    z[9] = -np.inf
+    undefined = [3, 6, 9] if n_units > 1 else [9]
+    for a in (
+        kernels.activation_forward("softmax", z, isa),
+        kernels.activation_forward("softmax", z, isa, in_place=True),
+        softmax_of_the_references(z),
+    ):
+        lone = [row for row in range(0, 40, 3) if row not in undefined]
+        np.testing.assert_array_equal(a[lone], alone[lone])
+        assert np.isnan(a[undefined]).all()
+        assert np.isfinite(np.delete(a, undefined, axis=0)).all()
+    a = kernels.activation_forward("softmax", z, isa)
+    between = [row for row in range(40) if row % 3 != 0]
+    np.testing.assert_array_equal(a[between], finite[between])
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("n_units", SOFTMAX_WIDTHS[1:])
+def test_softmax_beside_minus_infinity(n_units: int, dtype: np.dtype[Any], isa: str) -> None:
+    """0 there; the others share 1 as if it were not there."""
+    z = np.random.default_rng(6).standard_normal((9, n_units)).astype(dtype)
+    z[:, 1::2] = -np.inf
+    a = kernels.activation_forward("softmax", z, isa)
+    assert (a[:, 1::2] == 0).all()
+    expected = reference.softmax(z[:, ::2].astype(np.float64))
+    np.testing.assert_allclose(a[:, ::2], expected, rtol=(n_units + 10) * np.finfo(dtype).eps)
+
+
+def softmax_of_the_references(z: Array) -> Array:
+    """Of the vectorised one, which the one in loops agrees with."""
+    with np.errstate(invalid="ignore"):
+        a = reference.softmax(z.astype(np.float64))
+    np.testing.assert_allclose(loops.softmax(z.tolist()), a, rtol=1e-12)
+    return a
+
+
 # ---- losses ----------------------------------------------------------------------------------
 
 RESIDUAL_LOSSES = ["mean_squared_error", "mean_absolute_error", "huber"]
@@ -307,6 +362,89 @@ def test_loss_of_nan_is_nan(name: str, dtype: np.dtype[Any], isa: str) -> None:
         total, d = kernels.loss_and_derivative(name, out, np.full_like(out, 1 / 11), 1.0, isa)
         assert np.isnan(total)
         assert np.isnan(d[0, at])
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("n_units", [7, 33])
+def test_loss_of_infinity_is_not_finite(
+    n_units: int, name: str, dtype: np.dtype[Any], isa: str
+) -> None:
+    for value, at in [(np.inf, 0), (-np.inf, 0), (np.inf, n_units - 1)]:
+        out = np.zeros((3, n_units), dtype)
+        out[1, at] = value
+        for row in (np.full(n_units, 1 / n_units), np.eye(n_units)[0], np.eye(n_units)[1]):
+            targets = np.tile(row, (3, 1)).astype(dtype)
+            total, _ = kernels.loss_and_derivative(name, out, targets, 1.0, isa)
+            assert not np.isfinite(total)
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("n_units", [7, 33])
+def test_loss_of_infinity_with_labels(n_units: int, dtype: np.dtype[Any], isa: str) -> None:
+    labels = np.full(3, 2, np.int32)
+    for value, at, expected in [
+        (np.inf, 0, np.inf),
+        (np.inf, 2, np.nan),
+        (-np.inf, 0, 2 * np.log(n_units) + np.log(n_units - 1)),
+        (-np.inf, 2, np.inf),
+    ]:
+        out = np.zeros((3, n_units), dtype)
+        out[1, at] = value
+        total, _ = kernels.loss_and_derivative("categorical_cross_entropy", out, labels, 1.0, isa)
+        np.testing.assert_allclose(total, expected, rtol=10 * np.finfo(dtype).eps)
+
+
+@isas
+@dtypes
+def test_one_hot_rows_are_labels(dtype: np.dtype[Any], isa: str) -> None:
+    """The same derivative to the bit; and soft rows, which do not sum to 1 exactly, give the sum of
+    what their entries weigh."""
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(22)
+    for rows, n_units in [(64, 10), (61, 2), (3, 7), (20, 32), (20, 33), (9, 100)]:
+        z = (5 * rng.standard_normal((rows, n_units))).astype(dtype)
+        labels = rng.integers(0, n_units, rows, dtype=np.int32)
+        one_hot = np.eye(n_units, dtype=dtype)[labels]
+        name = "categorical_cross_entropy"
+        expected, expected_d = kernels.loss_and_derivative(name, z, labels, 1 / rows, isa)
+        total, d = kernels.loss_and_derivative(name, z, one_hot, 1 / rows, isa)
+        assert total == pytest.approx(expected, rel=4 * float(eps))
+        np.testing.assert_array_equal(d, expected_d)
+        soft = (0.9 * one_hot + rng.random(z.shape) / n_units).astype(dtype)
+        total, _ = kernels.loss_and_derivative(name, z, soft, 1 / rows, isa)
+        Z = z.astype(np.float64)
+        largest = Z.max(axis=1, keepdims=True)
+        logs = np.log(np.exp(Z - largest).sum(axis=1, keepdims=True)) + largest - Z
+        assert total == pytest.approx((soft * logs).sum(), rel=(n_units + 8) * float(eps))
+
+
+# ---- in place --------------------------------------------------------------------------------
+
+
+@isas
+@dtypes
+def test_activations_and_losses_may_write_where_they_read(dtype: np.dtype[Any], isa: str) -> None:
+    rng = np.random.default_rng(23)
+    for rows, n_units in SHAPES:
+        z = numbers((rows, n_units), dtype, 24)
+        for name in kernels.activation_names():
+            np.testing.assert_array_equal(
+                kernels.activation_forward(name, z, isa, in_place=True),
+                kernels.activation_forward(name, z, isa),
+            )
+        y = rng.random(z.shape).astype(dtype)
+        labels = rng.integers(0, max(1, n_units), rows, dtype=np.int32)
+        for name in losses.LOSSES:
+            for targets in [y, labels] if name == "categorical_cross_entropy" else [y]:
+                if n_units == 0:
+                    continue
+                apart = kernels.loss_and_derivative(name, z, targets, 0.5, isa)
+                within = kernels.loss_and_derivative(name, z, targets, 0.5, isa, in_place=True)
+                np.testing.assert_array_equal(within[0], apart[0])
+                np.testing.assert_array_equal(within[1], apart[1])
 
 
 # ---- optimisers ------------------------------------------------------------------------------

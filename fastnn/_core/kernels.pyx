@@ -248,7 +248,7 @@ def activation_names():
     return names
 
 
-def activation_forward(str name, z, isa=None):
+def activation_forward(str name, z, isa=None, *, in_place=False):
     """The output of one activation.
 
     Parameters
@@ -256,6 +256,8 @@ def activation_forward(str name, z, isa=None):
     name : str
     z : ndarray of shape (rows, n_units), float32 or float64
     isa : str, optional
+    in_place : bool
+        Whether the kernel is to write where it reads: in a copy of `z`.
 
     Returns
     -------
@@ -263,7 +265,9 @@ def activation_forward(str name, z, isa=None):
     """
     cdef size_t rows = z.shape[0], n_units = z.shape[1]
     cdef const fnn_activation *kernel = find_activation(kernels_for(z.dtype, isa), name)
-    a = np.empty_like(z)
+    a = z.copy() if in_place else np.empty_like(z)
+    if in_place:
+        z = a
     cdef unsigned char[::1] a_view = writable_bytes_of(a, z.dtype, (rows, n_units))
     cdef const unsigned char[::1] z_view = bytes_of(z, z.dtype, (rows, n_units))
     kernel.forward(writable_pointer_to(a_view), pointer_to(z_view), rows, n_units)
@@ -295,7 +299,7 @@ def activation_backward(str name, d, a, z, isa=None):
     return result
 
 
-def loss_and_derivative(str name, out, targets, double scale, isa=None):
+def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_place=False):
     """Sum of a loss over the rows, and `scale` times its derivative by `out`.
 
     Parameters
@@ -306,6 +310,8 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None):
     targets : ndarray of shape (rows, n_units) like `out`, or of shape (rows,), int32 labels
     scale : float
     isa : str, optional
+    in_place : bool
+        Whether the kernel is to write where it reads: in a copy of `out`.
 
     Returns
     -------
@@ -314,7 +320,9 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None):
     """
     cdef size_t rows = out.shape[0], n_units = out.shape[1]
     cdef const fnn_loss *kernel = find_loss(kernels_for(out.dtype, isa), name)
-    derivative = np.empty_like(out)
+    derivative = out.copy() if in_place else np.empty_like(out)
+    if in_place:
+        out = derivative
     cdef unsigned char[::1] d = writable_bytes_of(derivative, out.dtype, (rows, n_units))
     cdef const unsigned char[::1] out_view = bytes_of(out, out.dtype, (rows, n_units))
     cdef const unsigned char[::1] targets_view

@@ -146,11 +146,16 @@ def softplus_derivative(z: float, a: float) -> float:
 
 
 def softmax(Z: Rows) -> Rows:
-    """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum."""
+    """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum.
+
+    The limit where one of a row is positive infinity: 1 there, 0 elsewhere.
+    """
     A = []
     for z in Z:
         largest = max(z)
         exponentials = [math.exp(z_j - largest) for z_j in z]
+        if z.count(math.inf) == 1:
+            exponentials[z.index(math.inf)] = 1.0
         total = sum(exponentials)
         A.append([e / total for e in exponentials])
     return A

@@ -152,8 +152,13 @@ def softplus_derivative(Z: Array, A: Array) -> Array:
 
 
 def softmax(Z: Array) -> Array:
-    """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum."""
+    """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum.
+
+    The limit where one of a row is positive infinity: 1 there, 0 elsewhere.
+    """
     A: Array = np.exp(Z - Z.max(axis=1, keepdims=True))
+    infinite = np.isposinf(Z)
+    A[infinite & (infinite.sum(axis=1, keepdims=True) == 1)] = 1
     A /= A.sum(axis=1, keepdims=True)
     return A
 
