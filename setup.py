@@ -28,18 +28,19 @@ KERNEL_FLAGS = [
     "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
 ]  # fmt: skip
 
-ISA_FLAGS = {
-    "csrc/isa_baseline.c": [],
-    "csrc/isa_avx2.c": ["-mavx2", "-mfma"],
-    "csrc/isa_avx512.c": [
+ISA_FLAGS = {"baseline": []}
+if IS_X86_64:
+    ISA_FLAGS["avx2"] = ["-mavx2", "-mfma"]
+    ISA_FLAGS["avx512"] = [
         "-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl",
         "-mprefer-vector-width=512",
-    ],
-}  # fmt: skip
-if not IS_X86_64:
-    ISA_FLAGS = {"csrc/isa_baseline.c": []}
+    ]  # fmt: skip
 
-C_SOURCES = [*ISA_FLAGS, "csrc/dispatch.c", "csrc/float_state.c", "csrc/team.c"]
+# One translation unit for each instruction set and element type.
+FLAGS_OF_FILES = {
+    f"csrc/{isa}_{dtype}.c": flags for isa, flags in ISA_FLAGS.items() for dtype in ("f32", "f64")
+}
+C_SOURCES = [*FLAGS_OF_FILES, "csrc/dispatch.c", "csrc/float_state.c", "csrc/team.c"]
 C_HEADERS = [f"csrc/{name}" for name in sorted(os.listdir("csrc")) if name.endswith(".h")]
 
 CYTHON_DIRECTIVES = {
@@ -61,7 +62,7 @@ class BuildExt(build_ext):
         def compile_with_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
             name = src.replace(os.sep, "/")
             if name.startswith("csrc/"):
-                extra_postargs = [*extra_postargs, *KERNEL_FLAGS, *ISA_FLAGS.get(name, [])]
+                extra_postargs = [*extra_postargs, *KERNEL_FLAGS, *FLAGS_OF_FILES.get(name, [])]
             compile_one(obj, src, ext, cc_args, extra_postargs, pp_opts)
 
         self.compiler._compile = compile_with_flags

@@ -2,6 +2,11 @@
  * pre-activations z.
  *
  * Comparisons are written so that NaN takes the branch that keeps it: `z < 0 ? 0 : z`. */
+#ifndef FASTNN_ACTIVATIONS_INC_H
+#define FASTNN_ACTIVATIONS_INC_H
+
+#include "math.inc.h"
+#include "softmax.inc.h"
 
 /* ---- functions of the logits z ---- */
 
@@ -235,7 +240,4 @@ static const fnn_activation NAME(activations)[] = {
     {NULL, 0, NULL, NULL},
 };
 
-#undef VECTOR_KERNELS
-#undef SELU_SCALE
-#undef SELU_SCALE_ALPHA
-#undef MISH_IS_LINEAR
+#endif

@@ -1,5 +1,10 @@
 /* Matrix products: c (m, n) = start + op(a) (m, k) @ b (k, n), each shape by what is best for it; see
  * fnn_gemm. The ways agree on the bits, or the sizes alone decide between them. */
+#ifndef FASTNN_GEMM_INC_H
+#define FASTNN_GEMM_INC_H
+
+#include "narrow.inc.h"
+#include "panels.inc.h"
 
 static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a_, size_t lda,
                        const void *b_, size_t ldb, const void *bias, int accumulate, void *c_,
@@ -72,28 +77,4 @@ static size_t NAME(gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k)
     return elements * sizeof(real);
 }
 
-#undef MAX_ROWS
-#undef ROW_VECTORS
-#undef PANEL_VECTORS
-#undef ROWS_FOR
-#undef PANEL
-#undef K_BLOCK
-#undef COPY_ROWS
-#undef COPY_PANEL_BYTES
-#undef COPY_STRIDE_BYTES
-#undef COPY_COLUMNS
-#undef LOWER
-#undef UPPER
-#undef NARROW_COLUMNS
-#undef SQUARE_COST
-#undef FEW_ROWS
-#undef FEW_COLUMNS
-#undef FEW_CHAINS
-#undef FEW_PRODUCTS
-#undef DOT_CHAINS
-#undef DOT_BLOCK
-#undef DOT_SUMS
-#undef DOT_COLUMNS
-#undef DOT_ROWS
-#undef DOT_MAX_COLUMNS
-#undef DOT_FEW
+#endif

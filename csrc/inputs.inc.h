@@ -1,5 +1,9 @@
 /* Kernels that read a user's array of either element type: rows of a mini-batch gathered and
  * converted in one pass, and the check that all numbers are finite (NaN fails `<=` as well). */
+#ifndef FASTNN_INPUTS_INC_H
+#define FASTNN_INPUTS_INC_H
+
+#include "real.inc.h"
 
 #define INPUT(source, suffix)                                                                     \
     static void NAME(gather_##suffix)(void *batch_, const void *data_, const int64_t *order,      \
@@ -16,7 +20,7 @@
     static int NAME(all_finite_##suffix)(const void *data_, size_t n)                             \
     {                                                                                             \
         const source *data = data_;                                                               \
-        real_sized_int bad = 0;                                                                        \
+        real_sized_int bad = 0;                                                                   \
         for (size_t i = 0; i < n; i++)                                                            \
             bad |= !(R(fabs)((real)data[i]) <= REAL_MAX);                                         \
         return bad == 0;                                                                          \
@@ -31,4 +35,4 @@ static const fnn_input NAME(inputs)[] = {
     {NULL, 0, NULL, NULL},
 };
 
-#undef INPUT
+#endif

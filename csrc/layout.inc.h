@@ -1,4 +1,8 @@
 /* Matrices moved: rows filled, transposed. */
+#ifndef FASTNN_LAYOUT_INC_H
+#define FASTNN_LAYOUT_INC_H
+
+#include "vector.inc.h"
 
 static void NAME(fill_rows)(void *c_, size_t ldc, const void *bias_, size_t rows, size_t n_units)
 {
@@ -81,3 +85,5 @@ static void NAME(transpose)(void *b_, size_t ldb, const void *a_, size_t lda, si
         }
     }
 }
+
+#endif

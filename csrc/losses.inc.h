@@ -4,6 +4,11 @@
  *   binary       -t log(s) - (1 - t) log(1 - s) = max(z, 0) - z t + log(1 + exp(-|z|)),  s = sigmoid(z)
  *   categorical  -sum_j t_j log(p_j)            = sum_j t_j (log(sum(exp(z))) - z_j),    p = softmax(z)
  * and their derivatives by z are s - t and p - t. */
+#ifndef FASTNN_LOSSES_INC_H
+#define FASTNN_LOSSES_INC_H
+
+#include "math.inc.h"
+#include "softmax.inc.h"
 
 /* A loss of many terms is summed up in so many chains, as an addition takes several cycles. */
 #define LOSS_CHAINS 16
@@ -241,5 +246,4 @@ static const fnn_loss NAME(losses)[] = {
     {NULL, 0, NULL, NULL},
 };
 
-#undef RESIDUAL_LOSS
-#undef LOSS_CHAINS
+#endif

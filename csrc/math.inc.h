@@ -1,6 +1,10 @@
 /* exp and its kin on vectors, within 2 ulp (`python -m bench.accuracy` looks at all floats).
  *
  * NaN comes out as NaN: where a comparison chooses, NaN takes the side that keeps it. */
+#ifndef FASTNN_MATH_INC_H
+#define FASTNN_MATH_INC_H
+
+#include "vector.inc.h"
 
 /* mask ? a : b, lane by lane; a comparison gives all ones or all zeros. */
 #define SELECT(mask, a, b)                                                                        \
@@ -315,3 +319,5 @@ static const fnn_function NAME(functions)[] = {
     {"log1p", NAME(apply_log1p)},
     {NULL, NULL},
 };
+
+#endif

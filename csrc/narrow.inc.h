@@ -1,4 +1,9 @@
 /* Products with a narrow c, where most lanes of a vector along its rows would be idle. */
+#ifndef FASTNN_NARROW_INC_H
+#define FASTNN_NARROW_INC_H
+
+#include "layout.inc.h"
+#include "panels.inc.h"
 
 /* ---- transposed a: by columns ---- */
 
@@ -259,3 +264,5 @@ static __attribute__((noinline)) void NAME(gemm_dots)(
         start_row = ldc;
     }
 }
+
+#endif

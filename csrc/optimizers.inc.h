@@ -5,6 +5,10 @@
  * `prepare` turns them into the constants of step t, in double; `update` rounds those to the
  * element type once. What is written is checked to be finite on the way, while it is in a register; a
  * slot that is not finite need not be looked at where it makes the parameter so. */
+#ifndef FASTNN_OPTIMIZERS_INC_H
+#define FASTNN_OPTIMIZERS_INC_H
+
+#include "real.inc.h"
 
 #define FINITE(x) (R(fabs)(x) <= REAL_MAX)
 
@@ -164,4 +168,4 @@ static const fnn_optimizer NAME(optimizers)[] = {
     {NULL, NULL, NULL},
 };
 
-#undef FINITE
+#endif

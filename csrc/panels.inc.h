@@ -7,6 +7,10 @@
  *
  * a is read by strides: (lda, 1) as it is, (1, lda) transposed; b in panels of PANEL columns. Both
  * are read in place, or, where a line of them is far from the next one, from a copy without gaps. */
+#ifndef FASTNN_PANELS_INC_H
+#define FASTNN_PANELS_INC_H
+
+#include "vector.inc.h"
 
 /* Rows and vectors of a tile. An accumulator is busy for 4 cycles and there are two pipes, so at
  * least 8 are needed; more rows for fewer vectors keep loads below two for each pair of
@@ -263,3 +267,5 @@ static __attribute__((noinline)) size_t NAME(gemm_row)(size_t n, size_t k, const
     }
     return n;
 }
+
+#endif

@@ -1,5 +1,9 @@
 /* The machine's limit, to be timed: fused multiply-adds that depend on nothing but themselves.
  * 12 chains: two pipes with a latency of 4 or 5 cycles need 8 to 10. */
+#ifndef FASTNN_PEAK_INC_H
+#define FASTNN_PEAK_INC_H
+
+#include "vector.inc.h"
 
 #define PEAK_CHAINS 12
 
@@ -21,4 +25,5 @@ static double NAME(fma_burst)(size_t repeats)
     __asm__ volatile("" : : "m"(total)); /* used */
     return 2.0 * 64.0 * PEAK_CHAINS * VECTOR_LANES * (double)repeats;
 }
-#undef PEAK_CHAINS
+
+#endif

@@ -1,5 +1,9 @@
 /* Sums over the rows of a matrix: in four chains a column, of every fourth row each, as an addition
  * takes several cycles; then the chains in pairs. The same order under every instruction set. */
+#ifndef FASTNN_REDUCTIONS_INC_H
+#define FASTNN_REDUCTIONS_INC_H
+
+#include "vector.inc.h"
 
 #define SUM_CHAINS 4
 
@@ -33,4 +37,4 @@ static void NAME(sum_rows)(void *sums_, const void *d_, size_t rows, size_t n_un
     }
 }
 
-#undef SUM_CHAINS
+#endif

@@ -1,4 +1,9 @@
 /* Softmax of rows, for the activation and for the loss that starts from the logits. */
+#ifndef FASTNN_SOFTMAX_INC_H
+#define FASTNN_SOFTMAX_INC_H
+
+#include "layout.inc.h"
+#include "math.inc.h"
 
 /* Rows of up to so many units are handled a vector of rows at a time, longer ones one by one. */
 #define NARROW 32
@@ -185,3 +190,5 @@ static void NAME(softmax_rows)(real *p, const real *z, size_t rows, size_t n_uni
         }
     }
 }
+
+#endif

@@ -1,5 +1,10 @@
 /* One vector register of the element type: VECTOR_BYTES wide, arithmetic by GCC's and Clang's
  * vector extensions, fused multiply-add by the instruction itself (the compiler may not contract). */
+#ifndef FASTNN_VECTOR_INC_H
+#define FASTNN_VECTOR_INC_H
+
+#include "real.inc.h"
+
 typedef real NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
 #define vector NAME(vector)
 #define VECTOR_LANES (VECTOR_BYTES / sizeof(real))
@@ -99,3 +104,5 @@ ALWAYS_INLINE int NAME(any)(NAME(indices) mask)
     return (halves[0] | halves[1]) != 0;
 #endif
 }
+
+#endif

@@ -1,0 +1,5 @@
+/* Every kernel for every CPU of the architecture, in float64; setup.py gives this file the flags. */
+#define ISA baseline
+#define VECTOR_BYTES 16
+#define REAL_IS_DOUBLE 1
+#include "kernels.inc.h"
