@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._core import kernels
+from fastnn._core import kernels, single
 
 Array = npt.NDArray[Any]
 
@@ -100,8 +100,8 @@ _CHUNK = 1 << 21
 
 def compute(name: str, x: Array, isa: str) -> Array:
     if name in ("exp", "expm1", "log1p"):
-        return kernels.apply_function(name, x, isa)
-    return kernels.activation_forward(name, x.reshape(1, -1), isa).ravel()
+        return single.apply_function(name, x, isa)
+    return single.activation_forward(name, x.reshape(1, -1), isa).ravel()
 
 
 def all_float32(step: int) -> Iterator[Array]:

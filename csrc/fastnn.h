@@ -62,17 +62,20 @@ typedef struct fnn_loss {
 
 /* ---- optimisers ---------------------------------------------------------------------------- */
 
-enum { FNN_MAX_HYPERPARAMETERS = 8, FNN_MAX_SLOTS = 4 };
+/* What any optimiser has at most; of hyperparameters and constants, in doubles. */
+enum { FNN_MAX_HYPERPARAMETERS = 16, FNN_MAX_CONSTANTS = 16, FNN_MAX_SLOTS = 4 };
 
 typedef struct fnn_optimizer {
     const char *name; /* NULL ends a list */
-    /* What is the same for all parameters of step t (counted from 1): once a step. */
-    void (*prepare)(double constants[FNN_MAX_HYPERPARAMETERS],
-                    const double hyperparameters[FNN_MAX_HYPERPARAMETERS], uint64_t t);
-    /* Updates parameters (n,) and slots[i] (n,) with gradient (n,).
+    const char *const *hyperparameters; /* their names, NULL at the end */
+    size_t n_slots;
+    /* What is the same for all parameters of step t (counted from 1): once a step. The constants are
+     * the optimiser's own matter, in memory of FNN_MAX_CONSTANTS doubles. */
+    void (*prepare)(void *constants, const double *hyperparameters, uint64_t t);
+    /* Updates parameters (n,) and each of the slots (n,) with gradient (n,).
      * Returns 0 if all that was written is finite, else 1. */
     int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
-                  const double constants[FNN_MAX_HYPERPARAMETERS]);
+                  const void *constants);
 } fnn_optimizer;
 
 /* ---- what comes in ------------------------------------------------------------------------- */

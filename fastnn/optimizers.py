@@ -29,8 +29,6 @@ _CHECKS = {
 class Optimizer:
     """What all optimisers have: a name, a learning rate, and slots.
 
-    The core receives the hyperparameters in the order of the fields.
-
     Attributes
     ----------
     name : str
@@ -49,9 +47,9 @@ class Optimizer:
             object.__setattr__(self, name, _CHECKS[name](getattr(self, name), name))
 
     @property
-    def hyperparameters(self) -> tuple[float, ...]:
-        """All hyperparameters, the learning rate first."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+    def hyperparameters(self) -> dict[str, float]:
+        """All hyperparameters by name, the learning rate first."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @checked_keywords

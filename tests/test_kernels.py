@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from fastnn import activations, losses, optimizers
-from fastnn._core import gemm, kernels
+from fastnn._core import gemm, kernels, single
 from fastnn.reference import loops
 from fastnn.reference import vectorized as reference
 
@@ -122,7 +122,7 @@ def test_activation_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) 
     function, _ = reference.ACTIVATIONS[name]
     for rows, n_units in SHAPES:
         logits = numbers((rows, n_units), dtype, 1)
-        a = kernels.activation_forward(name, logits, isa)
+        a = single.activation_forward(name, logits, isa)
         with np.errstate(all="ignore"):
             z = logits.astype(np.float64)
             expected = function(z)
@@ -145,7 +145,7 @@ def test_activation_derivative_is_the_reference(name: str, dtype: np.dtype[Any],
             bound = derivative_bound(name, z, a.astype(np.float64), expected)
         keep = np.isfinite(a)  # selu of the largest logits is not
         d, a, logits = d[keep], a[keep], logits[keep]
-        result = kernels.activation_backward(name, d, a, logits, isa)
+        result = single.activation_backward(name, d, a, logits, isa)
         bound = bound[keep] * np.abs(d) * np.finfo(dtype).eps
         assert_within(result, expected[keep] * d, bound)
 
@@ -158,9 +158,9 @@ def test_activation_keeps_nan(name: str, dtype: np.dtype[Any], isa: str) -> None
         for at in {0, n // 2, n - 1}:
             product = np.ones((1, n), dtype)
             product[0, at] = np.nan
-            a = kernels.activation_forward(name, product, isa)
+            a = single.activation_forward(name, product, isa)
             np.testing.assert_array_equal(np.isnan(a), np.isnan(product))
-            d = kernels.activation_backward(name, product[0], a[0] * 0 + 1, product[0] * 0 + 1, isa)
+            d = single.activation_backward(name, product[0], a[0] * 0 + 1, product[0] * 0 + 1, isa)
             assert np.isnan(d[at])
 
 
@@ -172,7 +172,7 @@ def test_activation_of_infinity_is_the_reference(name: str, dtype: np.dtype[Any]
     with np.errstate(all="ignore"):
         expected = reference.ACTIVATIONS[name][0](z)
     expected[np.isnan(expected)] = 0  # -inf times 0: the kernels give the limit
-    a = kernels.activation_forward(name, z, isa)
+    a = single.activation_forward(name, z, isa)
     np.testing.assert_allclose(a, expected, rtol=4 * np.finfo(dtype).eps)
 
 
@@ -181,10 +181,10 @@ def test_activation_of_infinity_is_the_reference(name: str, dtype: np.dtype[Any]
 @elementwise
 def test_derivative_at_infinity_is_the_limit(name: str, dtype: np.dtype[Any], isa: str) -> None:
     z = np.array([np.inf, -np.inf] * 9, dtype)
-    a = kernels.activation_forward(name, z.reshape(1, -1), isa)[0]
+    a = single.activation_forward(name, z.reshape(1, -1), isa)[0]
     far = np.array([1000.0, -1000.0] * 9)
     function, derivative = reference.ACTIVATIONS[name]
-    d = kernels.activation_backward(name, np.ones_like(z), a, z, isa)
+    d = single.activation_backward(name, np.ones_like(z), a, z, isa)
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(d, derivative(far, function(far)).astype(dtype))
 
@@ -194,7 +194,7 @@ def test_derivative_at_infinity_is_the_limit(name: str, dtype: np.dtype[Any], is
 def test_softmax_is_the_reference(dtype: np.dtype[Any], isa: str) -> None:
     for rows, n_units in SHAPES:
         logits = numbers((rows, n_units), dtype, 5)
-        a = kernels.activation_forward("softmax", logits, isa)
+        a = single.activation_forward("softmax", logits, isa)
         if a.size == 0:
             continue
         z = logits.astype(np.float64)
@@ -211,7 +211,7 @@ def test_softmax_of_a_row_with_nan_is_nan(dtype: np.dtype[Any], isa: str) -> Non
     for at in range(9):
         product = np.zeros((2, 9), dtype)
         product[0, at] = np.nan
-        a = kernels.activation_forward("softmax", product, isa)
+        a = single.activation_forward("softmax", product, isa)
         assert np.isnan(a[0]).all()
         assert np.isfinite(a[1]).all()
 
@@ -225,7 +225,7 @@ SOFTMAX_WIDTHS = [1, 2, 7, 8, 32, 33, 100]
 def test_softmax_of_infinity_is_the_limit(n_units: int, dtype: np.dtype[Any], isa: str) -> None:
     rng = np.random.default_rng(6)
     z = (4 * rng.standard_normal((40, n_units))).astype(dtype)
-    finite = kernels.activation_forward("softmax", z, isa)
+    finite = single.activation_forward("softmax", z, isa)
     at = rng.integers(0, n_units, 40)
     alone = np.eye(n_units, dtype=dtype)[at]
     z[::3][alone[::3] == 1] = np.inf  # the rows between show that neighbours do not matter
@@ -236,15 +236,15 @@ def test_softmax_of_infinity_is_the_limit(n_units: int, dtype: np.dtype[Any], is
     z[9] = -np.inf
     undefined = [3, 6, 9] if n_units > 1 else [9]
     for a in (
-        kernels.activation_forward("softmax", z, isa),
-        kernels.activation_forward("softmax", z, isa, in_place=True),
+        single.activation_forward("softmax", z, isa),
+        single.activation_forward("softmax", z, isa, in_place=True),
         softmax_of_the_references(z),
     ):
         lone = [row for row in range(0, 40, 3) if row not in undefined]
         np.testing.assert_array_equal(a[lone], alone[lone])
         assert np.isnan(a[undefined]).all()
         assert np.isfinite(np.delete(a, undefined, axis=0)).all()
-    a = kernels.activation_forward("softmax", z, isa)
+    a = single.activation_forward("softmax", z, isa)
     between = [row for row in range(40) if row % 3 != 0]
     np.testing.assert_array_equal(a[between], finite[between])
 
@@ -256,7 +256,7 @@ def test_softmax_beside_minus_infinity(n_units: int, dtype: np.dtype[Any], isa: 
     """0 there; the others share 1 as if it were not there."""
     z = np.random.default_rng(6).standard_normal((9, n_units)).astype(dtype)
     z[:, 1::2] = -np.inf
-    a = kernels.activation_forward("softmax", z, isa)
+    a = single.activation_forward("softmax", z, isa)
     assert (a[:, 1::2] == 0).all()
     expected = reference.softmax(z[:, ::2].astype(np.float64))
     np.testing.assert_allclose(a[:, ::2], expected, rtol=(n_units + 10) * np.finfo(dtype).eps)
@@ -288,13 +288,13 @@ def test_residual_loss_is_the_reference(name: str, dtype: np.dtype[Any], isa: st
         y[:, ::3] = out[:, ::3]  # residuals of 0
         if y.size == 0:
             continue
-        total, d = kernels.loss_and_derivative(name, out, y, 1 / rows, isa)
+        total, d = single.loss_and_derivative(name, out, y, 1 / rows, isa)
         A, Y = out.astype(np.float64), y.astype(np.float64)
         # All terms are positive, each with a few roundings; sums are kept in double.
         assert total == pytest.approx(rows * loss(A, Y), rel=6 * float(eps))
         expected = derivative(A, Y)
         assert_within(d, expected, 6 * eps * np.abs(expected))
-        _, d = kernels.loss_and_derivative(name, out, y, 3 / rows, isa)
+        _, d = single.loss_and_derivative(name, out, y, 3 / rows, isa)
         assert_within(d, 3 * expected, 18 * eps * np.abs(expected))
 
 
@@ -307,7 +307,7 @@ def test_binary_cross_entropy_is_the_reference(dtype: np.dtype[Any], isa: str) -
             continue
         z = np.clip(numbers((rows, n_units), dtype, 8), -1e4, 1e4)
         y = np.random.default_rng(9).integers(0, 5, z.shape).astype(dtype) / 4
-        total, d = kernels.loss_and_derivative("binary_cross_entropy", z, y, 1 / rows, isa)
+        total, d = single.loss_and_derivative("binary_cross_entropy", z, y, 1 / rows, isa)
         Z, Y = z.astype(np.float64), y.astype(np.float64)
         with np.errstate(under="ignore"):
             expected = rows * reference.binary_cross_entropy(Z, Y)
@@ -336,7 +336,7 @@ def test_categorical_cross_entropy_is_the_reference(
         if not with_labels:
             Y = rng.dirichlet(np.ones(n_units), rows).astype(dtype).astype(np.float64)
         targets = labels if with_labels else Y.astype(dtype)
-        total, d = kernels.loss_and_derivative(
+        total, d = single.loss_and_derivative(
             "categorical_cross_entropy", z, targets, 1 / rows, isa
         )
         Z = z.astype(np.float64)
@@ -359,7 +359,7 @@ def test_loss_of_nan_is_nan(name: str, dtype: np.dtype[Any], isa: str) -> None:
     for at in range(11):
         out = np.zeros((1, 11), dtype)
         out[0, at] = np.nan
-        total, d = kernels.loss_and_derivative(name, out, np.full_like(out, 1 / 11), 1.0, isa)
+        total, d = single.loss_and_derivative(name, out, np.full_like(out, 1 / 11), 1.0, isa)
         assert np.isnan(total)
         assert np.isnan(d[0, at])
 
@@ -376,7 +376,7 @@ def test_loss_of_infinity_is_not_finite(
         out[1, at] = value
         for row in (np.full(n_units, 1 / n_units), np.eye(n_units)[0], np.eye(n_units)[1]):
             targets = np.tile(row, (3, 1)).astype(dtype)
-            total, _ = kernels.loss_and_derivative(name, out, targets, 1.0, isa)
+            total, _ = single.loss_and_derivative(name, out, targets, 1.0, isa)
             assert not np.isfinite(total)
 
 
@@ -393,7 +393,7 @@ def test_loss_of_infinity_with_labels(n_units: int, dtype: np.dtype[Any], isa: s
     ]:
         out = np.zeros((3, n_units), dtype)
         out[1, at] = value
-        total, _ = kernels.loss_and_derivative("categorical_cross_entropy", out, labels, 1.0, isa)
+        total, _ = single.loss_and_derivative("categorical_cross_entropy", out, labels, 1.0, isa)
         np.testing.assert_allclose(total, expected, rtol=10 * np.finfo(dtype).eps)
 
 
@@ -409,12 +409,12 @@ def test_one_hot_rows_are_labels(dtype: np.dtype[Any], isa: str) -> None:
         labels = rng.integers(0, n_units, rows, dtype=np.int32)
         one_hot = np.eye(n_units, dtype=dtype)[labels]
         name = "categorical_cross_entropy"
-        expected, expected_d = kernels.loss_and_derivative(name, z, labels, 1 / rows, isa)
-        total, d = kernels.loss_and_derivative(name, z, one_hot, 1 / rows, isa)
+        expected, expected_d = single.loss_and_derivative(name, z, labels, 1 / rows, isa)
+        total, d = single.loss_and_derivative(name, z, one_hot, 1 / rows, isa)
         assert total == pytest.approx(expected, rel=4 * float(eps))
         np.testing.assert_array_equal(d, expected_d)
         soft = (0.9 * one_hot + rng.random(z.shape) / n_units).astype(dtype)
-        total, _ = kernels.loss_and_derivative(name, z, soft, 1 / rows, isa)
+        total, _ = single.loss_and_derivative(name, z, soft, 1 / rows, isa)
         Z = z.astype(np.float64)
         largest = Z.max(axis=1, keepdims=True)
         logs = np.log(np.exp(Z - largest).sum(axis=1, keepdims=True)) + largest - Z
@@ -430,10 +430,10 @@ def test_activations_and_losses_may_write_where_they_read(dtype: np.dtype[Any], 
     rng = np.random.default_rng(23)
     for rows, n_units in SHAPES:
         z = numbers((rows, n_units), dtype, 24)
-        for name in kernels.activation_names():
+        for name in single.activation_names():
             np.testing.assert_array_equal(
-                kernels.activation_forward(name, z, isa, in_place=True),
-                kernels.activation_forward(name, z, isa),
+                single.activation_forward(name, z, isa, in_place=True),
+                single.activation_forward(name, z, isa),
             )
         y = rng.random(z.shape).astype(dtype)
         labels = rng.integers(0, max(1, n_units), rows, dtype=np.int32)
@@ -441,8 +441,8 @@ def test_activations_and_losses_may_write_where_they_read(dtype: np.dtype[Any], 
             for targets in [y, labels] if name == "categorical_cross_entropy" else [y]:
                 if n_units == 0:
                     continue
-                apart = kernels.loss_and_derivative(name, z, targets, 0.5, isa)
-                within = kernels.loss_and_derivative(name, z, targets, 0.5, isa, in_place=True)
+                apart = single.loss_and_derivative(name, z, targets, 0.5, isa)
+                within = single.loss_and_derivative(name, z, targets, 0.5, isa, in_place=True)
                 np.testing.assert_array_equal(within[0], apart[0])
                 np.testing.assert_array_equal(within[1], apart[1])
 
@@ -490,9 +490,7 @@ def test_optimizer_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -
             update(expected_w, g.astype(np.float64), expected_moments, t, **hyperparameters)
             # Each new number is a sum of a few terms, none larger than these:
             size = 1 + np.abs(w) + np.abs(slots).sum(axis=0) + np.abs(g) + g * g
-            assert kernels.optimizer_update(
-                name, w, slots, g, list(hyperparameters.values()), t, isa
-            )
+            assert single.optimizer_update(name, w, slots, g, hyperparameters, t, isa)
             assert_within(w, expected_w, 8 * eps * size)
             for slot, expected in zip(slots, expected_moments, strict=True):
                 assert_within(slot, expected, 4 * eps * size)
@@ -505,14 +503,14 @@ def test_optimizer_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
 def test_optimizer_reports_what_is_not_finite(name: str, dtype: np.dtype[Any], isa: str) -> None:
     n_slots = reference.OPTIMIZERS[name][1]
-    hyperparameters = list(HYPERPARAMETERS[name].values())
+    hyperparameters = HYPERPARAMETERS[name]
     for n in (1, 7, 8, 9, 16, 33):
         for at in range(n):
             for bad in (np.nan, np.inf, -np.inf):
                 w, g = np.ones(n, dtype), np.ones(n, dtype)
                 g[at] = bad
                 slots = np.zeros((n_slots, n), dtype)
-                assert not kernels.optimizer_update(name, w, slots, g, hyperparameters, 1, isa)
+                assert not single.optimizer_update(name, w, slots, g, hyperparameters, 1, isa)
 
 
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
@@ -521,8 +519,8 @@ def test_optimizer_reports_an_overflow(name: str) -> None:
     w = np.full(3, largest, np.float32)
     slots = np.zeros((reference.OPTIMIZERS[name][1], 3), np.float32)
     g = np.array([0, 0, -largest], np.float32)
-    hyperparameters = [10.0, *list(HYPERPARAMETERS[name].values())[1:]]
-    assert not kernels.optimizer_update(name, w, slots, g, hyperparameters, 1)
+    hyperparameters = {**HYPERPARAMETERS[name], "learning_rate": 10.0}
+    assert not single.optimizer_update(name, w, slots, g, hyperparameters, 1)
 
 
 # ---- what comes in ---------------------------------------------------------------------------
@@ -540,7 +538,7 @@ def test_gather_takes_and_converts_rows(source: type[Any], dtype: np.dtype[Any],
             order = rng.integers(0, 20, rows)
             with np.errstate(over="ignore"):
                 expected = data[order].astype(dtype)
-            np.testing.assert_array_equal(kernels.gather(data, order, dtype, isa), expected)
+            np.testing.assert_array_equal(single.gather(data, order, dtype, isa), expected)
 
 
 @isas
@@ -581,7 +579,7 @@ def test_sum_rows_is_the_sum(accumulate: bool, dtype: np.dtype[Any], isa: str) -
         d = rng.standard_normal((rows, n_units)).astype(dtype)
         start = rng.standard_normal(n_units).astype(dtype)
         given = start.copy()
-        result = kernels.sum_rows(d, given if accumulate else None, isa)
+        result = single.sum_rows(d, given if accumulate else None, isa)
         terms = np.vstack([start[None], d]) if accumulate else d
         terms = terms.astype(np.float64)
         # A chain of `rows` additions
@@ -604,25 +602,23 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
 
     def everything(isa: str) -> list[bytes]:
         results: list[Any] = []
-        for name in kernels.activation_names():
-            a = kernels.activation_forward(name, z, isa)
+        for name in single.activation_names():
+            a = single.activation_forward(name, z, isa)
             results.append(a)
             if name != "softmax":
                 results.append(
-                    kernels.activation_backward(name, d.ravel(), a.ravel(), z.ravel(), isa)
+                    single.activation_backward(name, d.ravel(), a.ravel(), z.ravel(), isa)
                 )
         for name in losses.LOSSES:
-            results += kernels.loss_and_derivative(name, d, np.abs(y), 0.1, isa)
-        results += kernels.loss_and_derivative("categorical_cross_entropy", d, labels, 0.1, isa)
+            results += single.loss_and_derivative(name, d, np.abs(y), 0.1, isa)
+        results += single.loss_and_derivative("categorical_cross_entropy", d, labels, 0.1, isa)
         for name, (_, n_slots) in reference.OPTIMIZERS.items():
             w, slots = d.ravel().copy(), np.ones((n_slots, d.size), dtype)
-            kernels.optimizer_update(
-                name, w, slots, y.ravel(), list(HYPERPARAMETERS[name].values()), 3, isa
-            )
+            single.optimizer_update(name, w, slots, y.ravel(), HYPERPARAMETERS[name], 3, isa)
             results += [w, slots]
         results += [
-            kernels.sum_rows(d, None, isa),
-            kernels.gather(d, labels.astype(np.int64) % 33, dtype, isa),
+            single.sum_rows(d, None, isa),
+            single.gather(d, labels.astype(np.int64) % 33, dtype, isa),
         ]
         results += [gemm.multiply(d, z.T.copy(), gemm="own", isa=isa)]
         results += [gemm.multiply(d, z, transpose_a=True, gemm="own", isa=isa)]
@@ -636,16 +632,20 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
 def test_transpose_is_the_transpose(dtype: np.dtype[Any], isa: str) -> None:
     for shape in ((0, 3), (1, 1), (7, 9), (8, 16), (15, 17), (33, 46), (64, 48), (2, 1000)):
         a = np.random.default_rng(20).standard_normal(shape).astype(dtype)
-        np.testing.assert_array_equal(kernels.transpose(a, isa), a.T)
+        np.testing.assert_array_equal(single.transpose(a, isa), a.T)
 
 
 # ---- names and the door ------------------------------------------------------------------------
 
 
 def test_tables_have_the_names_of_python() -> None:
-    assert kernels.activation_names() == list(activations.ACTIVATIONS)
+    assert single.activation_names() == list(activations.ACTIVATIONS)
     assert set(reference.LOSSES) == set(losses.LOSSES)
     assert set(HYPERPARAMETERS) == set(optimizers.OPTIMIZERS)
+    assert single.optimizers() == {
+        name: (list(optimizer().hyperparameters), optimizer.n_slots)
+        for name, optimizer in optimizers.OPTIMIZERS.items()
+    }
     for name, optimizer in optimizers.OPTIMIZERS.items():
         assert optimizer.n_slots == reference.OPTIMIZERS[name][1]
 
@@ -653,15 +653,42 @@ def test_tables_have_the_names_of_python() -> None:
 def test_unknown_names_are_refused() -> None:
     ones = np.ones((1, 1), np.float32)
     with pytest.raises(LookupError, match="cosine"):
-        kernels.activation_forward("cosine", ones)
+        single.activation_forward("cosine", ones)
     with pytest.raises(LookupError, match="cosine"):
-        kernels.loss_and_derivative("cosine", ones, ones, 1.0)
+        single.loss_and_derivative("cosine", ones, ones, 1.0)
     with pytest.raises(LookupError, match="cosine"):
-        kernels.optimizer_update("cosine", ones[0], ones[:0], ones[0], [1.0], 1)
+        single.optimizer_update("cosine", ones[0], ones[:0], ones[0], {}, 1)
     with pytest.raises(ValueError, match=r"isa must be one of .* got 'mmx'"):
-        kernels.sum_rows(ones, None, "mmx")
+        single.sum_rows(ones, None, "mmx")
     with pytest.raises(ValueError, match="softmax has no backward"):
-        kernels.activation_backward("softmax", ones[0], ones[0], ones[0])
+        single.activation_backward("softmax", ones[0], ones[0], ones[0])
+
+
+@pytest.mark.parametrize("name", HYPERPARAMETERS)
+def test_hyperparameters_go_by_name(name: str) -> None:
+    """In any order, and all of them, and no others: nothing is written where that is not so."""
+    given = HYPERPARAMETERS[name]
+    start, g = np.linspace(-1, 1, 9), np.linspace(2, 3, 9)
+
+    def update(hyperparameters: dict[str, float]) -> Array:
+        w, slots = start.copy(), np.ones((optimizers.OPTIMIZERS[name].n_slots, 9))
+        assert single.optimizer_update(name, w, slots, g, hyperparameters, 2)
+        return w
+
+    np.testing.assert_array_equal(update(dict(reversed(given.items()))), update(given))
+    for missing in given:
+        fewer = {key: value for key, value in given.items() if key != missing}
+        with pytest.raises(LookupError, match=f"'{name}' needs {missing}"):
+            update(fewer)
+    with pytest.raises(LookupError, match=f"'{name}' has no beta_3"):
+        update({**given, "beta_3": 0.5})
+
+
+def test_adam_has_no_weight_decay() -> None:
+    with pytest.raises(LookupError, match="'adam' has no weight_decay"):
+        single.optimizer_update(
+            "adam", np.ones(1), np.ones((2, 1)), np.ones(1), HYPERPARAMETERS["adamw"], 1
+        )
 
 
 def misaligned(array: Array) -> Array:
@@ -683,19 +710,21 @@ def misaligned(array: Array) -> Array:
 )
 def test_core_refuses_arrays_that_c_cannot_read(unfit: Array) -> None:
     with pytest.raises(ValueError, match="aligned, C-contiguous"):
-        kernels.sum_rows(unfit)
+        single.sum_rows(unfit)
 
 
 def test_core_refuses_wrong_dtypes_and_shapes() -> None:
     ones = np.ones((4, 3), np.float32)
     with pytest.raises(TypeError, match="float32"):
-        kernels.sum_rows(ones, np.ones(3))
+        single.sum_rows(ones, np.ones(3))
     with pytest.raises(ValueError, match="shape"):
-        kernels.sum_rows(ones, np.ones(4, np.float32))
+        single.sum_rows(ones, np.ones(4, np.float32))
     frozen = np.ones(3, np.float32)
     frozen.setflags(write=False)
-    with pytest.raises(ValueError, match="read-only"):
-        kernels.optimizer_update("sgd", frozen, ones[:0], np.ones(3, np.float32), [1.0], 1)
+    with pytest.raises(ValueError, match="writable"):
+        single.optimizer_update(
+            "sgd", frozen, ones[:0], np.ones(3, np.float32), {"learning_rate": 1.0}, 1
+        )
 
 
 # ---- elementary functions ----------------------------------------------------------------------

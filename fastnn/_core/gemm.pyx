@@ -13,17 +13,15 @@ import time
 import numpy as np
 
 from fastnn._core.kernels cimport (
-    bytes_of,
+    data_of,
     fnn_gemm,
     fnn_kernels,
     fnn_team,
     kernels_for,
-    pointer_to,
     team_barrier,
     team_run,
     team_size,
-    writable_bytes_of,
-    writable_pointer_to,
+    writable_data_of,
 )
 from libc.stdint cimport uintptr_t
 
@@ -249,22 +247,19 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     result = np.empty((m, n), a.dtype) if c is None else c.copy()
     if m == 0 or n == 0:
         return result
-    cdef const unsigned char[::1] a_view = bytes_of(a, a.dtype, a.shape)
-    cdef const unsigned char[::1] b_view = bytes_of(b, a.dtype, b.shape)
-    cdef const unsigned char[::1] bias_view
-    cdef unsigned char[::1] c_view = writable_bytes_of(result, a.dtype, (m, n))
-    cdef const char *bias_pointer = NULL
+    cdef const char *a_data = data_of(a, a.dtype, a.shape)
+    cdef const char *b_data = data_of(b, a.dtype, b.shape)
+    cdef char *c_data = writable_data_of(result, a.dtype, (m, n))
+    cdef const char *bias_data = NULL
     if bias is not None:
-        bias_view = bytes_of(bias, a.dtype, (n,))
-        bias_pointer = pointer_to(bias_view)
+        bias_data = data_of(bias, a.dtype, (n,))
     if scratch is None:
         scratch = new_scratch(a.dtype, transpose_a, m, n, k, isa)
-    cdef unsigned char[::1] scratch_view = writable_bytes_of(
-        scratch, np.dtype(np.uint8), scratch.shape)
+    cdef char *scratch_data = writable_data_of(scratch, np.dtype(np.uint8), scratch.shape)
     cdef fnn_gemm product = gemm_for(kernels_for(a.dtype, isa), 1, gemm)
-    product(transpose_a, m, n, k, pointer_to(a_view), a.shape[1], pointer_to(b_view), n,
-            bias_pointer, c is not None, writable_pointer_to(c_view), n,
-            writable_pointer_to(scratch_view))
+    product(transpose_a, m, n, k, a_data, a.shape[1], b_data, n,
+            bias_data, c is not None, c_data, n,
+            scratch_data)
     return result
 
 
@@ -285,19 +280,16 @@ def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None):
     """
     cdef size_t m = out.shape[0], n = out.shape[1], k = b.shape[0], i
     a_shape = (k, m) if transpose_a else (m, k)
-    cdef const unsigned char[::1] a_view = bytes_of(a, out.dtype, a_shape)
-    cdef const unsigned char[::1] b_view = bytes_of(b, out.dtype, (k, n))
-    cdef unsigned char[::1] out_view = writable_bytes_of(out, out.dtype, (m, n))
-    cdef unsigned char[::1] scratch = new_scratch(out.dtype, transpose_a, m, n, k, isa)
-    cdef char *scratch_pointer = writable_pointer_to(scratch)
+    cdef const char *a_data = data_of(a, out.dtype, a_shape)
+    cdef const char *b_data = data_of(b, out.dtype, (k, n))
+    cdef char *out_data = writable_data_of(out, out.dtype, (m, n))
+    scratch = new_scratch(out.dtype, transpose_a, m, n, k, isa)
+    cdef char *scratch_data = writable_data_of(scratch, np.dtype(np.uint8), scratch.shape)
     cdef fnn_gemm product = gemm_for(kernels_for(out.dtype, isa), 1, gemm)
-    cdef const char *a_pointer = pointer_to(a_view)
-    cdef const char *b_pointer = pointer_to(b_view)
-    cdef char *out_pointer = writable_pointer_to(out_view)
     cdef size_t lda = m if transpose_a else k
     begin = time.perf_counter()
     with nogil:
         for i in range(n_calls):
-            product(transpose_a, m, n, k, a_pointer, lda, b_pointer, n, NULL, 0, out_pointer, n,
-                    scratch_pointer)
+            product(transpose_a, m, n, k, a_data, lda, b_data, n, NULL, 0, out_data, n,
+                    scratch_data)
     return time.perf_counter() - begin

@@ -23,14 +23,17 @@ cdef extern from "fastnn.h" nogil:
 
     enum:
         FNN_MAX_HYPERPARAMETERS
+        FNN_MAX_CONSTANTS
         FNN_MAX_SLOTS
 
     ctypedef struct fnn_optimizer:
         const char *name
-        void (*prepare)(double *constants, const double *hyperparameters,
+        const char *const *hyperparameters
+        size_t n_slots
+        void (*prepare)(void *constants, const double *hyperparameters,
                         uint64_t t) noexcept nogil
         int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
-                      const double *constants) noexcept nogil
+                      const void *constants) noexcept nogil
 
     ctypedef struct fnn_input:
         const char *dtype
@@ -80,10 +83,8 @@ cdef const fnn_activation *find_activation(const fnn_kernels *kernels, str name)
 cdef const fnn_loss *find_loss(const fnn_kernels *kernels, str name) except NULL
 cdef const fnn_optimizer *find_optimizer(const fnn_kernels *kernels, str name) except NULL
 cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) except NULL
+cdef int fill_hyperparameters(const fnn_optimizer *optimizer, double *values,
+                              dict by_name) except -1
 
 cdef const char *data_of(object array, object dtype, tuple shape) except? NULL
 cdef char *writable_data_of(object array, object dtype, tuple shape) except? NULL
-cdef const unsigned char[::1] bytes_of(object array, object dtype, tuple shape)
-cdef unsigned char[::1] writable_bytes_of(object array, object dtype, tuple shape)
-cdef const char *pointer_to(const unsigned char[::1] view) noexcept nogil
-cdef char *writable_pointer_to(unsigned char[::1] view) noexcept nogil

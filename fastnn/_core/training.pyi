@@ -29,7 +29,7 @@ class Trainer:
         n_threads: int,
         *,
         optimizer: str,
-        hyperparameters: Sequence[float],
+        hyperparameters: dict[str, float],
         slots: Array,
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,

@@ -48,8 +48,7 @@ cdef class Trainer(Workspace):
     plan, parameters, X, targets, batch_size, n_epochs, n_threads
         As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
-    hyperparameters : sequence of float
-        In the order of the optimiser's class, learning rate first.
+    hyperparameters : dict of str to float
     slots : ndarray of shape (n_slots, n_parameters), of the plan's dtype
     n_updates : int
         Steps that `slots` have seen.

@@ -1,0 +1,269 @@
+"""Single kernels, for tests and benches: one call of C on arrays."""
+import numpy as np
+
+from fastnn._core.kernels cimport (
+    FNN_MAX_CONSTANTS,
+    FNN_MAX_HYPERPARAMETERS,
+    FNN_MAX_SLOTS,
+    data_of,
+    fill_hyperparameters,
+    find_activation,
+    find_input,
+    find_loss,
+    find_optimizer,
+    fnn_activation,
+    fnn_function,
+    fnn_input,
+    fnn_kernels,
+    fnn_loss,
+    fnn_optimizer,
+    kernels_for,
+    writable_data_of,
+)
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+
+def activation_names():
+    """Names of all activation kernels."""
+    cdef list names = []
+    cdef const fnn_activation *row = kernels_for(np.dtype(np.float32)).activations
+    while row.name != NULL:
+        names.append(row.name.decode())
+        row += 1
+    return names
+
+
+def optimizers():
+    """Names of the hyperparameters, and the number of slots, of all optimiser kernels.
+
+    Returns
+    -------
+    dict of str to (list of str, int)
+    """
+    cdef const fnn_optimizer *row = kernels_for(np.dtype(np.float32)).optimizers
+    cdef size_t n
+    found = {}
+    while row.name != NULL:
+        n = 0
+        names = []
+        while row.hyperparameters[n] != NULL:
+            names.append(row.hyperparameters[n].decode())
+            n += 1
+        found[row.name.decode()] = names, row.n_slots
+        row += 1
+    return found
+
+
+def activation_forward(str name, z, isa=None, *, in_place=False):
+    """The output of one activation.
+
+    Parameters
+    ----------
+    name : str
+    z : ndarray of shape (rows, n_units), float32 or float64
+    isa : str, optional
+    in_place : bool
+        Whether the kernel is to write where it reads: in a copy of `z`.
+
+    Returns
+    -------
+    ndarray like `z`
+    """
+    cdef size_t rows = z.shape[0], n_units = z.shape[1]
+    cdef const fnn_activation *kernel = find_activation(kernels_for(z.dtype, isa), name)
+    a = z.copy() if in_place else np.empty_like(z)
+    if in_place:
+        z = a
+    cdef char *a_data = writable_data_of(a, z.dtype, (rows, n_units))
+    cdef const char *z_data = data_of(z, z.dtype, (rows, n_units))
+    kernel.forward(a_data, z_data, rows, n_units)
+    return a
+
+
+def activation_backward(str name, d, a, z, isa=None):
+    """The loss's derivative by `z` from `d`, the one by the outputs.
+
+    Parameters
+    ----------
+    name : str
+    d, a, z : ndarray of shape (n,), float32 or float64
+    isa : str, optional
+
+    Returns
+    -------
+    ndarray like `d`
+    """
+    cdef size_t n = d.size
+    cdef const fnn_activation *kernel = find_activation(kernels_for(d.dtype, isa), name)
+    if kernel.backward == NULL:
+        raise ValueError(f"{name} has no backward kernel")
+    result = d.copy()
+    cdef char *d_data = writable_data_of(result, d.dtype, (n,))
+    cdef const char *a_data = data_of(a, d.dtype, (n,))
+    cdef const char *z_data = data_of(z, d.dtype, (n,))
+    kernel.backward(d_data, a_data, z_data, n)
+    return result
+
+
+def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_place=False):
+    """Sum of a loss over the rows, and `scale` times its derivative by `out`.
+
+    Parameters
+    ----------
+    name : str
+    out : ndarray of shape (rows, n_units), float32 or float64
+        The output, or the logits for the cross-entropies.
+    targets : ndarray of shape (rows, n_units) like `out`, or of shape (rows,), int32 labels
+    scale : float
+    isa : str, optional
+    in_place : bool
+        Whether the kernel is to write where it reads: in a copy of `out`.
+
+    Returns
+    -------
+    loss : float
+    derivative : ndarray like `out`
+    """
+    cdef size_t rows = out.shape[0], n_units = out.shape[1]
+    cdef const fnn_loss *kernel = find_loss(kernels_for(out.dtype, isa), name)
+    derivative = out.copy() if in_place else np.empty_like(out)
+    if in_place:
+        out = derivative
+    cdef char *d = writable_data_of(derivative, out.dtype, (rows, n_units))
+    cdef const char *out_data = data_of(out, out.dtype, (rows, n_units))
+    cdef const char *targets_data
+    cdef double loss
+    if targets.dtype == np.int32:
+        targets_data = data_of(targets, np.dtype(np.int32), (rows,))
+        loss = kernel.labels(d, out_data,
+                             <const int32_t *> targets_data, rows, n_units, scale)
+    else:
+        targets_data = data_of(targets, out.dtype, (rows, n_units))
+        loss = kernel.targets(d, out_data,
+                              targets_data, rows, n_units, scale)
+    return loss, derivative
+
+
+def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uint64_t t,
+                     isa=None):
+    """One step of an optimiser, in place on `parameters` and `slots`.
+
+    Parameters
+    ----------
+    name : str
+    parameters : ndarray of shape (n,), float32 or float64
+    slots : ndarray of shape (n_slots, n), like `parameters`
+    gradient : ndarray of shape (n,), like `parameters`
+    hyperparameters : dict of str to float
+    t : int
+        Number of this step, from 1.
+    isa : str, optional
+
+    Returns
+    -------
+    bool
+        Whether everything written is finite.
+    """
+    cdef size_t n = parameters.size
+    cdef size_t n_slots = slots.shape[0]
+    cdef const fnn_optimizer *kernel = find_optimizer(kernels_for(parameters.dtype, isa), name)
+    cdef char *w = writable_data_of(parameters, parameters.dtype, (n,))
+    cdef char *state = writable_data_of(slots, parameters.dtype, (n_slots, n))
+    cdef const char *g = data_of(gradient, parameters.dtype, (n,))
+    cdef double values[FNN_MAX_HYPERPARAMETERS]
+    cdef double constants[FNN_MAX_CONSTANTS]
+    cdef void *slot[FNN_MAX_SLOTS]
+    cdef size_t i
+    if n_slots != kernel.n_slots:
+        raise ValueError(f"{name} has {kernel.n_slots} slots, got {n_slots}")
+    for i in range(n_slots):
+        slot[i] = state + i * n * <size_t> parameters.itemsize
+    fill_hyperparameters(kernel, values, hyperparameters)
+    kernel.prepare(constants, values, t)
+    return kernel.update(w, slot, g, n, constants) == 0
+
+
+def gather(data, order, dtype, isa=None):
+    """Rows ``data[order]`` converted to `dtype`.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_samples, n_features), float32 or float64
+    order : ndarray of shape (rows,), int64
+    dtype : numpy.dtype
+    isa : str, optional
+
+    Returns
+    -------
+    ndarray of shape (rows, n_features)
+    """
+    cdef size_t rows = order.shape[0], n_features = data.shape[1]
+    cdef const fnn_input *kernel = find_input(kernels_for(dtype, isa), data.dtype)
+    batch = np.empty((rows, n_features), dtype)
+    cdef char *batch_data = writable_data_of(batch, dtype, (rows, n_features))
+    cdef const char *view = data_of(data, data.dtype, data.shape)
+    cdef const char *order_data = data_of(order, np.dtype(np.int64), (rows,))
+    kernel.gather(batch_data, view,
+                  <const int64_t *> order_data, rows, n_features)
+    return batch
+
+
+def sum_rows(d, sums=None, isa=None):
+    """Sum over the rows of `d`, added to `sums` where given.
+
+    Parameters
+    ----------
+    d : ndarray of shape (rows, n_units), float32 or float64
+    sums : ndarray of shape (n_units,), like `d`, optional
+    isa : str, optional
+
+    Returns
+    -------
+    ndarray of shape (n_units,)
+    """
+    cdef size_t rows = d.shape[0], n_units = d.shape[1]
+    cdef const fnn_kernels *kernels = kernels_for(d.dtype, isa)
+    cdef bint accumulate = sums is not None
+    result = sums.copy() if accumulate else np.empty(n_units, d.dtype)
+    cdef char *sums_data = writable_data_of(result, d.dtype, (n_units,))
+    cdef const char *view = data_of(d, d.dtype, (rows, n_units))
+    kernels.sum_rows(sums_data, view, rows, n_units, accumulate)
+    return result
+
+
+def transpose(a, isa=None):
+    """The transpose of a matrix, float32 or float64, C-contiguous, as a new one."""
+    cdef size_t rows = a.shape[0], columns = a.shape[1]
+    cdef const fnn_kernels *kernels = kernels_for(a.dtype, isa)
+    b = np.empty((columns, rows), a.dtype)
+    cdef char *b_data = writable_data_of(b, a.dtype, (columns, rows))
+    cdef const char *a_data = data_of(a, a.dtype, (rows, columns))
+    kernels.transpose(b_data, rows, a_data, columns, rows, columns)
+    return b
+
+
+def apply_function(str name, x, isa=None):
+    """One of the elementary functions exp, expm1 and log1p.
+
+    Parameters
+    ----------
+    name : str
+    x : ndarray of shape (n,), float32 or float64
+        Up to 20 for expm1, in [0, 1] for log1p.
+    isa : str, optional
+
+    Returns
+    -------
+    ndarray like `x`
+    """
+    cdef size_t n = x.size
+    cdef const fnn_function *row = kernels_for(x.dtype, isa).functions
+    y = np.empty_like(x)
+    cdef char *y_data = writable_data_of(y, x.dtype, (n,))
+    cdef const char *x_data = data_of(x, x.dtype, (n,))
+    while row.name != NULL:
+        if row.name.decode() == name:
+            row.apply(y_data, x_data, n)
+            return y
+        row += 1
+    raise LookupError(f"no function {name!r}")
