@@ -81,6 +81,7 @@ def softplus(x: Array) -> Array:
 FUNCTIONS: dict[str, tuple[Callable[[Array], Array], float, float]] = {
     "exp": (np.exp, -np.inf, np.inf),
     "expm1": (np.expm1, -np.inf, 20.0),
+    "log": (np.log, 1.0, 3e38),
     "log1p": (np.log1p, 0.0, 1.0),
     "tanh": (np.tanh, -np.inf, np.inf),
     "sigmoid": (sigmoid, -np.inf, np.inf),
@@ -99,7 +100,7 @@ _CHUNK = 1 << 21
 
 
 def compute(name: str, x: Array, isa: str) -> Array:
-    if name in ("exp", "expm1", "log1p"):
+    if name in ("exp", "expm1", "log", "log1p"):
         return single.apply_function(name, x, isa)
     return single.activation_forward(name, x.reshape(1, -1), isa).ravel()
 

@@ -37,8 +37,8 @@ typedef struct fnn_activation {
 
 /* ---- elementary functions ------------------------------------------------------------------- */
 
-/* What activations and losses are made of, by name: "exp", "expm1" (for x up to 20) and "log1p" (for
- * x in [0, 1]), so that their accuracy can be measured. y (n,) = f(x (n,)). */
+/* What activations and losses are made of, by name: "exp", "expm1" (for x up to 20), "log" (for
+ * finite x >= 1) and "log1p" (for x in [0, 1]), so that their accuracy can be measured. y (n,) = f(x (n,)). */
 typedef struct fnn_function {
     const char *name; /* NULL ends a list */
     void (*apply)(void *y, const void *x, size_t n);
@@ -137,7 +137,7 @@ const fnn_kernels *fnn_find_kernels(const char *isa, const char *dtype);
 
 /* ---- denormal numbers ---------------------------------------------------------------------- */
 
-/* Denormals cost ~150 cycles each, so loops run with them flushed to zero, and whoever sets the
+/* Denormals cost ~150 cycles each, so loops run with them flushed to zero. The caller that sets the
  * thread's floating-point state gives the old one back. */
 uint64_t fnn_flush_denormals(void); /* returns the state before */
 void fnn_set_float_state(uint64_t state);

@@ -10,7 +10,7 @@
 #include "math.inc.h"
 #include "softmax.inc.h"
 
-/* A loss of many terms is summed up in so many chains, as an addition takes several cycles. */
+/* Chains in which a loss of many terms is summed up, as an addition takes several cycles. */
 #define LOSS_CHAINS 16
 typedef double NAME(doubles) __attribute__((vector_size(VECTOR_LANES * sizeof(double))));
 

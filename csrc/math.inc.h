@@ -1,4 +1,5 @@
-/* exp and its kin on vectors, within 2 ulp (`python -m bench.accuracy` looks at all floats).
+/* exp, log, tanh and what is made of them, on vectors, within 2 ulp (`python -m bench.accuracy` looks
+ * at all floats).
  *
  * NaN comes out as NaN: where a comparison chooses, NaN takes the side that keeps it. */
 #ifndef FASTNN_MATH_INC_H
@@ -310,12 +311,14 @@ ALWAYS_INLINE vector NAME(normal_tail)(vector x, vector *t, vector *rest, vector
 
 FUNCTION(exp)
 FUNCTION(expm1)
+FUNCTION(log)
 FUNCTION(log1p)
 #undef FUNCTION
 
 static const fnn_function NAME(functions)[] = {
     {"exp", NAME(apply_exp)},
     {"expm1", NAME(apply_expm1)},
+    {"log", NAME(apply_log)},
     {"log1p", NAME(apply_log1p)},
     {NULL, NULL},
 };

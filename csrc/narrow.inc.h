@@ -54,7 +54,7 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
 
 /* ---- transposed a: a handful of long sums ---- */
 
-/* Up to so many rows (or columns) of up to so many columns (or rows), of at least so many products: too
+/* At most FEW_ROWS rows (or columns) of FEW_COLUMNS columns (or rows), of FEW_PRODUCTS or more: too
  * few chains to fill the time that an addition takes, so that each is split into FEW_CHAINS, of every
  * eighth product each, and those are added in pairs. Decided by the sizes alone, not by the width of
  * the vectors, so that the bits are the same under every instruction set. */

@@ -27,8 +27,8 @@
 /* k's at a time: a panel of b of that height stays in a cache, with AVX-512 the L2 (128 KiB; twice as
  * many lost 20 %), else the L1. */
 #define K_BLOCK (VECTOR_BYTES == 64 ? 512 : 256)
-/* Lines at least so many bytes apart are copied: they fall into few sets of the L1 cache, and each
- * into another page. A panel of b is, if at least so many rows of c share it and its rows are short:
+/* Lines at least COPY_STRIDE_BYTES apart are copied: they fall into few sets of the L1 cache, and each
+ * into another page. A panel of b is, if COPY_ROWS rows of c share it and its rows are short:
  * this took products of 256 x 2048 x 2048 from 68 to 87 % of the peak with AVX2; with AVX-512, whose
  * panels have rows of four cache lines, it cost 1 %. */
 #define COPY_STRIDE_BYTES 4096
@@ -177,7 +177,7 @@ ALWAYS_INLINE void NAME(copy_lines)(real *copy, size_t width, const real *a, siz
     }
 }
 
-/* What computes a panel of so many columns (padded: of a copy filled up with zeros), and how many lanes
+/* What computes a panel of some columns (padded: of a copy filled up with zeros), and how many lanes
  * of its last vector count. */
 ALWAYS_INLINE NAME(panel_function) NAME(panel_for)(size_t columns, int padded, size_t *last)
 {

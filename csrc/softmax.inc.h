@@ -5,7 +5,7 @@
 #include "layout.inc.h"
 #include "math.inc.h"
 
-/* Rows of up to so many units are handled a vector of rows at a time, longer ones one by one. */
+/* Rows of up to NARROW units are handled a vector of rows at a time, longer ones one by one. */
 #define NARROW 32
 
 /* ---- wide rows ---- */

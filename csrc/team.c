@@ -2,9 +2,9 @@
  *
  * There is one set of workers in a process. A caller that finds it in use runs alone, so that
  * concurrent calls never wait for each other. Waiting is for a counter to change: first by
- * spinning, then asleep on a condition variable. Whoever changes the counter looks for sleepers
- * after the change, and a sleeper looks at the counter after it has said that it sleeps; all four
- * accesses are sequentially consistent, so one of the two sees the other. */
+ * spinning, then asleep on a condition variable. A thread that changes the counter looks for
+ * sleepers after the change, and a sleeper looks at the counter after it has said that it sleeps; all
+ * four accesses are sequentially consistent, so one of the two sees the other. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>

@@ -243,13 +243,13 @@ def transpose(a, isa=None):
 
 
 def apply_function(str name, x, isa=None):
-    """One of the elementary functions exp, expm1 and log1p.
+    """One of the elementary functions exp, expm1, log and log1p.
 
     Parameters
     ----------
     name : str
     x : ndarray of shape (n,), float32 or float64
-        Up to 20 for expm1, in [0, 1] for log1p.
+        Up to 20 for expm1, from 1 on for log, in [0, 1] for log1p.
     isa : str, optional
 
     Returns
