@@ -86,6 +86,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("kernels", C_SOURCES),  # owns the C code: the others reach it through this
+            extension("single"),
             extension("access"),
             extension("gemm"),
             extension("layers"),

@@ -221,7 +221,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
         job.gathered_bytes = round_up(min(g.row_tile, n_samples) * g.n_features * g.itemsize)
     job.buffer_bytes = round_up(min(g.row_tile, n_samples) * g.widest * g.itemsize)
     job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
-                        + 4 * job.buffer_bytes)
+                        + 4 * job.buffer_bytes
+                        + plan.forward_scratch(min(g.row_tile, n_samples)))
     cdef size_t table_bytes = round_up(
         g.n_layers * sizeof(LayerPass) + n_tiles * (sizeof(double) + sizeof(int)))
     memory = np.empty(64 + table_bytes + n_threads * job.member_bytes, np.uint8)

@@ -27,7 +27,8 @@ cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows) noexcep
     cdef Operand a_previous = input_rows(net, layer, rows.first, rows.sample)
     cdef char *z = at(buffers.z, rows.first, 0, itemsize)
     net.gemm(0, rows.n, plan.n_out, plan.n_in, a_previous.data, a_previous.row_elements,
-             buffers.weights, plan.n_out, buffers.bias, 0, z, buffers.z.row_elements)
+             buffers.weights, plan.n_out, buffers.bias, 0, z, buffers.z.row_elements,
+             rows.scratch)
     buffers.activation.forward(at(buffers.a, rows.first, 0, itemsize), z, rows.n, plan.n_out)
 
 
@@ -44,7 +45,7 @@ cdef void dense_backward(const Pass *net, size_t layer, const Rows *rows) noexce
         d_previous = rows_from(net.layers[layer - 1].d, rows.first, itemsize)
         net.gemm(0, rows.n, plan.n_in, plan.n_out, d.data, d.row_elements,
                  buffers.transposed.data, buffers.transposed.row_elements, NULL, 0,
-                 d_previous.data, d_previous.row_elements)
+                 d_previous.data, d_previous.row_elements, rows.scratch)
 
 
 cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
@@ -56,7 +57,7 @@ cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const R
     net.gemm(1, tile.n_rows, tile.n_columns, rows.n,
              at(a_previous, 0, tile.first_row, itemsize), a_previous.row_elements,
              at(d, 0, tile.first_column, itemsize), d.row_elements, NULL, accumulate,
-             dweights.data, dweights.row_elements)
+             dweights.data, dweights.row_elements, rows.scratch)
     if owns_bias(tile):
         net.geometry.kernels.sum_rows(dbias, d.data, rows.n, net.geometry.layers[tile.layer].n_out,
                                       accumulate)

@@ -22,4 +22,6 @@ cdef class Plan:
 
     cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
+    cdef size_t forward_scratch(self, size_t rows) noexcept
+    cdef size_t training_scratch(self, size_t rows) noexcept
     cdef Tuner *tuner_for(self, double flops) noexcept

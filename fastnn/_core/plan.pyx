@@ -169,6 +169,30 @@ cdef class Plan:
         self.gemm = gemm_for(self.geometry.kernels, n_threads)
         return self.gemm
 
+    cdef size_t forward_scratch(self, size_t rows) noexcept:
+        """Bytes that the products of a forward pass may need for tiles of up to so many rows, in
+        whole cache lines."""
+        cdef Geometry *g = &self.geometry
+        cdef size_t n_bytes = 0, i
+        for i in range(g.n_layers):
+            n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
+                                                          g.layers[i].n_in))
+        return (n_bytes + 63) // 64 * 64
+
+    cdef size_t training_scratch(self, size_t rows) noexcept:
+        """The same for a training step of up to so many rows at a time."""
+        cdef Geometry *g = &self.geometry
+        cdef size_t n_bytes = self.forward_scratch(min(rows, g.row_tile)), i
+        cdef LayerPlan *layer
+        for i in range(g.n_layers):
+            layer = &g.layers[i]
+            n_bytes = max(n_bytes, g.kernels.gemm_scratch(
+                1, min(layer.tile_rows, layer.n_in), layer.tile_columns, rows))
+            if i > 0:
+                n_bytes = max(n_bytes, g.kernels.gemm_scratch(
+                    0, min(rows, g.row_tile), layer.n_in, layer.n_out))
+        return (n_bytes + 63) // 64 * 64
+
     cdef Tuner *tuner_for(self, double flops) noexcept:
         """Of the predictions with about so many operations."""
         cdef int size = 0

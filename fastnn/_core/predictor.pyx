@@ -35,21 +35,31 @@ cdef int type_number_of(Plan plan) noexcept:
 
 
 cdef size_t memory_bytes(Plan plan, size_t rows) noexcept:
-    """What `run_rows` needs: the layers' places, and three buffers of the widest layer."""
+    """What `prepare_pass` needs: scratch of the products, the layers, and three buffers of the
+    widest layer."""
     cdef Geometry *g = &plan.geometry
-    return g.n_layers * sizeof(LayerPass) + 3 * rows * g.widest * g.itemsize
+    return (63 + plan.forward_scratch(rows) + g.n_layers * sizeof(LayerPass)
+            + 3 * rows * g.widest * g.itemsize)
 
 
-cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *net) noexcept:
+cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *net,
+                       Rows *all_rows) noexcept:
     """All of a pass but its input and output: the layers write in turn into two buffers, the first
     layer's z into one of its own. So X is read before the output is written: they may overlap."""
     cdef Geometry *g = &plan.geometry
-    cdef size_t l, buffer_bytes = rows * g.widest * g.itemsize
-    cdef char *buffers = memory + g.n_layers * sizeof(LayerPass)
+    cdef size_t scratch_bytes = plan.forward_scratch(rows)
+    cdef size_t buffer_bytes = rows * g.widest * g.itemsize, l
+    cdef char *buffers
+    memory += (64 - <size_t> memory % 64) % 64
+    all_rows.first = 0
+    all_rows.sample = 0
+    all_rows.n = rows
+    all_rows.scratch = memory
     net.geometry = g
     net.gemm = plan.gemm
     net.parameters = <char *> cnp.PyArray_DATA(parameters)
-    net.layers = <LayerPass *> memory
+    net.layers = <LayerPass *> (memory + scratch_bytes)
+    buffers = <char *> (net.layers + g.n_layers)
     for l in range(g.n_layers):
         net.layers[l].a.data = buffers + l % 2 * buffer_bytes
         net.layers[l].a.row_elements = g.layers[l].n_out
@@ -62,28 +72,23 @@ cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *n
     net.batch.gathered_X = NULL
 
 
-cdef int run_rows(Pass *net, Access access, const char *X, size_t rows, char *output,
+cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, char *output,
                   double flops) except -1:
     """All layers for a few rows, on this thread; what is not finite."""
     cdef LayerPass *last = &net.layers[net.geometry.n_layers - 1]
-    cdef Rows all_rows
     cdef uint64_t state
     cdef int status
     net.batch.X = X
     last.a.data = output
     if last != net.layers:
         last.z.data = output
-    all_rows.first = 0
-    all_rows.sample = 0
-    all_rows.n = rows
-    all_rows.scratch = NULL
     access.start_reading()
     state = flush_denormals()
     if flops < GIL_FLOPS:
-        status = infer_tile(net, &all_rows)
+        status = infer_tile(net, rows)
     else:
         with nogil:
-            status = infer_tile(net, &all_rows)
+            status = infer_tile(net, rows)
     set_float_state(state)
     access.stop_reading()
     return status
@@ -115,6 +120,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     cdef cnp.npy_intp shape[2]
     cdef cnp.npy_intp rows, n_bytes
     cdef Pass net
+    cdef Rows all_rows
     cdef int status
     if plan.gemm == NULL or not is_plain(X, type_number_of(plan)) or cnp.PyArray_NDIM(X) != 2:
         return None
@@ -129,8 +135,8 @@ def predict_rows(Plan plan, Access access, parameters, X):
     shape[0] = rows
     shape[1] = <cnp.npy_intp> g.n_outputs
     output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)
-    prepare_pass(plan, parameters, rows, memory, &net)
-    status = run_rows(&net, access, <const char *> cnp.PyArray_DATA(X), <size_t> rows,
+    prepare_pass(plan, parameters, rows, memory, &net, &all_rows)
+    status = run_rows(&net, &all_rows, access, <const char *> cnp.PyArray_DATA(X),
                       <char *> cnp.PyArray_DATA(output), flops)
     if status != ALL_FINITE:
         refuse(status, output, 0, rows)
@@ -156,6 +162,7 @@ cdef class Predictor:
     cdef object row_result  # the same as (n_outputs,), for one row
     cdef char *data  # of `result`
     cdef Pass net
+    cdef Rows all_rows
     cdef size_t rows
     cdef double flops
     cdef int type_number
@@ -178,7 +185,8 @@ cdef class Predictor:
         self.result = self.row_result.reshape(rows, g.n_outputs)
         self.data = <char *> cnp.PyArray_DATA(self.result)
         plan.prepare_gemm()
-        prepare_pass(plan, parameters, rows, <char *> cnp.PyArray_DATA(self.scratch), &self.net)
+        prepare_pass(plan, parameters, rows, <char *> cnp.PyArray_DATA(self.scratch), &self.net,
+                     &self.all_rows)
 
     def __copy__(self):
         return Predictor(self.plan, self.access, self.parameters, self.rows, self.explain)
@@ -237,8 +245,8 @@ cdef class Predictor:
         else:
             self.check_out(out, ndim)
             data = <char *> cnp.PyArray_DATA(out)
-        status = run_rows(&self.net, self.access, <const char *> cnp.PyArray_DATA(X), self.rows,
-                          data, self.flops)
+        status = run_rows(&self.net, &self.all_rows, self.access,
+                          <const char *> cnp.PyArray_DATA(X), data, self.flops)
         if status != ALL_FINITE:
             self.explain_not_finite(status, X, out)
         return out

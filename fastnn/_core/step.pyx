@@ -29,7 +29,7 @@ from fastnn._core.geometry cimport (
     whole_layer,
 )
 from fastnn._core.kernels cimport (
-    FNN_MAX_HYPERPARAMETERS,
+    FNN_MAX_CONSTANTS,
     flush_denormals,
     fnn_team,
     set_float_state,
@@ -176,7 +176,7 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
     Its votes may end the run after this step.
     """
     cdef const Geometry *g = run.net.geometry
-    cdef double constants[FNN_MAX_HYPERPARAMETERS]
+    cdef double constants[FNN_MAX_CONSTANTS]
     cdef char *own_gradient = run.tile_gradients + member * run.tile_gradient_bytes
     cdef size_t number = team_next_tile(team)
     cdef size_t n_tiles = 1 if run.gradient_mode == FUSED_AT_ONCE else g.n_weight_tiles

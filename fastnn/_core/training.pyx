@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
-from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, FNN_MAX_SLOTS, find_optimizer
+from fastnn._core.kernels cimport fill_hyperparameters, find_optimizer
 from fastnn._core.plan cimport Plan
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
 from fastnn._core.state cimport Progress, TrainingState
@@ -87,18 +87,13 @@ cdef class Trainer(Workspace):
     cdef int hold_optimizer(self, str optimizer, hyperparameters, slots) except -1:
         cdef Run *run = &self.run
         cdef size_t n_parameters = self.plan.geometry.n_parameters, i
-        cdef size_t n_given = len(hyperparameters)
         cdef char *slot
         run.update.optimizer = find_optimizer(self.plan.geometry.kernels, optimizer)
-        run.update.n_slots = slots.shape[0]
-        if (run.update.n_slots > <size_t> FNN_MAX_SLOTS
-                or n_given > <size_t> FNN_MAX_HYPERPARAMETERS):
-            raise ValueError(f"{optimizer} has more slots or hyperparameters than the core takes")
+        run.update.n_slots = run.update.optimizer.n_slots
         slot = self.hold_writable(slots, self.plan.dtype, (run.update.n_slots, n_parameters))
         for i in range(run.update.n_slots):
             run.update.slots[i] = slot + i * n_parameters * self.plan.geometry.itemsize
-        for i in range(<size_t> FNN_MAX_HYPERPARAMETERS):
-            run.hyperparameters[i] = hyperparameters[i] if i < n_given else 0.0
+        fill_hyperparameters(run.update.optimizer, run.hyperparameters, hyperparameters)
         return 0
 
     cdef list layer_gradients(self):

@@ -95,6 +95,8 @@ cdef class Workspace:
         n_slabs = (rows + g.slab_rows - 1) // g.slab_rows
         rows = (rows + n_slabs - 1) // n_slabs
         run.n_slab_rows = rows
+        run.scratch_bytes = plan.training_scratch(rows)
+        run.scratch = self.scratch(n_threads, run.scratch_bytes)
         self.hold_batch(X, targets, shuffled)
         self.make_layers(rows)
         run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile,
