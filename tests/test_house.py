@@ -1,4 +1,4 @@
-"""The order of the sources: floors, sizes of files, the map in CONTRIBUTING. Only in a source tree."""
+"""The order of the sources: floors, sizes of files, the map in CONTRIBUTING; in a source tree only."""
 
 import ast
 import io

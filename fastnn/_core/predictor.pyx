@@ -26,8 +26,8 @@ cdef size_t MAX_BYTES = <size_t> 1 << 62
 cdef bint is_plain(object array, int type_number) noexcept:
     """Whether an object is an array that the kernels can read as it is."""
     return (cnp.PyArray_CheckExact(array)
-            and cnp.PyArray_TYPE(array) == type_number
-            and cnp.PyArray_ISCARRAY_RO(array))
+            and cnp.PyArray_TYPE(<cnp.ndarray> array) == type_number
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> array))
 
 
 cdef int type_number_of(Plan plan) noexcept:
@@ -234,19 +234,19 @@ cdef class Predictor:
         cdef int ndim, status
         if not is_plain(X, self.type_number):
             self.refuse_array(X, "X")
-        ndim = cnp.PyArray_NDIM(X)
-        if not (ndim == 2 and <size_t> cnp.PyArray_DIM(X, 0) == self.rows
-                and <size_t> cnp.PyArray_DIM(X, 1) == g.n_features
+        ndim = cnp.PyArray_NDIM(<cnp.ndarray> X)
+        if not (ndim == 2 and <size_t> cnp.PyArray_DIM(<cnp.ndarray> X, 0) == self.rows
+                and <size_t> cnp.PyArray_DIM(<cnp.ndarray> X, 1) == g.n_features
                 or ndim == 1 and self.rows == 1
-                and <size_t> cnp.PyArray_DIM(X, 0) == g.n_features):
+                and <size_t> cnp.PyArray_DIM(<cnp.ndarray> X, 0) == g.n_features):
             self.refuse_shape(X, "X", g.n_features)
         if out is None:
             out = self.row_result if ndim == 1 else self.result
         else:
             self.check_out(out, ndim)
-            data = <char *> cnp.PyArray_DATA(out)
+            data = <char *> cnp.PyArray_DATA(<cnp.ndarray> out)
         status = run_rows(&self.net, &self.all_rows, self.access,
-                          <const char *> cnp.PyArray_DATA(X), data, self.flops)
+                          <const char *> cnp.PyArray_DATA(<cnp.ndarray> X), data, self.flops)
         if status != ALL_FINITE:
             self.explain_not_finite(status, X, out)
         return out
@@ -257,13 +257,13 @@ cdef class Predictor:
         cdef char *data
         if not is_plain(out, self.type_number):
             self.refuse_array(out, "out")
-        if not cnp.PyArray_ISWRITEABLE(out):
+        if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> out):
             raise TypeError("out must be writable, got a read-only array")
-        if not (cnp.PyArray_NDIM(out) == ndim
-                and <size_t> cnp.PyArray_DIM(out, ndim - 1) == g.n_outputs
-                and (ndim == 1 or <size_t> cnp.PyArray_DIM(out, 0) == self.rows)):
+        if not (cnp.PyArray_NDIM(<cnp.ndarray> out) == ndim
+                and <size_t> cnp.PyArray_DIM(<cnp.ndarray> out, ndim - 1) == g.n_outputs
+                and (ndim == 1 or <size_t> cnp.PyArray_DIM(<cnp.ndarray> out, 0) == self.rows)):
             self.refuse_shape(out, "out", g.n_outputs, ndim)
-        data = <char *> cnp.PyArray_DATA(out)
+        data = <char *> cnp.PyArray_DATA(<cnp.ndarray> out)
         if (data < parameters + g.n_parameters * g.itemsize
                 and parameters < data + self.rows * g.n_outputs * g.itemsize):
             raise ValueError("out must not be a part of the network's parameters")
