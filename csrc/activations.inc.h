@@ -10,8 +10,6 @@
 
 /* ---- functions of the logits z ---- */
 
-ALWAYS_INLINE vector NAME(linear)(vector z) { return z; }
-
 ALWAYS_INLINE vector NAME(relu)(vector z) { return SELECT(z < 0, CONSTANT(0), z); }
 
 ALWAYS_INLINE vector NAME(leaky_relu)(vector z) { return SELECT(z < 0, z * CONSTANT(0.01), z); }
@@ -84,12 +82,6 @@ ALWAYS_INLINE vector NAME(mish)(vector z)
 }
 
 /* ---- derivatives: of the output a, and of the logit z where a does not determine it ---- */
-
-ALWAYS_INLINE vector NAME(linear_derivative)(vector a, vector z)
-{
-    (void)a, (void)z;
-    return CONSTANT(1);
-}
 
 ALWAYS_INLINE vector NAME(vector_sigmoid_derivative)(vector a, vector z)
 {
@@ -201,7 +193,17 @@ ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
                               n - i);                                                             \
     }
 
-VECTOR_KERNELS(linear, linear)
+static void NAME(linear_forward)(void *a, const void *z, size_t rows, size_t n_units)
+{
+    if (a != z)
+        memcpy(a, z, rows * n_units * sizeof(real));
+}
+
+static void NAME(linear_backward)(void *d, const void *a, const void *z, size_t n)
+{
+    (void)d, (void)a, (void)z, (void)n;
+}
+
 VECTOR_KERNELS(sigmoid, vector_sigmoid)
 VECTOR_KERNELS(tanh, vector_tanh)
 VECTOR_KERNELS(relu, relu)

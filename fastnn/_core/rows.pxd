@@ -1,7 +1,13 @@
 from fastnn._core.geometry cimport Pass, Rows, Stage
 
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
-cdef void forward(const Pass *net, const Rows *rows, size_t first, size_t end) noexcept nogil
 cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil
 cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,
                       double scale) noexcept nogil
+
+
+cdef inline void forward(const Pass *net, const Rows *rows, size_t first, size_t end) noexcept nogil:
+    """Layers [first, end)."""
+    cdef size_t layer
+    for layer in range(first, end):
+        net.geometry.layers[layer].operations.forward(net, layer, rows)

@@ -40,13 +40,6 @@ cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
                                    net.batch.targets, order, rows.n, g.n_outputs)
 
 
-cdef void forward(const Pass *net, const Rows *rows, size_t first, size_t end) noexcept nogil:
-    """Layers [first, end)."""
-    cdef size_t layer
-    for layer in range(first, end):
-        net.geometry.layers[layer].operations.forward(net, layer, rows)
-
-
 cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil:
     """The sum of the rows' losses; `scale` times its derivative goes into the last layer's d."""
     cdef const Geometry *g = net.geometry
