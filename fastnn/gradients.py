@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._blocks import parameter_name
 from fastnn.network import Network
 
 # Step of the differences. The truncation error grows with its square, the rounding error with its
@@ -87,7 +88,7 @@ def gradient_check(net: Network, X: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
     result = GradientCheck(np.linalg.norm(error) / norms if norms > 0 else 0.0)
     i = int(error.argmax())
     result.gradient, result.differences = gradient, differences
-    result.worst_index, result.worst = i, _parameter_name(double, i)
+    result.worst_index, result.worst = i, parameter_name(i, double._sizes)
     total = abs(gradient[i]) + abs(differences[i])
     result.worst_difference = float(error[i] / total) if total > 0 else 0.0
     return result
@@ -109,16 +110,3 @@ def _difference(net: Network, i: int, X: Any, y: Any, loss: float, scale: float)
         if bend <= _KINK * scale or step / 10 < _SMALLEST_STEP:
             return float((loss_above - loss_below) / (above - below))
         step /= 10
-
-
-def _parameter_name(net: Network, index: int) -> str:
-    """Which weight or bias stands at `index` of the block."""
-    for layer, (weights, bias) in enumerate(net.split(net.parameters)):
-        if index < weights.size:
-            row, column = divmod(index, weights.shape[1])
-            return f"weights[{layer}][{row}, {column}]"
-        index -= weights.size
-        if index < bias.size:
-            return f"biases[{layer}][{index}]"
-        index -= bias.size
-    raise IndexError(f"no parameter {index}")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from os import PathLike
 from typing import Any
@@ -13,20 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
+from fastnn import _blocks, _fit, _validation
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError, infer
 from fastnn._core.plan import Plan
-from fastnn._core.predictor import Predictor, predict_rows
-from fastnn._core.training import Trainer, loss_and_gradients
-from fastnn._keywords import checked_keywords
+from fastnn._core.training import loss_and_gradients
+from fastnn._fit import FitOptions
+from fastnn._state import State
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
-from fastnn.initializers import Normal, draw_weights
+from fastnn.initializers import Normal
 from fastnn.layers import Dense
 from fastnn.losses import ALIASES, LOSSES
-from fastnn.optimizers import Optimizer, OptimizerState, get_optimizer
+from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
@@ -95,13 +92,9 @@ class Network:
         self._loss = _checked_loss(loss, self._layers[-1].activation)
         self._dtype = _validation.float_dtype(dtype)
         self._seed = _validation.seed(seed)
-
-        initial, shuffling = np.random.SeedSequence(self._seed).spawn(2)
-        self._initial_seed = initial
-        self._bit_generator = np.random.PCG64(shuffling)
-        self._optimizer_state: OptimizerState | None = None
+        self._entropy = np.random.SeedSequence(self._seed).entropy
         self._plan: Plan | None = None
-        self._block: Array | None = None
+        self._state: State | None = None
         self._access = Access()
         if n_features is not None:
             self._adopt(*self._build(n_features))
@@ -181,7 +174,7 @@ class Network:
     @property
     def n_features(self) -> int | None:
         """Columns of the inputs, or None before the first `fit` of a network not told."""
-        return None if self._block is None else self._sizes[0]
+        return self._sizes[0] if self._is_built else None
 
     @property
     def n_outputs(self) -> int:
@@ -199,7 +192,7 @@ class Network:
 
         It holds the weights (in C order) and then the bias of each layer in turn.
         """
-        return self._built()[1]
+        return self._built()[1].parameters
 
     @property
     def weights(self) -> tuple[Array, ...]:
@@ -233,11 +226,11 @@ class Network:
             raise TypeError(f"block must be an ndarray, got {type(block).__name__}")
         if block.shape != (n_parameters,):
             raise ValueError(f"block must be of shape ({n_parameters},), got shape {block.shape}")
-        return _split(block, self._sizes)
+        return _blocks.split(block, self._sizes)
 
     def __repr__(self) -> str:
         arguments = [repr(list(self._layers))]
-        if self._block is not None:
+        if self._is_built:
             arguments.append(f"n_features={self._sizes[0]}")
         if self._loss != ACTIVATIONS[self._layers[-1].activation].default_loss:
             arguments.append(f"loss={self._loss!r}")
@@ -245,7 +238,7 @@ class Network:
             arguments.append(f"dtype={self._dtype.name!r}")
         if self._seed is not None:
             arguments.append(f"seed={self._seed}")
-        count = "not built yet" if self._block is None else f"{self._block.size:,} parameters"
+        count = f"{self.n_parameters:,} parameters" if self._is_built else "not built yet"
         return f"Network({', '.join(arguments)})  # {count}"
 
     def summary(self) -> str:
@@ -348,31 +341,17 @@ class Network:
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
         """
-        epochs = _validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE)
-        progress = _validation.boolean(progress, "progress")
-        with self._access.training():
-            X, y = self._training_data(X, y)
-            validation = None
-            if validation_data is not None:
-                validation = self._validation_data(validation_data, X.shape[1])
-            trainer, state = self._prepare_training(
-                X, y, epochs, batch_size, optimizer, learning_rate, shuffle, threads
-            )
-            history: dict[str, list[float]] = {"loss": []}
-            with _progress_bar(epochs * len(X) if progress else None) as bar:
-                while trainer.epoch < epochs:
-                    until_epoch = epochs if validation is None else trainer.epoch + 1
-                    self._advance(trainer, state, until_epoch)
-                    if validation is not None and trainer.epoch == until_epoch:
-                        for name, value in self._evaluate(*validation).items():
-                            history.setdefault(f"val_{name}", []).append(value)
-                    if bar is not None:
-                        if trainer.epoch > 0:
-                            loss = trainer.losses[trainer.epoch - 1]
-                            bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-                        bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
-            history["loss"] = trainer.losses.tolist()
-            return history
+        options = FitOptions.checked(
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            shuffle=shuffle,
+            validation_data=validation_data,
+            progress=progress,
+            threads=threads,
+        )
+        return _fit.fit(self, X, y, options)
 
     @checked_keywords
     def partial_fit(
@@ -404,17 +383,17 @@ class Network:
         ------
         As `fit`.
         """
-        history = self.fit(
-            X,
-            y,
+        options = FitOptions.checked(
             epochs=1,
             batch_size=batch_size,
             optimizer=optimizer,
             learning_rate=learning_rate,
             shuffle=shuffle,
+            validation_data=None,
+            progress=False,
             threads=threads,
         )
-        return history["loss"][0]
+        return _fit.fit(self, X, y, options)["loss"][0]
 
     def predict(self, X: ArrayLike) -> Array:
         """Labels for a classifier (sigmoid or softmax output), else the output values.
@@ -452,12 +431,8 @@ class Network:
         ------
         As `predict`.
         """
-        plan, block = self._built()
-        try:
-            output = predict_rows(plan, self._access, block, X)
-        except NotFiniteError as error:
-            self._explain_not_finite(error, np.asarray(X))
-            raise
+        plan, state = self._built()
+        output = predict_rows(plan, self._access, state.parameters, X)
         if output is not None:
             return output
         data = _validation.samples(X, plan.n_features, self._dtype)
@@ -491,9 +466,9 @@ class Network:
         >>> predict(np.zeros(4, np.float32)).shape
         (1, 3)
         """
-        plan, block = self._built()
+        plan, state = self._built()
         n_rows = _validation.positive_int(n_rows, "n_rows", at_most=_validation.MAX_SIZE)
-        return Predictor(plan, self._access, block, n_rows, self._explain_not_finite)
+        return Predictor(plan, self._access, state.parameters, n_rows)
 
     def forward(self, X: ArrayLike) -> list[Array]:
         """The activations of every layer: the cache that the backward pass uses.
@@ -511,7 +486,7 @@ class Network:
         ------
         As `predict`.
         """
-        plan, block = self._built()
+        plan, _ = self._built()
         data = _validation.samples(X, plan.n_features, self._dtype)
         outputs = [np.empty((len(data), layer.n_units), self._dtype) for layer in self._layers]
         self._infer(data, outputs)
@@ -537,7 +512,7 @@ class Network:
             If X or y are not as for `fit`, or the network is not built yet.
         """
         plan, _ = self._built()
-        return self._evaluate(*self._validation_data((X, y), plan.n_features, names=("X", "y")))
+        return self._evaluate(*self._checked_data(X, y, plan.n_features))
 
     def loss_and_gradients(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Array]:
         """The mean loss over the samples, and its gradient.
@@ -558,12 +533,12 @@ class Network:
         TypeError, ValueError
             If X or y are not as for `fit`, or the network is not built yet.
         """
-        plan, block = self._built()
-        data, answers = self._validation_data((X, y), plan.n_features, names=("X", "y"))
-        gradient = np.empty_like(block)
+        plan, state = self._built()
+        data, answers = self._checked_data(X, y, plan.n_features)
+        gradient = np.empty_like(state.parameters)
         threads = choose_threads(None, plan.training_flops(len(data)))
         with self._access.reading():
-            loss = loss_and_gradients(plan, block, data, answers, gradient, threads)
+            loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, threads)
         return loss, gradient
 
     # ---- copies and files ----------------------------------------------------------------------
@@ -587,19 +562,16 @@ class Network:
         """
         chosen = self._dtype if dtype is None else _validation.float_dtype(dtype)
         copy = Network(self._layers, loss=self._loss, dtype=chosen, seed=self._seed)
+        copy._entropy = self._entropy
+        if self._plan is None or self._state is None:
+            return copy
+        plan = self._plan  # shared: copies have the same, and take turns with its buffers
         with self._access.reading():
-            plan = self._plan  # shared: copies have the same, and take turns with its buffers
-            if plan is not None and self._block is not None:
-                if chosen != self._dtype:
-                    _validation.finite(self._block, chosen, "parameters")
-                    plan = Plan(_plan_layers(self._layers), self._sizes[0], self._loss, chosen)
-                copy._adopt(plan, _aligned_copy(self._block, chosen))
-            if self._optimizer_state is not None:
-                if chosen != self._dtype:
-                    _validation.finite(self._optimizer_state.slots, chosen, "slots")
-                copy._optimizer_state = self._optimizer_state.copy(chosen)
-            copy._bit_generator.state = self._bit_generator.state
-            copy._initial_seed = self._initial_seed
+            if chosen != self._dtype:
+                _validation.finite(self._state.parameters, chosen, "parameters")
+                _validation.finite(self._state.slots, chosen, "slots")
+                plan = Plan(_plan_layers(self._layers), plan.n_features, self._loss, chosen)
+            copy._adopt(plan, self._state.copy(chosen))
         return copy
 
     def __copy__(self) -> Network:
@@ -610,7 +582,7 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         with self._access.reading():
-            return _rebuild, (self._description(), self._tensors(), self._initial_seed)
+            return _rebuild, (self._description(), self._tensors(), self._entropy)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the network to a file, from which training goes on exactly where it stopped.
@@ -666,99 +638,49 @@ class Network:
 
     # ---- inside --------------------------------------------------------------------------------
 
-    def _built(self) -> tuple[Plan, Array]:
-        if self._plan is None or self._block is None:
+    @property
+    def _is_built(self) -> bool:
+        return self._plan is not None
+
+    def _built(self) -> tuple[Plan, State]:
+        if self._plan is None or self._state is None:
             raise ValueError(
                 "the network is not built yet: give n_features, or call fit or partial_fit first"
             )
-        return self._plan, self._block
+        return self._plan, self._state
 
-    def _build(self, n_features: int) -> tuple[Plan, Array]:
-        """The plan and the initial parameters for inputs of `n_features` columns."""
+    def _build(self, n_features: int) -> tuple[Plan, State]:
+        """The plan and the initial state for inputs of `n_features` columns."""
         sizes = [n_features, *(layer.n_units for layer in self._layers)]
-        n_parameters = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
-        block = _aligned(n_parameters, self._dtype)
-        random = np.random.Generator(np.random.PCG64(self._initial_seed))
-        for layer, (weights, bias) in zip(self._layers, _split(block, sizes), strict=True):
-            n_in, n_out = weights.shape
-            weights[:] = draw_weights(layer.chosen_initializer, n_in, n_out, random)
-            bias[:] = 0
-        return Plan(_plan_layers(self._layers), n_features, self._loss, self._dtype), block
+        state = State.initial(self._layers, sizes, self._dtype, self._entropy)
+        return Plan(_plan_layers(self._layers), n_features, self._loss, self._dtype), state
 
-    def _adopt(self, plan: Plan, block: Array) -> None:
+    def _adopt(self, plan: Plan, state: State) -> None:
         self._sizes = [plan.n_features, *(layer.n_units for layer in self._layers)]
+        self._state = state
         self._plan = plan
-        self._block = block
 
-    def _training_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        return self._validation_data((X, y), self.n_features, names=("X", "y"))
-
-    def _validation_data(
+    def _checked_data(
         self,
-        data: tuple[ArrayLike, ArrayLike],
+        X: ArrayLike,
+        y: ArrayLike,
         n_features: int | None,
-        names: tuple[str, str] = ("validation_data[0]", "validation_data[1]"),
+        names: tuple[str, str] = ("X", "y"),
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
-        X_given, y_given = _validation.pair(data, "validation_data")
-        X = _validation.samples(X_given, n_features, self._dtype, names[0], at_least=1)
-        y = _validation.targets(y_given, X, self.n_outputs, self._loss, self._dtype, names)
-        _validation.finite(X, self._dtype, names[0])
-        return X, y
-
-    def _prepare_training(
-        self,
-        X: Array,
-        y: Array,
-        epochs: int,
-        batch_size: int | None,
-        optimizer: str | Optimizer,
-        learning_rate: float | None,
-        shuffle: bool,
-        threads: int | None,
-    ) -> tuple[Trainer, OptimizerState]:
-        """All that can be refused or fail to be allocated; then the network takes it over."""
-        n_samples = len(X)
-        if batch_size is None:
-            batch_size = n_samples
-        batch_size = min(_validation.positive_int(batch_size, "batch_size"), n_samples)
-        shuffle = _validation.boolean(shuffle, "shuffle") and batch_size < n_samples
-        chosen = get_optimizer(optimizer, learning_rate)
-        if threads is not None:
-            threads = choose_threads(threads, 0.0)
-        built = self._plan is not None
-        plan, block = self._built() if built else self._build(X.shape[1])
-        state = self._optimizer_state
-        if state is None or state.name != chosen.name:
-            state = OptimizerState.new(chosen, block)
-        trainer = Trainer(
-            plan,
-            block,
-            X,
-            y,
-            batch_size,
-            epochs,
-            choose_threads(threads, plan.training_flops(batch_size)),
-            optimizer=chosen.name,
-            hyperparameters=chosen.hyperparameters,
-            slots=state.slots,
-            n_updates=state.n_updates,
-            bit_generator=self._bit_generator if shuffle else None,
+        data = _validation.samples(X, n_features, self._dtype, names[0], at_least=1)
+        targets = _validation.targets(
+            y, len(data), self.n_outputs, self._loss, self._dtype, names[1]
         )
-        if not built:
-            self._adopt(plan, block)
-        self._optimizer_state = state
-        return trainer, state
+        _validation.finite(data, self._dtype, names[0])
+        return data, targets
 
-    def _advance(self, trainer: Trainer, state: OptimizerState, until_epoch: int) -> None:
-        with self._access.writing():
-            try:
-                trainer.advance(until_epoch, self._access, True)
-            finally:
-                state.n_updates = trainer.n_updates
-
-    def _inference_threads(self, plan: Plan, X: Array) -> int:
-        return choose_threads(None, plan.training_flops(len(X)) / 3)
+    def _infer(self, X: Array, outputs: list[Array], targets: Array | None = None) -> float:
+        """Fills `outputs`, of all layers or the last one; returns the loss, 0 without `targets`."""
+        plan, state = self._built()
+        threads = choose_threads(None, plan.training_flops(len(X)) / 3)
+        with self._access.reading():
+            return infer(plan, state.parameters, X, outputs, threads, targets)
 
     def _infer(self, X: Array, outputs: list[Array], y: Array | None = None) -> float:
         """Outputs, and the mean loss where there is y, from data that have been checked."""
@@ -784,8 +706,7 @@ class Network:
     def _evaluate(self, X: Array, y: Array) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
         output = np.empty((len(X), self.n_outputs), self._dtype)
-        loss = self._infer(X, [output], y)
-        result = {"loss": loss}
+        result = {"loss": self._infer(X, [output], y)}
         if ACTIVATIONS[self._layers[-1].activation].is_classifier:
             right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
             result["accuracy"] = float(np.mean(right))
@@ -803,26 +724,18 @@ class Network:
 
     def _description(self) -> dict[str, Any]:
         """All of the network but its arrays, as JSON knows it."""
-        state = self._optimizer_state
-        return {
+        description = {
             "layers": [asdict(layer) for layer in self._layers],
             "n_features": self.n_features,
             "loss": self._loss,
             "dtype": self._dtype.name,
             "seed": self._seed,
-            "random_state": self._bit_generator.state,
-            "optimizer": None if state is None else state.name,
-            "n_updates": 0 if state is None else state.n_updates,
         }
+        return description if self._state is None else description | self._state.description()
 
     def _tensors(self) -> dict[str, Array]:
         """Copies of all its arrays."""
-        tensors = {}
-        if self._block is not None:
-            tensors["parameters"] = self._block.copy()
-        if self._optimizer_state is not None:
-            tensors["slots"] = self._optimizer_state.slots.copy()
-        return tensors
+        return {} if self._state is None else self._state.tensors()
 
 
 # ---- helpers -------------------------------------------------------------------------------------
@@ -872,49 +785,8 @@ def _plan_layers(layers: Sequence[Dense]) -> list[tuple[int, str]]:
     return [(layer.n_units, layer.activation) for layer in layers]
 
 
-def _aligned(n: int, dtype: np.dtype[Any]) -> Array:
-    """An array of shape (n,) that starts at a multiple of 64 bytes; its content is arbitrary."""
-    try:
-        memory = np.empty(n * dtype.itemsize + 64, np.uint8)
-    except ValueError:  # beyond what an array can be
-        raise MemoryError(f"no memory for {n} parameters of {dtype}") from None
-    start = -memory.ctypes.data % 64
-    return memory[start : start + n * dtype.itemsize].view(dtype)
-
-
-def _aligned_copy(block: Array, dtype: np.dtype[Any]) -> Array:
-    copy = _aligned(block.size, dtype)
-    copy[:] = block
-    return copy
-
-
-def _split(block: Array, sizes: Sequence[int]) -> list[tuple[Array, Array]]:
-    """Views of weights and bias of each layer of a block of parameters."""
-    views = []
-    offset = 0
-    for n_in, n_out in itertools.pairwise(sizes):
-        end = offset + n_in * n_out
-        views.append((block[offset:end].reshape(n_in, n_out), block[end : end + n_out]))
-        offset = end + n_out
-    return views
-
-
-@contextmanager
-def _progress_bar(total: int | None) -> Iterator[Any]:
-    """A bar that counts samples, or None; where there is no standard error stream, never one."""
-    if total is None or sys.stderr is None:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=" samples", unit_scale=True) as bar:
-        yield bar
-
-
 def _rebuild(
-    description: dict[str, Any],
-    tensors: dict[str, Array],
-    initial_seed: np.random.SeedSequence | None = None,
+    description: dict[str, Any], tensors: dict[str, Array], entropy: Any = None
 ) -> Network:
     """The network of a description and its arrays, as `Network._description` gives them."""
     layers = []
@@ -926,31 +798,15 @@ def _rebuild(
     net = Network(
         layers, loss=description["loss"], dtype=description["dtype"], seed=description["seed"]
     )
-    if description["n_features"] is not None:
-        n_features = _validation.positive_int(
-            description["n_features"], "n_features", at_most=_validation.MAX_SIZE
-        )
-        plan = Plan(_plan_layers(layers), n_features, net.loss, net.dtype)
-        block = tensors["parameters"]
-        if block.shape != (plan.n_parameters,) or block.dtype != net.dtype:
-            raise ValueError(
-                f"parameters must be {plan.n_parameters} numbers of {net.dtype}, got "
-                f"{block.dtype} of shape {block.shape}"
-            )
-        net._adopt(plan, _aligned_copy(block, net.dtype))
-    if description["optimizer"] is not None:
-        optimizer = get_optimizer(description["optimizer"], None)
-        state = OptimizerState.new(optimizer, net.parameters)
-        if tensors["slots"].shape != state.slots.shape:
-            raise ValueError(
-                f"slots must be of shape {state.slots.shape}, got {tensors['slots'].shape}"
-            )
-        state.slots[:] = tensors["slots"]
-        state.n_updates = description["n_updates"]
-        if not (isinstance(state.n_updates, int) and 0 <= state.n_updates < 2**63):
-            raise ValueError(f"n_updates must be a number of steps, got {state.n_updates!r}")
-        net._optimizer_state = state
-    net._bit_generator.state = description["random_state"]
-    if initial_seed is not None:
-        net._initial_seed = initial_seed
+    if entropy is not None:
+        net._entropy = entropy
+    if description["n_features"] is None:
+        if tensors:
+            raise ValueError("a network without n_features has no tensors")
+        return net
+    n_features = _validation.positive_int(
+        description["n_features"], "n_features", at_most=_validation.MAX_SIZE
+    )
+    plan = Plan(_plan_layers(layers), n_features, net.loss, net.dtype)
+    net._adopt(plan, State.restored(description, tensors, plan.n_parameters, net.dtype))
     return net

@@ -5,10 +5,7 @@ learning rate, and t counts the steps from 1.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import ClassVar
 
 from fastnn import _validation
 from fastnn._keywords import checked_keywords
@@ -198,33 +195,3 @@ def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Op
             f"fastnn.Adam(1e-3), got {optimizer!r}"
         )
     return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
-
-
-@dataclass
-class OptimizerState:
-    """What an optimiser carries from step to step.
-
-    Attributes
-    ----------
-    name : str
-        Of the optimiser.
-    slots : ndarray of shape (n_slots, n_parameters), of the network's dtype
-    n_updates : int
-        Steps so far.
-    """
-
-    name: str
-    slots: npt.NDArray[Any]
-    n_updates: int = 0
-
-    @classmethod
-    def new(cls, optimizer: Optimizer, parameters: npt.NDArray[Any]) -> "OptimizerState":
-        """The state before the first step."""
-        # Not numpy.zeros: it does not ask for huge pages, which costs far more than filling
-        slots = np.empty((optimizer.n_slots, parameters.size), parameters.dtype)
-        slots.fill(0)
-        return cls(optimizer.name, slots)
-
-    def copy(self, dtype: npt.DTypeLike) -> "OptimizerState":
-        """An independent copy in another dtype."""
-        return OptimizerState(self.name, self.slots.astype(dtype), self.n_updates)

@@ -56,7 +56,7 @@ SCRIPT = """
             for n_threads in threads
         ]
         parameters.append(digest(net.parameters))
-        return digest(net.parameters, net._optimizer_state.slots, np.array(losses),
+        return digest(net.parameters, net._state.slots, np.array(losses),
                       net.predict_proba(X), *net.loss_and_gradients(X, y)[1:])
 
     def resize(stop):

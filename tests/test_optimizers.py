@@ -11,7 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Network
-from fastnn.optimizers import OPTIMIZERS, OptimizerState, get_optimizer
+from fastnn.optimizers import OPTIMIZERS, get_optimizer
 
 Array = npt.NDArray[np.float64]
 N_STEPS = 7
@@ -255,39 +255,3 @@ def test_get_optimizer_refuses_what_it_does_not_know(
 ) -> None:
     with pytest.raises(error, match="optimizer"):
         get_optimizer(optimizer, None)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_state_is_zero_at_first_and_copied_whole(name: str) -> None:
-    kind = OPTIMIZERS[name]
-    state = OptimizerState.new(kind(), np.ones(5, np.float32))
-    assert state.slots.shape == (kind.n_slots, 5)
-    assert state.slots.dtype == np.float32
-    assert not state.slots.any()
-    assert (state.name, state.n_updates) == (name, 0)
-    state.n_updates = 3
-    twin = state.copy("float64")
-    assert (twin.name, twin.n_updates, twin.slots.dtype) == (name, 3, np.float64)
-    assert not np.shares_memory(twin.slots, state.slots)
-
-
-@pytest.mark.parametrize(
-    ("typed", "name"),
-    [
-        ("SGD", "sgd"),
-        ("Adam", "adam"),
-        ("RMSProp", "rmsprop"),
-        ("RMS prop", "rmsprop"),
-        ("AdaGrad", "adagrad"),
-        ("Adam-W", "adamw"),
-        ("NAG", "nesterov"),
-        ("gradient_descent", "sgd"),
-    ],
-)
-def test_optimizers_are_known_as_people_type_them(typed: str, name: str) -> None:
-    assert get_optimizer(typed, None) == get_optimizer(name, None)
-
-
-def test_an_optimizer_that_is_none_gets_a_guess() -> None:
-    with pytest.raises(ValueError, match="got 'nadam'; did you mean 'adam' or 'adamw'"):
-        get_optimizer("nadam", None)

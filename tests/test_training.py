@@ -480,7 +480,7 @@ def test_an_interrupted_fit_leaves_the_last_finished_step() -> None:
 
     with alarm(0.3, handler), pytest.raises(Interruption):
         net.fit(X, y, epochs=10**6, batch_size=300, shuffle=False, threads=2)
-    state = net._optimizer_state
+    state = net._state
     assert state is not None
     whole, part = divmod(state.n_updates, 4)
     assert whole > 0

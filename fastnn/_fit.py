@@ -1,0 +1,138 @@
+"""What `Network.fit` and `Network.partial_fit` do: options, buffers, and the loop over epochs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from fastnn import _validation
+from fastnn._core.training import Trainer
+from fastnn._state import State
+from fastnn.config import choose_threads
+from fastnn.optimizers import Optimizer, get_optimizer
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """All that one call is told but the samples."""
+
+    epochs: int
+    batch_size: int | None
+    optimizer: Optimizer
+    shuffle: bool
+    validation_data: Any = None
+    progress: bool = False
+    threads: int | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        epochs: Any,
+        batch_size: Any,
+        optimizer: Any,
+        learning_rate: Any,
+        shuffle: Any,
+        validation_data: Any,
+        progress: Any,
+        threads: Any,
+    ) -> FitOptions:
+        """From what a user passes in."""
+        if batch_size is not None:
+            batch_size = _validation.positive_int(batch_size, "batch_size")
+        if threads is not None:
+            threads = choose_threads(threads, 0.0)
+        return cls(
+            epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
+            batch_size=batch_size,
+            optimizer=get_optimizer(optimizer, learning_rate),
+            shuffle=_validation.boolean(shuffle, "shuffle"),
+            validation_data=validation_data,
+            progress=_validation.boolean(progress, "progress"),
+            threads=threads,
+        )
+
+
+def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[float]]:
+    """Trains `net`; returns the history. See `Network.fit`."""
+    with net._access.training():
+        X, y = net._checked_data(X, y, net.n_features)
+        validation_data = None
+        if options.validation_data is not None:
+            validation_data = net._checked_data(
+                *_validation.pair(options.validation_data, "validation_data"),
+                X.shape[1],
+                names=("validation_data[0]", "validation_data[1]"),
+            )
+        trainer, state = _prepare(net, X, y, options)
+        history: dict[str, list[float]] = {"loss": []}
+        epochs = options.epochs
+        with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
+            while trainer.epoch < epochs:
+                until_epoch = epochs if validation_data is None else trainer.epoch + 1
+                _advance(net, trainer, state, until_epoch)
+                if validation_data is not None and trainer.epoch == until_epoch:
+                    for name, value in net._evaluate(*validation_data).items():
+                        history.setdefault(f"val_{name}", []).append(value)
+                if bar is not None:
+                    if trainer.epoch > 0:
+                        loss = trainer.losses[trainer.epoch - 1]
+                        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+                    bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
+        history["loss"] = trainer.losses.tolist()
+        return history
+
+
+def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:
+    """All that can be refused or fail to be allocated; then the network takes it over."""
+    n_samples = len(X)
+    batch_size = n_samples if options.batch_size is None else min(options.batch_size, n_samples)
+    plan, state = net._built() if net._is_built else net._build(X.shape[1])
+    slots, n_updates = state.slots_for(options.optimizer)
+    trainer = Trainer(
+        plan,
+        state.parameters,
+        X,
+        y,
+        batch_size,
+        options.epochs,
+        choose_threads(options.threads, plan.training_flops(batch_size)),
+        optimizer=options.optimizer.name,
+        hyperparameters=options.optimizer.hyperparameters,
+        slots=slots,
+        n_updates=n_updates,
+        bit_generator=state.bit_generator if options.shuffle and batch_size < n_samples else None,
+    )
+    with net._access.writing():
+        state.optimizer, state.slots, state.n_updates = options.optimizer.name, slots, n_updates
+        net._adopt(plan, state)
+    return trainer, state
+
+
+def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> None:
+    with net._access.writing():
+        try:
+            trainer.advance(until_epoch)
+        finally:
+            state.n_updates = trainer.n_updates
+
+
+@contextmanager
+def progress_bar(total: int | None, unit: str) -> Iterator[Any]:
+    """A bar on the standard error stream, or None: without a total, and without such a stream."""
+    if total is None or sys.stderr is None:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=f" {unit}", unit_scale=True) as bar:
+        yield bar

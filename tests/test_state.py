@@ -1,0 +1,41 @@
+"""What training changes: its first value, copies."""
+
+import numpy as np
+import pytest
+
+from fastnn import Dense
+from fastnn._state import State
+from fastnn.optimizers import OPTIMIZERS
+
+
+def initial(dtype: str = "float32") -> State:
+    return State.initial([Dense(2, "tanh"), Dense(1)], [3, 2, 1], np.dtype(dtype), seed=0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_slots_are_zero_at_first_and_kept_for_the_same_kind(name: str) -> None:
+    kind = OPTIMIZERS[name]
+    state = initial()
+    slots, n_updates = state.slots_for(kind())
+    assert slots.shape == (kind.n_slots, 11)
+    assert slots.dtype == np.float32
+    assert not slots.any()
+    assert n_updates == 0
+    state.optimizer, state.slots, state.n_updates = name, slots, 3
+    assert state.slots_for(kind(0.5)) == (slots, 3)
+    other = OPTIMIZERS["sgd" if name != "sgd" else "adam"]
+    assert state.slots_for(other())[1] == 0
+
+
+def test_copy_is_whole_and_independent() -> None:
+    state = initial()
+    slots, _ = state.slots_for(OPTIMIZERS["adam"]())
+    state.optimizer, state.slots, state.n_updates = "adam", slots, 3
+    twin = state.copy(np.dtype("float64"))
+    assert (twin.optimizer, twin.n_updates) == ("adam", 3)
+    assert twin.parameters.dtype == twin.slots.dtype == np.float64
+    assert twin.bit_generator.state == state.bit_generator.state
+    twin.bit_generator.random_raw()
+    assert twin.bit_generator.state != state.bit_generator.state
+    assert not np.shares_memory(twin.parameters, state.parameters)
+    assert not np.shares_memory(twin.slots, state.slots)
