@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core import kernels
+
 Array = npt.NDArray[Any]
 
 
@@ -41,6 +43,24 @@ def split(block: Array, sizes: Sequence[int]) -> list[tuple[Array, Array]]:
         views.append((block[offset:end].reshape(n_in, n_out), block[end : end + n_out]))
         offset = end + n_out
     return views
+
+
+def check_finite(block: Array, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
+    """Refuses parameters that are not finite in `dtype`, and names the first.
+
+    Raises
+    ------
+    ValueError
+    """
+    if kernels.all_finite(block, dtype):
+        return
+    with np.errstate(over="ignore"):
+        index = int(np.isfinite(block.astype(dtype)).argmin())
+    value = "NaN" if np.isnan(block[index]) else str(block[index])
+    raise ValueError(
+        f"parameters must be finite (in the range of {dtype}), "
+        f"{parameter_name(index, sizes)} is {value}"
+    )
 
 
 def parameter_name(index: int, sizes: Sequence[int]) -> str:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._core.training import Trainer
-from fastnn._state import State
+from fastnn._state import State, Training
 from fastnn.config import choose_threads
-from fastnn.optimizers import Optimizer, get_optimizer
+from fastnn.optimizers import get_optimizer
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -27,9 +27,7 @@ class FitOptions:
     """All that one call is told but the samples."""
 
     epochs: int
-    batch_size: int | None
-    optimizer: Optimizer
-    shuffle: bool
+    training: Training
     validation_data: Any = None
     progress: bool = False
     threads: int | None = None
@@ -53,9 +51,11 @@ class FitOptions:
             threads = choose_threads(threads, 0.0)
         return cls(
             epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
-            batch_size=batch_size,
-            optimizer=get_optimizer(optimizer, learning_rate),
-            shuffle=_validation.boolean(shuffle, "shuffle"),
+            training=Training(
+                get_optimizer(optimizer, learning_rate),
+                batch_size,
+                _validation.boolean(shuffle, "shuffle"),
+            ),
             validation_data=validation_data,
             progress=_validation.boolean(progress, "progress"),
             threads=threads,
@@ -94,10 +94,11 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
 
 def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
-    n_samples = len(X)
-    batch_size = n_samples if options.batch_size is None else min(options.batch_size, n_samples)
-    plan, state = net._built() if net._is_built else net._build(X.shape[1])
-    slots, n_updates = state.slots_for(options.optimizer)
+    optimizer, n_samples = options.training.optimizer, len(X)
+    batch_size = min(options.training.batch_size or n_samples, n_samples)
+    shuffled = options.training.shuffle and batch_size < n_samples
+    plan, state = net._built() if net._plan is not None else net._build(X.shape[1])
+    slots, n_updates = state.slots_for(optimizer)
     trainer = Trainer(
         plan,
         state.parameters,
@@ -106,14 +107,14 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         batch_size,
         options.epochs,
         choose_threads(options.threads, plan.training_flops(batch_size)),
-        optimizer=options.optimizer.name,
-        hyperparameters=options.optimizer.hyperparameters,
+        optimizer=optimizer.name,
+        hyperparameters=optimizer.hyperparameters,
         slots=slots,
         n_updates=n_updates,
-        bit_generator=state.bit_generator if options.shuffle and batch_size < n_samples else None,
+        bit_generator=state.bit_generator if shuffled else None,
     )
     with net._access.writing():
-        state.optimizer, state.slots, state.n_updates = options.optimizer.name, slots, n_updates
+        state.training, state.slots, state.n_updates = options.training, slots, n_updates
         net._adopt(plan, state)
     return trainer, state
 

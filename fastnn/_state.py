@@ -3,18 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._blocks import aligned, aligned_copy, count_parameters, split
+from fastnn import _validation
+from fastnn._blocks import aligned, aligned_copy, check_finite, count_parameters, split
+from fastnn._core import kernels
+from fastnn._description import entries, integer, text
 from fastnn.initializers import draw_weights
 from fastnn.layers import Dense
-from fastnn.optimizers import Optimizer, get_optimizer
+from fastnn.optimizers import OPTIMIZERS, Optimizer
 
 Array = npt.NDArray[Any]
+
+# Steps that a file may tell of: at one a microsecond, 285 years.
+_MAX_UPDATES = 2**53
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network was trained last; `Network.fit` goes on like that unless it is told otherwise.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+        With all its hyperparameters.
+    batch_size : int or None
+        Samples a mini-batch; None: all of them.
+    shuffle : bool
+    """
+
+    optimizer: Optimizer
+    batch_size: int | None
+    shuffle: bool
+
+    @classmethod
+    def read(cls, description: Any) -> Training:
+        """From what `description` gave; ValueError or TypeError for anything else."""
+        name, hyperparameters, batch_size, shuffle = entries(
+            description, ["optimizer", "hyperparameters", "batch_size", "shuffle"], "training"
+        )
+        kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
+        names = [field.name for field in fields(kind)]
+        optimizer = kind(*entries(hyperparameters, names, "hyperparameters"))
+        if batch_size is not None:
+            batch_size = _validation.positive_int(batch_size, "batch_size")
+        return cls(optimizer, batch_size, _validation.boolean(shuffle, "shuffle"))
+
+    def description(self) -> dict[str, Any]:
+        """All of it as JSON knows it."""
+        return {
+            "optimizer": self.optimizer.name,
+            "hyperparameters": asdict(self.optimizer),
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+        }
 
 
 @dataclass
@@ -27,22 +73,23 @@ class State:
         The block; it stays the same array.
     bit_generator : numpy.random.PCG64
         Shuffles the samples.
-    optimizer : str or None
-        Name of the optimiser that the slots belong to; None before the first training.
+    training : Training or None
+        None before the first training.
     slots : ndarray of shape (n_slots, n_parameters), of the network's dtype
+        Of the optimiser that `training` names.
     n_updates : int
         Steps that the slots have seen.
     """
 
     parameters: Array
     bit_generator: np.random.PCG64
-    optimizer: str | None
+    training: Training | None
     slots: Array
     n_updates: int
 
     @classmethod
     def initial(
-        cls, layers: Sequence[Dense], sizes: Sequence[int], dtype: np.dtype[Any], seed: Any
+        cls, layers: Sequence[Dense], sizes: Sequence[int], dtype: np.dtype[Any], seed: int
     ) -> State:
         """The state before the first step.
 
@@ -64,53 +111,67 @@ class State:
         return cls(
             block,
             np.random.PCG64(shuffling_seed),
-            optimizer=None,
+            training=None,
             slots=np.empty((0, block.size), dtype),
             n_updates=0,
         )
 
     @classmethod
-    def restored(
+    def read(
         cls,
-        description: dict[str, Any],
-        tensors: dict[str, Array],
-        n_parameters: int,
+        description: Sequence[Any],
+        tensors: Any,
+        sizes: Sequence[int],
         dtype: np.dtype[Any],
     ) -> State:
-        """From what `description` and `tensors` gave."""
-        block = tensors["parameters"]
-        if block.shape != (n_parameters,) or block.dtype != dtype:
-            raise ValueError(
-                f"parameters must be {n_parameters} numbers of {dtype}, got {block.dtype} of shape "
-                f"{block.shape}"
-            )
-        bit_generator = np.random.PCG64()
-        bit_generator.state = description["random_state"]
-        name = description["optimizer"]
-        n_slots = 0 if name is None else get_optimizer(name, None).n_slots
-        slots = np.empty((n_slots, n_parameters), dtype)
-        if name is not None:
-            if tensors["slots"].shape != slots.shape:
-                raise ValueError(
-                    f"slots must be of shape {slots.shape}, got {tensors['slots'].shape}"
-                )
-            slots[:] = tensors["slots"]
-        n_updates = description["n_updates"]
-        if not (isinstance(n_updates, int) and 0 <= n_updates < 2**63):
-            raise ValueError(f"n_updates must be a number of steps, got {n_updates!r}")
-        return cls(aligned_copy(block, dtype), bit_generator, name, slots, n_updates)
+        """From the values that `description` gave, and `tensors`.
+
+        ValueError or TypeError for anything else.
+
+        Nothing is allocated before the arrays are found to be those of a network of these sizes.
+        """
+        random_state, training, n_updates = description
+        n_parameters = count_parameters(sizes)
+        chosen = None if training is None else Training.read(training)
+        shapes: dict[str, tuple[int, ...]] = {"parameters": (n_parameters,)}
+        if chosen is not None:
+            shapes["slots"] = (chosen.optimizer.n_slots, n_parameters)
+        block, *rest = entries(tensors, list(shapes), "the tensors")
+        for name, shape in shapes.items():
+            _check_tensor(tensors[name], shape, dtype, name)
+        state = cls(
+            aligned_copy(block, dtype),
+            _read_random_state(random_state),
+            chosen,
+            np.array(rest[0]) if rest else np.empty((0, n_parameters), dtype),
+            integer(n_updates, _MAX_UPDATES, "n_updates"),
+        )
+        state.check(sizes)
+        return state
+
+    def check(self, sizes: Sequence[int]) -> None:
+        """Refuses parameters that are not finite, and slots that are NaN.
+
+        A slot can be infinite: the square of a large gradient.
+        """
+        check_finite(self.parameters, sizes, self.parameters.dtype)
+        if not kernels.all_finite(self.slots, self.slots.dtype) and np.isnan(self.slots).any():
+            raise ValueError("slots must not have NaN")
 
     def slots_for(self, optimizer: Optimizer) -> tuple[Array, int]:
         """Slots and steps to go on with: the present ones, or new ones for another optimiser."""
-        if self.optimizer == optimizer.name:
+        if self.training is not None and self.training.optimizer.name == optimizer.name:
             return self.slots, self.n_updates
         # Not numpy.zeros: it does not ask for huge pages, which costs far more than filling
         slots = np.empty((optimizer.n_slots, self.parameters.size), self.parameters.dtype)
         slots.fill(0)
         return slots, 0
 
-    def copy(self, dtype: np.dtype[Any]) -> State:
-        """An independent copy in another dtype."""
+    def copy(self, dtype: np.dtype[Any], sizes: Sequence[int]) -> State:
+        """An independent copy in another dtype, if its numbers are in that one's range."""
+        if dtype != self.parameters.dtype:
+            check_finite(self.parameters, sizes, dtype)
+            _validation.finite(self.slots, dtype, "slots")
         bit_generator = np.random.PCG64()
         bit_generator.state = self.bit_generator.state
         return replace(
@@ -124,13 +185,41 @@ class State:
         """All of it but the arrays, as JSON knows it."""
         return {
             "random_state": self.bit_generator.state,
-            "optimizer": self.optimizer,
+            "training": None if self.training is None else self.training.description(),
             "n_updates": self.n_updates,
         }
 
     def tensors(self) -> dict[str, Array]:
         """Copies of the arrays."""
         tensors = {"parameters": self.parameters.copy()}
-        if self.optimizer is not None:
+        if self.training is not None:
             tensors["slots"] = self.slots.copy()
         return tensors
+
+
+def _check_tensor(tensor: Any, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
+    if not isinstance(tensor, np.ndarray):
+        raise ValueError(f"{name} must be {dtype} of shape {shape}, got {type(tensor).__name__}")
+    if tensor.shape != shape or tensor.dtype != dtype:
+        raise ValueError(
+            f"{name} must be {dtype} of shape {shape}, got {tensor.dtype} of shape {tensor.shape}"
+        )
+
+
+def _read_random_state(value: Any) -> np.random.PCG64:
+    kind, numbers, has_uint32, uinteger = entries(
+        value, ["bit_generator", "state", "has_uint32", "uinteger"], "random_state"
+    )
+    if text(kind, "bit_generator") != "PCG64":
+        raise ValueError(f"bit_generator must be PCG64, got {kind!r}")
+    state, increment = entries(numbers, ["state", "inc"], "random_state, state,")
+    if integer(increment, 2**128, "inc") % 2 == 0:
+        raise ValueError(f"inc must be odd, got {increment}")
+    bit_generator = np.random.PCG64(0)
+    bit_generator.state = {
+        "bit_generator": kind,
+        "state": {"state": integer(state, 2**128, "state"), "inc": increment},
+        "has_uint32": integer(has_uint32, 2, "has_uint32"),
+        "uinteger": integer(uinteger, 2**32, "uinteger"),
+    }
+    return bit_generator

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from copy import deepcopy
+from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _blocks, _fit, _validation
+from fastnn._architecture import Architecture
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError, infer
 from fastnn._core.plan import Plan
 from fastnn._core.training import loss_and_gradients
+from fastnn._description import entries
 from fastnn._fit import FitOptions
 from fastnn._state import State
 from fastnn.activations import ACTIVATIONS
@@ -22,11 +25,11 @@ from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
-from fastnn.losses import ALIASES, LOSSES
 from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
+NetworkType = TypeVar("NetworkType", bound="Network")
 
 
 class Network:
@@ -58,6 +61,9 @@ class Network:
     ``A_0 = X``. All parameters are one block; `parameters`, `weights` and `biases` are live views
     of it.
 
+    A subclass stays one in copies, pickles and `load`. Its ``__init__`` is not called then.
+    Attributes that it adds are copied and pickled, but not stored in a file.
+
     Any number of threads may use one network. `predict` and its kin while another thread trains
     give the result for the parameters after one of the mini-batches; a second `fit` at the same
     time is refused.
@@ -74,7 +80,9 @@ class Network:
     array([0, 1, 1, 0])
     """
 
-    @checked_keywords
+    # The attributes of this class; so __dict__ has those that a subclass adds
+    __slots__ = ("__dict__", "__weakref__", "_access", "_architecture", "_plan", "_state")
+
     def __init__(
         self,
         layers: Sequence[Dense],
@@ -84,20 +92,27 @@ class Network:
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        self._layers = _checked_layers(layers)
+        architecture = Architecture.checked(layers, loss, dtype, seed)
         if n_features is not None:
             n_features = _validation.positive_int(
                 n_features, "n_features", at_most=_validation.MAX_SIZE
             )
-        self._loss = _checked_loss(loss, self._layers[-1].activation)
-        self._dtype = _validation.float_dtype(dtype)
-        self._seed = _validation.seed(seed)
-        self._entropy = np.random.SeedSequence(self._seed).entropy
+        self._set_up(architecture)
+        if n_features is not None:
+            self._adopt(*self._build(n_features))
+
+    @classmethod
+    def _bare(cls, architecture: Architecture) -> Self:
+        """A network that is not built, without a call of a subclass's ``__init__``."""
+        net = object.__new__(cls)
+        net._set_up(architecture)
+        return net
+
+    def _set_up(self, architecture: Architecture) -> None:
+        self._architecture = architecture
         self._plan: Plan | None = None
         self._state: State | None = None
         self._access = Access()
-        if n_features is not None:
-            self._adopt(*self._build(n_features))
 
     @classmethod
     @checked_keywords
@@ -154,32 +169,32 @@ class Network:
     @property
     def layers(self) -> tuple[Dense, ...]:
         """The layers, from the first hidden one to the output."""
-        return self._layers
+        return self._architecture.layers
 
     @property
     def loss(self) -> str:
         """Name of the loss that training minimises."""
-        return self._loss
+        return self._architecture.loss
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        return self._dtype
+        return self._architecture.dtype
 
     @property
-    def seed(self) -> int | None:
-        """The seed it was made with."""
-        return self._seed
+    def seed(self) -> int:
+        """The seed it was made with: the one given, or the one drawn in its place."""
+        return self._architecture.seed
 
     @property
     def n_features(self) -> int | None:
         """Columns of the inputs, or None before the first `fit` of a network not told."""
-        return self._sizes[0] if self._is_built else None
+        return None if self._plan is None else self._plan.n_features
 
     @property
     def n_outputs(self) -> int:
         """Units of the last layer."""
-        return self._layers[-1].n_units
+        return self.layers[-1].n_units
 
     @property
     def n_parameters(self) -> int:
@@ -229,17 +244,16 @@ class Network:
         return _blocks.split(block, self._sizes)
 
     def __repr__(self) -> str:
-        arguments = [repr(list(self._layers))]
-        if self._is_built:
-            arguments.append(f"n_features={self._sizes[0]}")
-        if self._loss != ACTIVATIONS[self._layers[-1].activation].default_loss:
-            arguments.append(f"loss={self._loss!r}")
-        if self._dtype != np.float32:
-            arguments.append(f"dtype={self._dtype.name!r}")
-        if self._seed is not None:
-            arguments.append(f"seed={self._seed}")
-        count = f"{self.n_parameters:,} parameters" if self._is_built else "not built yet"
-        return f"Network({', '.join(arguments)})  # {count}"
+        arguments = [repr(list(self.layers))]
+        if self._plan is not None:
+            arguments.append(f"n_features={self.n_features}")
+        if self.loss != ACTIVATIONS[self.layers[-1].activation].default_loss:
+            arguments.append(f"loss={self.loss!r}")
+        if self.dtype != np.float32:
+            arguments.append(f"dtype={self.dtype.name!r}")
+        arguments.append(f"seed={self.seed}")
+        count = f"{self.n_parameters:,} parameters" if self._plan is not None else "not built yet"
+        return f"{type(self).__name__}({', '.join(arguments)})  # {count}"
 
     def summary(self) -> str:
         """The dimensions of every W, b, Z and A, and the number of parameters, as a table.
@@ -252,7 +266,7 @@ class Network:
         self._built()
         header = ("layer", "activation", "W", "b", "Z = A_prev W + b", "A", "parameters")
         rows = [header]
-        for number, layer in enumerate(self._layers, start=1):
+        for number, layer in enumerate(self.layers, start=1):
             n_in, n_out = self._sizes[number - 1], self._sizes[number]
             rows.append(
                 (
@@ -272,7 +286,7 @@ class Network:
         lines.insert(1, "-" * len(lines[0]))
         return _Text(
             "\n".join(line.rstrip() for line in lines)
-            + f"\n\nX: (n, {self._sizes[0]})   loss: {self._loss}   dtype: {self._dtype}"
+            + f"\n\nX: (n, {self.n_features})   loss: {self.loss}   dtype: {self.dtype}"
             + f"   parameters: {self.n_parameters:,}"
         )
 
@@ -435,8 +449,8 @@ class Network:
         output = predict_rows(plan, self._access, state.parameters, X)
         if output is not None:
             return output
-        data = _validation.samples(X, plan.n_features, self._dtype)
-        output = np.empty((len(data), self.n_outputs), self._dtype)
+        data = _validation.samples(X, plan.n_features, self.dtype)
+        output = np.empty((len(data), self.n_outputs), self.dtype)
         self._infer(data, [output])
         return output
 
@@ -487,8 +501,8 @@ class Network:
         As `predict`.
         """
         plan, _ = self._built()
-        data = _validation.samples(X, plan.n_features, self._dtype)
-        outputs = [np.empty((len(data), layer.n_units), self._dtype) for layer in self._layers]
+        data = _validation.samples(X, plan.n_features, self.dtype)
+        outputs = [np.empty((len(data), layer.n_units), self.dtype) for layer in self.layers]
         self._infer(data, outputs)
         return outputs
 
@@ -543,7 +557,7 @@ class Network:
 
     # ---- copies and files ----------------------------------------------------------------------
 
-    def copy(self, dtype: npt.DTypeLike | None = None) -> Network:
+    def copy(self, dtype: npt.DTypeLike | None = None) -> Self:
         """An independent copy, with parameters, optimiser state and random state.
 
         Parameters
@@ -560,29 +574,42 @@ class Network:
         TypeError, ValueError
             If `dtype` is not one of these, or the parameters are beyond its range.
         """
-        chosen = self._dtype if dtype is None else _validation.float_dtype(dtype)
-        copy = Network(self._layers, loss=self._loss, dtype=chosen, seed=self._seed)
-        copy._entropy = self._entropy
-        if self._plan is None or self._state is None:
-            return copy
-        plan = self._plan  # shared: copies have the same, and take turns with its buffers
-        with self._access.reading():
-            if chosen != self._dtype:
-                _validation.finite(self._state.parameters, chosen, "parameters")
-                _validation.finite(self._state.slots, chosen, "slots")
-                plan = Plan(_plan_layers(self._layers), plan.n_features, self._loss, chosen)
-            copy._adopt(plan, self._state.copy(chosen))
-        return copy
+        architecture = self._architecture
+        if dtype is not None:
+            architecture = replace(architecture, dtype=_validation.float_dtype(dtype))
+        twin = self._bare(architecture)
+        if self._plan is not None and self._state is not None:
+            plan = self._plan  # shared: copies have the same, and take turns with its buffers
+            if twin.dtype != self.dtype:
+                plan = architecture.plan(plan.n_features)
+            with self._access.reading():
+                twin._adopt(plan, self._state.copy(twin.dtype, self._sizes))
+        twin.__setstate__(self.__getstate__())
+        return twin
 
-    def __copy__(self) -> Network:
+    def __copy__(self) -> Self:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
-        return self.copy()
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = self.copy()
+        memo[id(self)] = twin
+        twin.__setstate__(deepcopy(self.__getstate__(), memo))
+        return twin
+
+    def __getstate__(self) -> Any:
+        """The attributes that a subclass has added: its ``__dict__``, its slots."""
+        state: Any = super().__getstate__()
+        own = Network.__slots__
+        return state[0], {name: value for name, value in state[1].items() if name not in own}
+
+    def __setstate__(self, state: Any) -> None:
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        self.__dict__.update(attributes or {})
+        for name, value in (slots or {}).items():
+            setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        with self._access.reading():
-            return _rebuild, (self._description(), self._tensors(), self._entropy)
+        return _rebuild, (*self._parts(), type(self)), self.__getstate__()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the network to a file, from which training goes on exactly where it stopped.
@@ -603,12 +630,10 @@ class Network:
         from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 
         self._built()
-        with self._access.reading():
-            description, tensors = self._description(), self._tensors()
-        _files.write_model(path, description, tensors)
+        _files.write_model(path, *self._parts())
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Network:
+    def load(cls, path: str | PathLike[str]) -> Self:
         """Reads a network from a file written by `save`. No code in the file is executed.
 
         Parameters
@@ -618,6 +643,8 @@ class Network:
         Returns
         -------
         Network
+            Of the class that this is called on. An ``__init__`` of a subclass is not called, and
+            attributes that it sets are not in the file.
 
         Raises
         ------
@@ -630,17 +657,11 @@ class Network:
 
         description, tensors = _files.read_model(path)
         try:
-            return _rebuild(description, tensors)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{path}: not a network that this version can read: {error}"
-            ) from error
+            return _rebuild(description, tensors, cls)
+        except ValueError as error:
+            raise ValueError(f"cannot load {str(path)!r}: {error}") from error
 
     # ---- inside --------------------------------------------------------------------------------
-
-    @property
-    def _is_built(self) -> bool:
-        return self._plan is not None
 
     def _built(self) -> tuple[Plan, State]:
         if self._plan is None or self._state is None:
@@ -649,14 +670,17 @@ class Network:
             )
         return self._plan, self._state
 
+    @property
+    def _sizes(self) -> list[int]:
+        return self._architecture.sizes(self._built()[0].n_features)
+
     def _build(self, n_features: int) -> tuple[Plan, State]:
         """The plan and the initial state for inputs of `n_features` columns."""
-        sizes = [n_features, *(layer.n_units for layer in self._layers)]
-        state = State.initial(self._layers, sizes, self._dtype, self._entropy)
-        return Plan(_plan_layers(self._layers), n_features, self._loss, self._dtype), state
+        sizes = self._architecture.sizes(n_features)
+        state = State.initial(self.layers, sizes, self.dtype, self.seed)
+        return self._architecture.plan(n_features), state
 
     def _adopt(self, plan: Plan, state: State) -> None:
-        self._sizes = [plan.n_features, *(layer.n_units for layer in self._layers)]
         self._state = state
         self._plan = plan
 
@@ -668,11 +692,9 @@ class Network:
         names: tuple[str, str] = ("X", "y"),
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
-        data = _validation.samples(X, n_features, self._dtype, names[0], at_least=1)
-        targets = _validation.targets(
-            y, len(data), self.n_outputs, self._loss, self._dtype, names[1]
-        )
-        _validation.finite(data, self._dtype, names[0])
+        data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
+        targets = _validation.targets(y, len(data), self.n_outputs, self.loss, self.dtype, names[1])
+        _validation.finite(data, self.dtype, names[0])
         return data, targets
 
     def _infer(self, X: Array, outputs: list[Array], targets: Array | None = None) -> float:
@@ -705,16 +727,16 @@ class Network:
 
     def _evaluate(self, X: Array, y: Array) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
-        output = np.empty((len(X), self.n_outputs), self._dtype)
+        output = np.empty((len(X), self.n_outputs), self.dtype)
         result = {"loss": self._infer(X, [output], y)}
-        if ACTIVATIONS[self._layers[-1].activation].is_classifier:
+        if ACTIVATIONS[self.layers[-1].activation].is_classifier:
             right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
             result["accuracy"] = float(np.mean(right))
         return result
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""
-        activation = self._layers[-1].activation
+        activation = self.layers[-1].activation
         if activation == "softmax":
             labels: Array = output.argmax(axis=1)
             return labels
@@ -722,20 +744,18 @@ class Network:
             output = (output > 0.5).astype(np.int64)
         return output.reshape(-1) if self.n_outputs == 1 else output
 
-    def _description(self) -> dict[str, Any]:
-        """All of the network but its arrays, as JSON knows it."""
-        description = {
-            "layers": [asdict(layer) for layer in self._layers],
-            "n_features": self.n_features,
-            "loss": self._loss,
-            "dtype": self._dtype.name,
-            "seed": self._seed,
-        }
-        return description if self._state is None else description | self._state.description()
+    def _parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """A description as JSON knows it, and copies of the arrays: all that `_rebuild` needs."""
+        description = {**self._architecture.description(), "n_features": self.n_features}
+        if self._state is None:
+            return description, {}
+        with self._access.reading():
+            self._state.check(self._sizes)
+            return description | self._state.description(), self._state.tensors()
 
-    def _tensors(self) -> dict[str, Array]:
-        """Copies of all its arrays."""
-        return {} if self._state is None else self._state.tensors()
+
+_ARCHITECTURE_KEYS = ("layers", "loss", "dtype", "seed", "n_features")
+_STATE_KEYS = ("random_state", "training", "n_updates")
 
 
 # ---- helpers -------------------------------------------------------------------------------------
@@ -748,65 +768,25 @@ class _Text(str):
         return str(self)
 
 
-def _checked_layers(layers: Any) -> tuple[Dense, ...]:
-    if isinstance(layers, Dense) or not isinstance(layers, Sequence) or isinstance(layers, str):
-        raise TypeError(f"layers must be a sequence of Dense, got {type(layers).__name__}")
-    if len(layers) == 0:
-        raise ValueError("layers must hold at least one layer, got none")
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Dense):
-            raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}")
-        if ACTIVATIONS[layer.activation].output_only and i < len(layers) - 1:
-            raise ValueError(
-                f"layers[{i}] has the activation {layer.activation!r}, which only the last layer "
-                f"can have"
-            )
-    if layers[-1].activation == "softmax" and layers[-1].n_units < 2:
-        raise ValueError(
-            "a softmax output must have at least 2 units, got 1; for two classes use "
-            "Dense(2, 'softmax') or Dense(1, 'sigmoid')"
+def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
+    """The network whose `_parts` these are; ValueError for anything else."""
+    try:
+        if not issubclass(network_class, Network):
+            raise ValueError(f"{network_class!r} is not a class of networks")
+        n_features = description.get("n_features") if isinstance(description, dict) else 1
+        layers, loss, dtype, seed, n_features, *of_state = entries(
+            description, _ARCHITECTURE_KEYS + (() if n_features is None else _STATE_KEYS), "it"
         )
-    return tuple(layers)
-
-
-def _checked_loss(loss: Any, output: str) -> str:
-    """The name of the loss, if it fits the output activation."""
-    if loss is None:
-        return ACTIVATIONS[output].default_loss
-    row = _validation.known_name(loss, LOSSES, "loss", ALIASES)
-    fits = not ACTIVATIONS[output].output_only if row.output is None else row.output == output
-    if not fits:
-        wanted = "an element-wise" if row.output is None else f"a {row.output}"
-        raise ValueError(f"loss {row.name!r} needs {wanted} output, got {output!r}")
-    return row.name
-
-
-def _plan_layers(layers: Sequence[Dense]) -> list[tuple[int, str]]:
-    return [(layer.n_units, layer.activation) for layer in layers]
-
-
-def _rebuild(
-    description: dict[str, Any], tensors: dict[str, Array], entropy: Any = None
-) -> Network:
-    """The network of a description and its arrays, as `Network._description` gives them."""
-    layers = []
-    for layer in description["layers"]:
-        initializer = layer["initializer"]
-        if isinstance(initializer, dict):
-            initializer = Normal(**initializer)
-        layers.append(Dense(layer["n_units"], layer["activation"], initializer))
-    net = Network(
-        layers, loss=description["loss"], dtype=description["dtype"], seed=description["seed"]
-    )
-    if entropy is not None:
-        net._entropy = entropy
-    if description["n_features"] is None:
-        if tensors:
-            raise ValueError("a network without n_features has no tensors")
-        return net
-    n_features = _validation.positive_int(
-        description["n_features"], "n_features", at_most=_validation.MAX_SIZE
-    )
-    plan = Plan(_plan_layers(layers), n_features, net.loss, net.dtype)
-    net._adopt(plan, State.restored(description, tensors, plan.n_parameters, net.dtype))
+        net = network_class._bare(Architecture.read(layers, loss, dtype, seed))
+        if n_features is None:
+            entries(tensors, (), "the tensors")
+            return net
+        n_features = _validation.positive_int(
+            n_features, "n_features", at_most=_validation.MAX_SIZE
+        )
+        sizes = net._architecture.sizes(n_features)
+        state = State.read(of_state, tensors, sizes, net.dtype)
+        net._adopt(net._architecture.plan(n_features), state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"not a network that this version can read: {error}") from error
     return net

@@ -397,7 +397,8 @@ def test_full_batch_has_many_spellings_and_is_never_shuffled(batch_size: int | N
     net, twin = small(), small()
     net.fit(X, y, epochs=3, batch_size=batch_size, shuffle=True)
     twin.fit(X, y, epochs=3, batch_size=50, shuffle=False)
-    assert state(net) == state(twin)
+    assert state(net)[1] == state(twin)[1]
+    assert state(net)[0]["random_state"] == state(twin)[0]["random_state"]
 
 
 def test_shuffling_repeats_for_a_seed() -> None:
@@ -1079,6 +1080,96 @@ def test_load_refuses_descriptions_that_do_not_fit(change: dict[str, Any], tmp_p
     _files.write_model(tmp_path / "net", {**description, **change}, tensors)
     with pytest.raises(ValueError, match="net"):
         Network.load(tmp_path / "net")
+
+
+# ---- subclasses ----------------------------------------------------------------------------------
+
+
+class Committee(Network):
+    """A subclass with arguments, attributes and slots of its own."""
+
+    __slots__ = ("__hidden", "rank")
+    title = "none"
+
+    def __init__(self, title: str, notes: list[str]) -> None:
+        super().__init__([Dense(3, "tanh"), Dense(1, "sigmoid")], n_features=4, seed=1)
+        self.title = title
+        self.notes = notes
+        self.rank = 7
+        self.__hidden = [notes]
+
+    @property
+    def hidden(self) -> list[list[str]]:
+        return self.__hidden
+
+
+class Picky(Network):
+    """A subclass that chooses what is copied, as the documentation of pickle shows it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_of_a_subclass_are_of_the_subclass_with_its_attributes(how: str) -> None:
+    net = Committee("first", ["a"])
+    net.fit(*data(), epochs=1)
+    twin = COPIES[how](net)
+    assert type(twin) is Committee
+    assert (twin.title, twin.notes, twin.rank, twin.hidden) == ("first", ["a"], 7, [["a"]])
+    assert (twin.notes is net.notes) == (how in ("copy", "copy.copy"))
+    assert twin.hidden[0] is twin.notes
+    assert state(twin) == state(net)
+    assert not np.shares_memory(twin.parameters, net.parameters)
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_of_a_subclass_that_is_not_built(how: str) -> None:
+    class Mine(Network):
+        pass
+
+    if how == "pickle":  # which cannot find a local class
+        return
+    net = Mine([Dense(1)])
+    assert type(COPIES[how](net)) is Mine
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_subclass_may_say_what_is_copied(how: str) -> None:
+    net = Picky([Dense(1)], 4, seed=0)
+    net.lock, net.name = threading.Lock(), "x"  # type: ignore[attr-defined]
+    twin = COPIES[how](net)
+    assert type(twin) is Picky
+    assert twin.name == "x"  # type: ignore[attr-defined]
+    assert twin.lock is not net.lock
+
+
+def test_deep_copy_of_a_network_that_refers_to_itself() -> None:
+    net = Committee("first", ["a"])
+    net.partner = net  # type: ignore[attr-defined]
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert twin.partner is twin
+
+
+def test_load_gives_the_class_it_is_called_on(tmp_path: Path) -> None:
+    net = Committee("first", ["a"])
+    net.save(tmp_path / "net")
+    loaded = Committee.load(tmp_path / "net")
+    assert type(loaded) is Committee
+    assert loaded.title == "none"
+    assert not hasattr(loaded, "notes")
+    assert state(loaded)[1] == state(net)[1]
+    assert type(Network.load(tmp_path / "net")) is Network
+
+
+def test_repr_names_the_subclass() -> None:
+    assert repr(Committee("first", [])).startswith("Committee(")
 
 
 # ---- progress ------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fastnn import Dense
-from fastnn._state import State
+from fastnn import Adam, Dense
+from fastnn._state import State, Training
 from fastnn.optimizers import OPTIMIZERS
 
 
@@ -21,8 +21,9 @@ def test_slots_are_zero_at_first_and_kept_for_the_same_kind(name: str) -> None:
     assert slots.dtype == np.float32
     assert not slots.any()
     assert n_updates == 0
-    state.optimizer, state.slots, state.n_updates = name, slots, 3
-    assert state.slots_for(kind(0.5)) == (slots, 3)
+    state.training, state.slots, state.n_updates = Training(kind(), 8, True), slots, 3
+    assert state.slots_for(kind(0.5))[0] is slots
+    assert state.slots_for(kind(0.5))[1] == 3
     other = OPTIMIZERS["sgd" if name != "sgd" else "adam"]
     assert state.slots_for(other())[1] == 0
 
@@ -30,9 +31,9 @@ def test_slots_are_zero_at_first_and_kept_for_the_same_kind(name: str) -> None:
 def test_copy_is_whole_and_independent() -> None:
     state = initial()
     slots, _ = state.slots_for(OPTIMIZERS["adam"]())
-    state.optimizer, state.slots, state.n_updates = "adam", slots, 3
-    twin = state.copy(np.dtype("float64"))
-    assert (twin.optimizer, twin.n_updates) == ("adam", 3)
+    state.training, state.slots, state.n_updates = Training(Adam(0.5), None, False), slots, 3
+    twin = state.copy(np.dtype("float64"), [3, 2, 1])
+    assert (twin.training, twin.n_updates) == (Training(Adam(0.5), None, False), 3)
     assert twin.parameters.dtype == twin.slots.dtype == np.float64
     assert twin.bit_generator.state == state.bit_generator.state
     twin.bit_generator.random_raw()
