@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
 from fastnn._state import State, Training
 from fastnn.config import choose_threads
@@ -97,7 +98,12 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
     optimizer, n_samples = options.training.optimizer, len(X)
     batch_size = min(options.training.batch_size or n_samples, n_samples)
     shuffled = options.training.shuffle and batch_size < n_samples
-    plan, state = net._built() if net._plan is not None else net._build(X.shape[1])
+    options.training.check(net.dtype)
+    if net._plan is None:
+        plan, state = net._build(X.shape[1])
+    else:
+        plan, state = net._built()
+        check_finite(state.parameters, net._sizes, net.dtype)
     slots, n_updates = state.slots_for(optimizer)
     trainer = Trainer(
         plan,

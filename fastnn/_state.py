@@ -53,6 +53,17 @@ class Training:
             batch_size = _validation.positive_int(batch_size, "batch_size")
         return cls(optimizer, batch_size, _validation.boolean(shuffle, "shuffle"))
 
+    def check(self, dtype: np.dtype[Any]) -> None:
+        """Refuses hyperparameters that the core, where denormal numbers are 0, would not see."""
+        smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+        for field in fields(self.optimizer):
+            value = getattr(self.optimizer, field.name)
+            if value != 0 and not smallest <= value <= largest:
+                raise ValueError(
+                    f"{field.name} must be 0 or a normal number of {dtype}, from "
+                    f"{smallest:.3g} to {largest:.3g}, got {value}"
+                )
+
     def description(self) -> dict[str, Any]:
         """All of it as JSON knows it."""
         return {
@@ -100,14 +111,26 @@ class State:
             ``[n_features, units of layer 1, ..., units of the output]``.
         dtype : numpy.dtype
         seed : int
+
+        Raises
+        ------
+        ValueError
+            If an initializer gives weights beyond the range of `dtype`.
+        MemoryError
         """
         weights_seed, shuffling_seed = np.random.SeedSequence(seed).spawn(2)
         random = np.random.Generator(np.random.PCG64(weights_seed))
         block = aligned(count_parameters(sizes), dtype)
-        for layer, (weights, bias) in zip(layers, split(block, sizes), strict=True):
+        for i, (layer, (weights, bias)) in enumerate(zip(layers, split(block, sizes), strict=True)):
             n_in, n_out = weights.shape
-            weights[:] = draw_weights(layer.chosen_initializer, n_in, n_out, random)
+            with np.errstate(over="ignore"):  # infinity is refused below
+                weights[:] = draw_weights(layer.chosen_initializer, n_in, n_out, random)
             bias[:] = 0
+            if not kernels.all_finite(weights, dtype):
+                raise ValueError(
+                    f"layers[{i}] has the initializer {layer.chosen_initializer!r}, which gives "
+                    f"weights that are not finite in {dtype}"
+                )
         return cls(
             block,
             np.random.PCG64(shuffling_seed),
@@ -135,6 +158,7 @@ class State:
         chosen = None if training is None else Training.read(training)
         shapes: dict[str, tuple[int, ...]] = {"parameters": (n_parameters,)}
         if chosen is not None:
+            chosen.check(dtype)
             shapes["slots"] = (chosen.optimizer.n_slots, n_parameters)
         block, *rest = entries(tensors, list(shapes), "the tensors")
         for name, shape in shapes.items():
@@ -172,6 +196,8 @@ class State:
         if dtype != self.parameters.dtype:
             check_finite(self.parameters, sizes, dtype)
             _validation.finite(self.slots, dtype, "slots")
+            if self.training is not None:
+                self.training.check(dtype)
         bit_generator = np.random.PCG64()
         bit_generator.state = self.bit_generator.state
         return replace(

@@ -203,11 +203,11 @@ class Network:
 
     @property
     def parameters(self) -> Array:
-        """All weights and biases: the block of shape (n_parameters,), live.
+        """All weights and biases: a live view of the block, of shape (n_parameters,).
 
         It holds the weights (in C order) and then the bias of each layer in turn.
         """
-        return self._built()[1].parameters
+        return self._built()[1].parameters[:]
 
     @property
     def weights(self) -> tuple[Array, ...]:
@@ -545,10 +545,12 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If X or y are not as for `fit`, or the network is not built yet.
+            If X or y are not as for `fit`, the network is not built yet, or a parameter is not
+            finite.
         """
         plan, state = self._built()
         data, answers = self._checked_data(X, y, plan.n_features)
+        _blocks.check_finite(state.parameters, self._sizes, self.dtype)
         gradient = np.empty_like(state.parameters)
         threads = choose_threads(None, plan.training_flops(len(data)))
         with self._access.reading():
@@ -572,7 +574,7 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If `dtype` is not one of these, or the parameters are beyond its range.
+            If `dtype` is not one of these, or parameters or hyperparameters are beyond its range.
         """
         architecture = self._architecture
         if dtype is not None:
@@ -625,7 +627,7 @@ class Network:
         OSError
             If it cannot be written. A file that was there stays as it was.
         ValueError
-            If the network is not built yet.
+            If the network is not built yet, or a parameter is not finite. Nothing is written then.
         """
         from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 

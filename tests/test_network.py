@@ -1082,6 +1082,113 @@ def test_load_refuses_descriptions_that_do_not_fit(change: dict[str, Any], tmp_p
         Network.load(tmp_path / "net")
 
 
+# ---- numbers that are not finite, and settings that would be rounded away -----------------------
+
+
+@pytest.mark.parametrize(
+    ("scale", "dtype"), [(1e300, "float32"), (1e40, "float32"), (1.7e308, "float64")]
+)
+def test_initial_weights_beyond_the_dtype_are_refused(scale: float, dtype: str) -> None:
+    layers = [Dense(50, "tanh"), Dense(60, "tanh", Normal(scale)), Dense(1)]
+    message = rf"layers\[1\].*Normal.*not finite in {dtype}"
+    with pytest.raises(ValueError, match=message):
+        Network(layers, n_features=4, dtype=dtype, seed=0)
+    net = Network(layers, dtype=dtype, seed=0)
+    with pytest.raises(ValueError, match=message):
+        net.fit(*data())
+    assert net.n_features is None
+
+
+def test_views_do_not_let_the_block_be_reshaped_or_locked() -> None:
+    net = small()
+    X, y = data()
+    net.parameters.shape = (47, 1)
+    net.parameters.flags.writeable = False
+    net.parameters.dtype = np.int32
+    net.weights[0].shape = (20,)
+    net.weights[0].flags.writeable = False
+    net.biases[0].shape = (5, 1)
+    assert net.parameters.shape == (47,)
+    assert net.parameters.dtype == np.float32
+    assert net.parameters.flags.writeable
+    net.fit(X, y, epochs=1)
+    net.parameters[:] = 0
+    assert np.all(net.predict_proba(X) == 0.5)
+
+
+TINY32, MAX32 = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name"),
+    [
+        (fastnn.Adam(epsilon=1e-40), "epsilon"),
+        (fastnn.RMSprop(epsilon=TINY32 / 2), "epsilon"),
+        (fastnn.Adagrad(epsilon=1e-300), "epsilon"),
+        (fastnn.SGD(1e300), "learning_rate"),
+        (fastnn.SGD(1e-39), "learning_rate"),
+        (fastnn.Momentum(momentum=1e-45), "momentum"),
+        (fastnn.Adam(beta_2=1e-60), "beta_2"),
+        (fastnn.AdamW(weight_decay=1e39), "weight_decay"),
+    ],
+    ids=str,
+)
+def test_hyperparameters_that_are_no_normal_numbers_are_refused(optimizer: Any, name: str) -> None:
+    X, y = data()
+    net = trained()
+    before = state(net)
+    for train in (net.fit, net.partial_fit):
+        with pytest.raises(ValueError, match=f"{name} must be .* normal number of float32"):
+            train(X, y, optimizer=optimizer)
+    assert state(net) == before
+    double = small(dtype="float64")
+    double.fit(X, y, epochs=1, optimizer=optimizer, learning_rate=0.01)  # normal in float64
+    if name != "learning_rate":
+        with pytest.raises(ValueError, match=f"{name} must be .* normal number of float32"):
+            double.copy("float32")
+
+
+def test_hyperparameters_that_are_no_normal_numbers_are_refused_in_float64() -> None:
+    with pytest.raises(ValueError, match=r"epsilon must be .* normal number of float64"):
+        small(dtype="float64").fit(*data(), optimizer=fastnn.Adam(epsilon=1e-310))
+
+
+def test_hyperparameters_at_the_limits_are_taken() -> None:
+    X, y = data()
+    small().fit(X, y, epochs=1, optimizer=fastnn.Adam(TINY32, beta_1=0, beta_2=0, epsilon=TINY32))
+    small().fit(X, y, epochs=1, optimizer=fastnn.AdamW(1e-3, epsilon=MAX32, weight_decay=0))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_not_finite_are_named(value: float, tmp_path: Path) -> None:
+    X, y = data()
+    net = trained()
+    net.weights[1][3, 0] = value
+    before = state_of_broken(net)
+    shown = "NaN" if np.isnan(value) else str(value)
+    calls: list[Callable[[], Any]] = [
+        lambda: net.fit(X, y),
+        lambda: net.partial_fit(X, y),
+        lambda: net.loss_and_gradients(X, y),
+        lambda: net.save(tmp_path / "net"),
+        lambda: pickle.dumps(net),
+        lambda: net.copy("float64"),
+        lambda: fastnn.gradient_check(net, X, y),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=rf"weights\[1\]\[3, 0\] is {shown}"):
+            call()
+    assert list(tmp_path.iterdir()) == []
+    assert state_of_broken(net) == before
+    assert state_of_broken(net.copy()) == before
+
+
+def state_of_broken(net: Network) -> Any:
+    """As `state`, of a network whose parameters are not finite."""
+    assert net._state is not None
+    return net._state.parameters.tobytes(), net._state.slots.tobytes(), net._state.description()
+
+
 # ---- subclasses ----------------------------------------------------------------------------------
 
 
