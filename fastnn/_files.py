@@ -80,10 +80,14 @@ def write_model(
     ordered = _in_file_order(_stored_tensors(tensors))
     header = _header(text, ordered)
 
-    temporary = os.path.join(
-        os.path.dirname(target), f".fastnn-{os.getpid()}-{secrets.token_hex(8)}.tmp"
-    )
-    file = open(temporary, "xb")  # noqa: SIM115
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".fastnn-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    try:
+        file = open(temporary, "xb")  # noqa: SIM115
+    except FileExistsError:
+        raise
+    except OSError as error:  # the user does not know the temporary file, but its folder
+        raise OSError(error.errno, os.strerror(error.errno or 0), folder) from None
     try:
         with file:
             file.write(header)
@@ -99,7 +103,7 @@ def write_model(
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    _sync_folder(os.path.dirname(target))
+    _sync_folder(folder)
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
