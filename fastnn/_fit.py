@@ -15,82 +15,120 @@ from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
 from fastnn._state import State, Training
 from fastnn.config import choose_threads
-from fastnn.optimizers import get_optimizer
+from fastnn.optimizers import Adam, get_optimizer
 
 if TYPE_CHECKING:
     from fastnn.network import Network
 
 Array = npt.NDArray[Any]
 
+#: The value of a setting that is not told.
+AS_BEFORE = "as before"
+
+
+# Of a network that was not trained before.
+_FIRST = Training(Adam(), batch_size=128, shuffle=True)
+
 
 @dataclass(frozen=True)
 class FitOptions:
-    """All that one call is told but the samples."""
+    """All that one call is told but the samples.
+
+    Attributes
+    ----------
+    epochs : int
+    training : Training
+        What the network remembers for the next call.
+    validation_data : (X, y) or None
+        Not checked yet.
+    progress : bool
+    threads : int or None
+    """
 
     epochs: int
     training: Training
-    validation_data: Any = None
-    progress: bool = False
-    threads: int | None = None
+    validation_data: Any
+    progress: bool
+    threads: int | None
 
     @classmethod
     def checked(
         cls,
+        before: Training | None,
+        *,
         epochs: Any,
         batch_size: Any,
         optimizer: Any,
         learning_rate: Any,
         shuffle: Any,
-        validation_data: Any,
-        progress: Any,
+        validation_data: Any = None,
+        progress: Any = False,
         threads: Any,
     ) -> FitOptions:
-        """From what a user passes in."""
-        if batch_size is not None:
+        """From what a user passes in, and how the network was trained before."""
+        before = before or _FIRST
+        if _is_as_before(optimizer):
+            optimizer = before.optimizer
+        if _is_as_before(batch_size):
+            batch_size = before.batch_size
+        elif batch_size is not None:
             batch_size = _validation.positive_int(batch_size, "batch_size")
+        if _is_as_before(shuffle):
+            shuffle = before.shuffle
+        training = Training(
+            get_optimizer(optimizer, learning_rate),
+            batch_size,
+            _validation.boolean(shuffle, "shuffle"),
+        )
         if threads is not None:
             threads = choose_threads(threads, 0.0)
         return cls(
             epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
-            training=Training(
-                get_optimizer(optimizer, learning_rate),
-                batch_size,
-                _validation.boolean(shuffle, "shuffle"),
-            ),
+            training=training,
             validation_data=validation_data,
             progress=_validation.boolean(progress, "progress"),
             threads=threads,
         )
 
 
+def _is_as_before(value: Any) -> bool:
+    return isinstance(value, str) and value == AS_BEFORE
+
+
 def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[float]]:
-    """Trains `net`; returns the history. See `Network.fit`."""
-    with net._access.training():
-        X, y = net._checked_data(X, y, net.n_features)
-        validation_data = None
-        if options.validation_data is not None:
-            validation_data = net._checked_data(
-                *_validation.pair(options.validation_data, "validation_data"),
-                X.shape[1],
-                names=("validation_data[0]", "validation_data[1]"),
-            )
-        trainer, state = _prepare(net, X, y, options)
-        history: dict[str, list[float]] = {"loss": []}
-        epochs = options.epochs
+    """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
+    X, y = net._checked_data(X, y, net.n_features)
+    validation_data = None
+    history: dict[str, list[float]] = {"loss": []}
+    if options.validation_data is not None:
+        validation_data = net._checked_data(
+            *_validation.pair(options.validation_data, "validation_data"),
+            X.shape[1],
+            names=("validation_data[0]", "validation_data[1]"),
+        )
+        history |= {f"val_{name}": [] for name in net._metrics}
+    trainer, state = _prepare(net, X, y, options)
+    net._history = history
+    epochs = options.epochs
+    try:
         with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
             while trainer.epoch < epochs:
                 until_epoch = epochs if validation_data is None else trainer.epoch + 1
                 _advance(net, trainer, state, until_epoch)
                 if validation_data is not None and trainer.epoch == until_epoch:
                     for name, value in net._evaluate(*validation_data).items():
-                        history.setdefault(f"val_{name}", []).append(value)
+                        history[f"val_{name}"].append(value)
                 if bar is not None:
                     if trainer.epoch > 0:
                         loss = trainer.losses[trainer.epoch - 1]
                         bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
                     bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
-        history["loss"] = trainer.losses.tolist()
-        return history
+    finally:  # the epochs that are over, and their validation too, whatever has ended the others
+        history["loss"] = trainer.losses[: trainer.epoch].tolist()
+        n_whole = min(map(len, history.values()))
+        for values in history.values():
+            del values[n_whole:]
+    return net.history
 
 
 def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:

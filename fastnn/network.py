@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from fastnn._core.inference import NotFiniteError, infer
 from fastnn._core.plan import Plan
 from fastnn._core.training import loss_and_gradients
 from fastnn._description import entries
-from fastnn._fit import FitOptions
-from fastnn._state import State
+from fastnn._fit import AS_BEFORE, FitOptions
+from fastnn._state import State, Training
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
@@ -48,7 +48,7 @@ class Network:
     dtype : {"float32", "float64"}
         Of parameters and computation.
     seed : int, optional
-        Makes initial weights and shuffling repeat exactly. None: different every time.
+        Makes initial weights and shuffling repeat exactly. None draws one, which `seed` shows.
 
     Raises
     ------
@@ -81,7 +81,15 @@ class Network:
     """
 
     # The attributes of this class; so __dict__ has those that a subclass adds
-    __slots__ = ("__dict__", "__weakref__", "_access", "_architecture", "_plan", "_state")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_access",
+        "_architecture",
+        "_history",
+        "_plan",
+        "_state",
+    )
 
     def __init__(
         self,
@@ -113,6 +121,7 @@ class Network:
         self._plan: Plan | None = None
         self._state: State | None = None
         self._access = Access()
+        self._history: dict[str, list[float]] = {}
 
     @classmethod
     @checked_keywords
@@ -197,6 +206,24 @@ class Network:
         return self.layers[-1].n_units
 
     @property
+    def training(self) -> Training | None:
+        """How the network was trained last: optimiser, batch size, shuffling; None before.
+
+        It is copied and saved with the network, and `fit` goes on like that.
+        """
+        return None if self._state is None else self._state.training
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """What the last call of `fit` or `partial_fit` returned, or would have.
+
+        Where an error or Ctrl-C has ended the call, it has the epochs that were over; where there
+        is validation data, those whose validation was over too. So all its lists have the same
+        length. It is neither copied nor saved with the network.
+        """
+        return {name: list(values) for name, values in self._history.items()}
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
         return int(self.parameters.size)
@@ -261,13 +288,14 @@ class Network:
         Returns
         -------
         str
-            ``n`` stands for the number of samples.
+            ``n`` stands for the number of samples, ``?`` for what the first `fit` will tell.
         """
-        self._built()
         header = ("layer", "activation", "W", "b", "Z = A_prev W + b", "A", "parameters")
         rows = [header]
+        n_in: Any = self.n_features or "?"
+        n_features, n_parameters = n_in, "?" if n_in == "?" else f"{self.n_parameters:,}"
         for number, layer in enumerate(self.layers, start=1):
-            n_in, n_out = self._sizes[number - 1], self._sizes[number]
+            n_out = layer.n_units
             rows.append(
                 (
                     str(number),
@@ -276,9 +304,10 @@ class Network:
                     f"({n_out},)",
                     f"(n, {n_out})",
                     f"(n, {n_out})",
-                    f"{n_in * n_out + n_out:,}",
+                    "?" if n_in == "?" else f"{n_in * n_out + n_out:,}",
                 )
             )
+            n_in = n_out
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         lines = [
             "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows
@@ -286,8 +315,8 @@ class Network:
         lines.insert(1, "-" * len(lines[0]))
         return _Text(
             "\n".join(line.rstrip() for line in lines)
-            + f"\n\nX: (n, {self.n_features})   loss: {self.loss}   dtype: {self.dtype}"
-            + f"   parameters: {self.n_parameters:,}"
+            + f"\n\nX: (n, {n_features})   loss: {self.loss}   dtype: {self.dtype}"
+            + f"   parameters: {n_parameters}"
         )
 
     # ---- what it does ------------------------------------------------------------------------
@@ -299,15 +328,19 @@ class Network:
         y: ArrayLike,
         *,
         epochs: int = 10,
-        batch_size: int | None = 128,
-        optimizer: str | Optimizer = "adam",
+        batch_size: int | str | None = AS_BEFORE,
+        optimizer: str | Optimizer = AS_BEFORE,
         learning_rate: float | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
-        shuffle: bool = True,
+        shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
         threads: int | None = None,
     ) -> dict[str, list[float]]:
         """Trains the network; it goes on from where it is.
+
+        A network that was not trained before starts with Adam at a learning rate of 0.001,
+        mini-batches of 128 samples, and shuffling. Afterwards each of these stays as it was in the
+        call before, unless it is told otherwise; `training` shows it.
 
         Parameters
         ----------
@@ -318,16 +351,17 @@ class Network:
             for sigmoid 0, 1 or a probability; else finite numbers.
         epochs : int
             Passes over the samples.
-        batch_size : int or None
+        batch_size : int, None or "as before"
             Samples a mini-batch; the last one of an epoch may be smaller. None: all of them.
         optimizer : str or Optimizer
-            One of ``fastnn.optimizers.OPTIMIZERS``, or an object such as ``fastnn.Adam(1e-3)``.
-            Its slots are kept from call to call while the kind of optimiser is the same.
+            One of ``fastnn.optimizers.OPTIMIZERS``, with the default hyperparameters, or an object
+            such as ``fastnn.Adam(1e-3)``, or "as before". Its slots are kept from call to call
+            while the kind of optimiser is the same.
         learning_rate : float, optional
-            Takes the place of the optimiser's own.
+            Takes the place of the optimiser's own, and stays in its place.
         validation_data : (X, y), optional
             Evaluated after each epoch.
-        shuffle : bool
+        shuffle : bool or "as before"
             Whether each epoch takes the samples in another order. A full batch is never shuffled.
         progress : bool
             Whether to show a bar on the standard error stream.
@@ -340,12 +374,13 @@ class Network:
         dict of str to list of float
             ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
             before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
-            ``"val_accuracy"``.
+            ``"val_accuracy"``. `history` keeps it where the call does not return.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as above. Nothing has changed then.
+            If an argument is not as above, a hyperparameter is neither 0 nor a normal number of the
+            network's dtype, or a parameter is not finite. Nothing has changed then.
         FloatingPointError
             If the loss or an update stops being finite. The network keeps the parameters from
             before that mini-batch.
@@ -354,18 +389,32 @@ class Network:
             it has interrupted another use of the network.
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
+
+        Notes
+        -----
+        The loss is a mean over the samples. ``mean_squared_error``, ``mean_absolute_error``,
+        ``huber`` and ``binary_cross_entropy`` are means over the outputs as well.
+        ``mean_squared_error`` is the mean of the squares, not half of it as in scikit-learn: the
+        gradient is twice as large.
+
+        X and float targets are read in place, where they need no conversion. If another thread
+        changes them meanwhile, loss and parameters are wrong, but no memory is read or written
+        that is not theirs. Labels are copied first. The buffers of the training stay with the
+        network for the next call, until it is deleted.
         """
-        options = FitOptions.checked(
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            shuffle=shuffle,
-            validation_data=validation_data,
-            progress=progress,
-            threads=threads,
-        )
-        return _fit.fit(self, X, y, options)
+        with self._access.training():
+            options = FitOptions.checked(
+                self.training,
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                shuffle=shuffle,
+                validation_data=validation_data,
+                progress=progress,
+                threads=threads,
+            )
+            return _fit.fit(self, X, y, options)
 
     @checked_keywords
     def partial_fit(
@@ -373,15 +422,16 @@ class Network:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        batch_size: int | None = 128,
-        optimizer: str | Optimizer = "adam",
+        batch_size: int | str | None = AS_BEFORE,
+        optimizer: str | Optimizer = AS_BEFORE,
         learning_rate: float | None = None,
-        shuffle: bool = True,
+        shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
     ) -> float:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
-        The slots of the optimiser are kept from call to call while its kind is the same.
+        It is a `fit` of one epoch: it goes on with what the network was trained with, unless it is
+        told otherwise, and `history` has its one loss afterwards.
 
         Parameters
         ----------
@@ -397,24 +447,27 @@ class Network:
         ------
         As `fit`.
         """
-        options = FitOptions.checked(
-            epochs=1,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            shuffle=shuffle,
-            validation_data=None,
-            progress=False,
-            threads=threads,
-        )
-        return _fit.fit(self, X, y, options)["loss"][0]
+        with self._access.training():
+            options = FitOptions.checked(
+                self.training,
+                epochs=1,
+                batch_size=batch_size,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                shuffle=shuffle,
+                threads=threads,
+            )
+            return _fit.fit(self, X, y, options)["loss"][0]
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike, *, threads: int | None = None) -> Array:
         """Labels for a classifier (sigmoid or softmax output), else the output values.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        threads : int, optional
+            The most to use. None: as many as `set_num_threads` says, where the work is worth it.
+            The results do not depend on it, to the bit.
 
         Returns
         -------
@@ -426,32 +479,39 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If X is not of this shape or has NaN or infinity, or the network is not built yet.
+            If an argument is not as above or X has NaN or infinity, or the network is not built
+            yet.
         """
-        return self._decide(self.predict_proba(X))
+        return self._decide(self.predict_proba(X, threads=threads))
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike, *, threads: int | None = None) -> Array:
         """The activations of the output layer: probabilities for a classifier.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        threads : int, optional
+            The most to use. None: as many as `set_num_threads` says, where the work is worth it.
+            The results do not depend on it, to the bit.
 
         Returns
         -------
         ndarray of shape (n_samples, n_outputs), of the network's dtype
+            With a sigmoid output of one unit, shape (n_samples, 1): the probability of class 1.
 
         Raises
         ------
         As `predict`.
         """
         plan, state = self._built()
+        if threads is not None:
+            threads = choose_threads(threads, 0.0)
         output = predict_rows(plan, self._access, state.parameters, X)
         if output is not None:
             return output
         data = _validation.samples(X, plan.n_features, self.dtype)
         output = np.empty((len(data), self.n_outputs), self.dtype)
-        self._infer(data, [output])
+        self._infer(data, [output], threads=threads)
         return output
 
     def predictor(self, n_rows: int = 1) -> Predictor:
@@ -484,17 +544,36 @@ class Network:
         n_rows = _validation.positive_int(n_rows, "n_rows", at_most=_validation.MAX_SIZE)
         return Predictor(plan, self._access, state.parameters, n_rows)
 
-    def forward(self, X: ArrayLike) -> list[Array]:
+    @overload
+    def forward(
+        self, X: ArrayLike, *, logits: Literal[False] = False, threads: int | None = None
+    ) -> list[Array]: ...
+
+    @overload
+    def forward(
+        self, X: ArrayLike, *, logits: Literal[True], threads: int | None = None
+    ) -> tuple[list[Array], list[Array]]: ...
+
+    def forward(
+        self, X: ArrayLike, *, logits: bool = False, threads: int | None = None
+    ) -> list[Array] | tuple[list[Array], list[Array]]:
         """The activations of every layer: the cache that the backward pass uses.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        logits : bool
+            Whether to give what enters the activations too, ``Z_l = A_(l-1) @ weights + bias``.
+        threads : int, optional
+            The most to use. None: as many as `set_num_threads` says, where the work is worth it.
+            The results do not depend on it, to the bit.
 
         Returns
         -------
-        list of ndarray of shape (n_samples, n_out)
+        activations : list of ndarray of shape (n_samples, n_out)
             ``[A_1, ..., A_L]``; the last one is what `predict_proba` gives.
+        logits : list of ndarray of shape (n_samples, n_out)
+            ``[Z_1, ..., Z_L]``; with ``logits=True`` only: the result is a pair then.
 
         Raises
         ------
@@ -502,17 +581,26 @@ class Network:
         """
         plan, _ = self._built()
         data = _validation.samples(X, plan.n_features, self.dtype)
-        outputs = [np.empty((len(data), layer.n_units), self.dtype) for layer in self.layers]
-        self._infer(data, outputs)
-        return outputs
+        activations = self._layer_arrays(len(data))
+        if not _validation.boolean(logits, "logits"):
+            self._infer(data, activations, threads=threads)
+            return activations
+        zs = self._layer_arrays(len(data))
+        self._infer(data, activations, threads=threads, z_outputs=zs)
+        return activations, zs
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+    ) -> dict[str, float]:
         """The mean loss, and for classifiers the accuracy.
 
         Parameters
         ----------
         X, y : array-like
             As for `fit`.
+        threads : int, optional
+            The most to use. None: as many as `set_num_threads` says, where the work is worth it.
+            The results do not depend on it, to the bit.
 
         Returns
         -------
@@ -526,15 +614,20 @@ class Network:
             If X or y are not as for `fit`, or the network is not built yet.
         """
         plan, _ = self._built()
-        return self._evaluate(*self._checked_data(X, y, plan.n_features))
+        return self._evaluate(*self._checked_data(X, y, plan.n_features), threads=threads)
 
-    def loss_and_gradients(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Array]:
+    def loss_and_gradients(
+        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+    ) -> tuple[float, Array]:
         """The mean loss over the samples, and its gradient.
 
         Parameters
         ----------
         X, y : array-like
             As for `fit`.
+        threads : int, optional
+            The most to use. None: as many as `set_num_threads` says, where the work is worth it.
+            The results do not depend on it, to the bit.
 
         Returns
         -------
@@ -552,9 +645,9 @@ class Network:
         data, answers = self._checked_data(X, y, plan.n_features)
         _blocks.check_finite(state.parameters, self._sizes, self.dtype)
         gradient = np.empty_like(state.parameters)
-        threads = choose_threads(None, plan.training_flops(len(data)))
+        n_threads = choose_threads(threads, plan.training_flops(len(data)))
         with self._access.reading():
-            loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, threads)
+            loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, n_threads)
         return loss, gradient
 
     # ---- copies and files ----------------------------------------------------------------------
@@ -699,39 +792,40 @@ class Network:
         _validation.finite(data, self.dtype, names[0])
         return data, targets
 
-    def _infer(self, X: Array, outputs: list[Array], targets: Array | None = None) -> float:
-        """Fills `outputs`, of all layers or the last one; returns the loss, 0 without `targets`."""
+    def _layer_arrays(self, n_samples: int) -> list[Array]:
+        """Room for what every layer gives."""
+        return [np.empty((n_samples, layer.n_units), self.dtype) for layer in self.layers]
+
+    def _infer(
+        self,
+        X: Array,
+        outputs: list[Array],
+        targets: Array | None = None,
+        *,
+        threads: int | None = None,
+        z_outputs: list[Array] | None = None,
+    ) -> float:
+        """Fills `outputs`, of all layers or the last one; returns the loss, 0 without `targets`.
+
+        All inference but that of a few rows (`predict_rows`, `Predictor`) goes through here.
+        """
         plan, state = self._built()
-        threads = choose_threads(None, plan.training_flops(len(X)) / 3)
+        n_threads = choose_threads(threads, plan.training_flops(len(X)) / 3)
+        more: dict[str, Any] = {} if z_outputs is None else {"z_outputs": z_outputs}
         with self._access.reading():
-            return infer(plan, state.parameters, X, outputs, threads, targets)
+            return infer(plan, state.parameters, X, outputs, n_threads, targets, **more)
 
-    def _infer(self, X: Array, outputs: list[Array], y: Array | None = None) -> float:
-        """Outputs, and the mean loss where there is y, from data that have been checked."""
-        plan, block = self._built()
-        threads = self._inference_threads(plan, X)
-        try:
-            with self._access.reading():
-                return infer(plan, block, X, outputs, threads, y)
-        except NotFiniteError as error:
-            self._explain_not_finite(error, X)
-            raise
+    @property
+    def _metrics(self) -> tuple[str, ...]:
+        """What `evaluate` gives."""
+        is_classifier = ACTIVATIONS[self.layers[-1].activation].is_classifier
+        return ("loss", "accuracy") if is_classifier else ("loss",)
 
-    def _explain_not_finite(self, error: NotFiniteError, X: Array) -> None:
-        """Says where a number that is not finite comes from."""
-        if error.in_input:
-            _validation.finite(X, self._dtype, "X")
-        _validation.finite(self._built()[1], self._dtype, "parameters")
-        raise ValueError(
-            f"the output for row {error.first} of X is NaN: X or the parameters are so large that "
-            f"{self._dtype} cannot hold what lies between"
-        ) from error
-
-    def _evaluate(self, X: Array, y: Array) -> dict[str, float]:
+    def _evaluate(self, X: Array, y: Array, threads: int | None = None) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
         output = np.empty((len(X), self.n_outputs), self.dtype)
-        result = {"loss": self._infer(X, [output], y)}
-        if ACTIVATIONS[self.layers[-1].activation].is_classifier:
+        result = {"loss": self._infer(X, [output], y, threads=threads)}
+        if "accuracy" in self._metrics:
             right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
             result["accuracy"] = float(np.mean(right))
         return result

@@ -3,6 +3,8 @@
 import copy
 import os
 import pickle
+import pydoc
+import re
 import signal
 import threading
 import time
@@ -286,7 +288,6 @@ def test_network_that_is_not_built_says_so() -> None:
         lambda: net.weights,
         lambda: net.biases,
         lambda: net.n_parameters,
-        lambda: net.summary(),
         lambda: net.save("never-written"),
         lambda: fastnn.gradient_check(net, X, y),
     ]
@@ -1024,8 +1025,9 @@ def test_failed_save_leaves_the_old_file_and_nothing_else(
 
 
 def test_save_into_a_missing_folder_fails_and_creates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"missing'$") as error:
         trained().save(tmp_path / "missing" / "net")
+    assert error.value.filename == str(tmp_path / "missing")
     assert os.listdir(tmp_path) == []
 
 
@@ -1187,6 +1189,210 @@ def state_of_broken(net: Network) -> Any:
     """As `state`, of a network whose parameters are not finite."""
     assert net._state is not None
     return net._state.parameters.tobytes(), net._state.slots.tobytes(), net._state.description()
+
+
+# ---- training goes on as before ------------------------------------------------------------------
+
+
+def test_training_shows_how_the_network_was_trained_last() -> None:
+    X, y = data()
+    net = small()
+    assert net.training is None
+    net.fit(X, y, epochs=1)
+    assert net.training is not None
+    assert net.training.optimizer == fastnn.Adam(1e-3)
+    assert (net.training.batch_size, net.training.shuffle) == (128, True)
+    net.fit(X, y, epochs=1, optimizer="sgd", learning_rate=1.2, batch_size=None)
+    assert repr(net.training) == (
+        "Training(optimizer=SGD(learning_rate=1.2), batch_size=None, shuffle=True)"
+    )
+    with pytest.raises(AttributeError):
+        net.training.batch_size = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("how", [*COPIES, "file", "itself"])
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_training_goes_on_as_before_unless_told_otherwise(
+    how: str, batch_size: int | None, tmp_path: Path
+) -> None:
+    X, y = data()
+    options: dict[str, Any] = {
+        "optimizer": fastnn.Momentum(0.3, momentum=0.7),
+        "batch_size": batch_size,
+        "shuffle": False,
+    }
+    net, told = small(), small()
+    net.fit(X, y, epochs=2, **options)
+    told.fit(X, y, epochs=2, **options)
+    if how == "file":
+        net.save(tmp_path / "net")
+        net = Network.load(tmp_path / "net")
+    elif how != "itself":
+        net = COPIES[how](net)
+    assert net.fit(X, y, epochs=2) == told.fit(X, y, epochs=2, **options)
+    assert net.partial_fit(X, y) == told.partial_fit(X, y, **options)
+    assert state(net) == state(told)
+    assert net.training == told.training
+
+
+def test_each_setting_can_be_told_alone() -> None:
+    X, y = data()
+    net = small()
+    net.fit(X, y, epochs=1, optimizer=fastnn.Adam(0.1, beta_1=0.8), batch_size=7, shuffle=False)
+    net.fit(X, y, epochs=1, learning_rate=0.05)
+    assert net.training is not None
+    assert net.training.optimizer == fastnn.Adam(0.05, beta_1=0.8)
+    net.fit(X, y, epochs=1, batch_size=9)
+    net.fit(X, y, epochs=1, shuffle=True)
+    assert (net.training.batch_size, net.training.shuffle) == (9, True)
+    net.fit(X, y, epochs=1, batch_size="as before", shuffle="as before", optimizer="adam")
+    assert net.training.optimizer == fastnn.Adam()
+    assert net.training.batch_size == 9
+
+
+def test_refused_training_is_not_remembered() -> None:
+    X, y = data()
+    net = trained("momentum")
+    before = net.training
+    for options in ({"batch_size": "all"}, {"learning_rate": -1}, {"shuffle": 1}):
+        with pytest.raises((ValueError, TypeError), match=next(iter(options))):
+            net.fit(X, y, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="X"):
+        net.fit(X[:, :2], y, optimizer="sgd")
+    assert net.training is before
+
+
+def test_defaults_read_well_in_help() -> None:
+    text = pydoc.render_doc(Network.fit)
+    for name in ("batch_size", "optimizer", "shuffle"):
+        assert re.search(rf"{name}: [^=,]*= 'as before'", text), text
+
+
+# ---- history -------------------------------------------------------------------------------------
+
+
+def test_history_of_the_last_call_is_kept() -> None:
+    X, y = data()
+    net = small()
+    assert net.history == {}
+    history = net.fit(X, y, epochs=3, validation_data=data(9, seed=2))
+    assert net.history == history
+    net.history["loss"].append(1.0)
+    history["loss"].clear()
+    assert len(net.history["loss"]) == 3
+    with pytest.raises(ValueError, match="epochs"):
+        net.fit(X, y, epochs=0)
+    assert len(net.history["loss"]) == 3
+    loss = net.partial_fit(X, y)
+    assert net.history == {"loss": [loss]}
+
+
+def test_history_of_a_divergence_has_the_whole_epochs() -> None:
+    X, y = data(400)
+    net = Network.from_sizes([4, 8, 1], output="linear", seed=0)
+    twin = net.copy()
+    options: dict[str, Any] = {"batch_size": 8, "optimizer": "sgd", "learning_rate": 0.3}
+    net.fit(X, y, epochs=2, batch_size=8, optimizer="sgd", learning_rate=1e-3)
+    twin.fit(X, y, epochs=2, batch_size=8, optimizer="sgd", learning_rate=1e-3)
+    X[100] *= 1e3
+    with pytest.raises(FloatingPointError, match="epoch"):
+        net.fit(X, y, epochs=50, validation_data=(X, y), **options)
+    n_epochs = len(net.history["loss"])
+    assert list(net.history) == ["loss", "val_loss"]
+    assert len(net.history["val_loss"]) == n_epochs
+    if n_epochs:
+        assert net.history["loss"] == twin.fit(X, y, epochs=n_epochs, **options)["loss"]
+
+
+def test_history_survives_a_divergence_after_good_epochs() -> None:
+    # Doubles its weight each epoch: gradient descent with a rate that is too large.
+    net = Network([Dense(1, initializer=Normal(1.0))], 1, seed=0)
+    twin = net.copy()
+    X, y = np.ones((4, 1)), np.zeros(4)
+    options: dict[str, Any] = {"batch_size": None, "optimizer": "sgd", "learning_rate": 1.5}
+    with pytest.raises(FloatingPointError, match="epoch"):
+        net.fit(X, y, epochs=10_000, validation_data=(X, y), **options)
+    losses = net.history["loss"]
+    assert 10 < len(losses) == len(net.history["val_loss"])
+    assert twin.fit(X, y, epochs=len(losses), **options)["loss"] == losses
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_history_survives_an_interruption(validation: bool) -> None:
+    X, y = data(2000)
+    net = Network.from_sizes([4, 8, 1], seed=0)
+    twin = net.copy()
+    options: dict[str, Any] = {"validation_data": (X, y)} if validation else {}
+    with pytest.raises(HandlerError), interruption(0.3):
+        net.fit(X, y, epochs=10**7, batch_size=100, **options)
+    n_epochs = len(net.history["loss"])
+    assert n_epochs > 2
+    assert {len(values) for values in net.history.values()} == {n_epochs}
+    assert net.history == twin.fit(X, y, epochs=n_epochs, batch_size=100, **options)
+
+
+# ---- the other calls -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_samples", [3, 5000])
+def test_threads_of_calls_that_read_do_not_change_their_results(n_samples: int) -> None:
+    X, y = data(n_samples)
+    net = Network.from_sizes([4, 100, 50, 1], seed=0)
+    calls: list[Callable[..., Any]] = [
+        lambda **kw: net.predict(X, **kw),
+        lambda **kw: net.predict_proba(X, **kw),
+        lambda **kw: np.array(list(net.evaluate(X, y, **kw).values())),
+        lambda **kw: np.concatenate(net.forward(X, **kw), axis=1),
+        lambda **kw: np.append(*net.loss_and_gradients(X, y, **kw)[::-1]),
+    ]
+    for call in calls:
+        expected = call()
+        for threads in (1, 2, 3):
+            np.testing.assert_array_equal(call(threads=threads), expected)
+        for wrong in (0, -1, 257, 2.0, "two"):
+            with pytest.raises((TypeError, ValueError), match="threads"):
+                call(threads=wrong)
+
+
+def test_summary_of_a_network_that_is_not_built_shows_what_is_known() -> None:
+    net = Network([Dense(20, "relu"), Dense(7, "tanh"), Dense(1, "sigmoid")])
+    text = net.summary()
+    lines = text.splitlines()
+    (first,) = [line for line in lines if line.startswith("1 ")]
+    (second,) = [line for line in lines if line.startswith("2 ")]
+    assert "(?, 20)" in first
+    assert first.endswith("?")
+    assert "(20, 7)" in second
+    assert second.endswith("147")
+    assert "X: (n, ?)" in text
+    assert "parameters: ?" in text
+    X, y = data()
+    net.fit(X, y, epochs=1)
+    assert "?" not in net.summary()
+
+
+def test_forward_gives_the_logits_too() -> None:
+    X, _ = data()
+    net = Network([Dense(5, "relu"), Dense(3, "softmax")], 4, dtype="float64", seed=0)
+    A, Z = net.forward(X, logits=True)
+    assert [z.shape for z in Z] == [(50, 5), (50, 3)]
+    np.testing.assert_allclose(Z[0], X @ net.weights[0] + net.biases[0], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(Z[1], A[0] @ net.weights[1] + net.biases[1], rtol=1e-12, atol=1e-14)
+    for a, expected in zip(A, net.forward(X), strict=True):
+        np.testing.assert_array_equal(a, expected)
+
+
+def test_seed_that_was_drawn_repeats_the_run(tmp_path: Path) -> None:
+    X, y = data()
+    net = Network.from_sizes([4, 5, 1])
+    assert type(net.seed) is int
+    assert f"seed={net.seed})" in repr(net)
+    start = net.parameters.copy()
+    net.fit(X, y, epochs=2, batch_size=8)
+    again = Network.from_sizes([4, 5, 1], seed=net.seed)
+    np.testing.assert_array_equal(again.parameters, start)
+    again.fit(X, y, epochs=2, batch_size=8)
+    assert state(again) == state(net)
 
 
 # ---- subclasses ----------------------------------------------------------------------------------
