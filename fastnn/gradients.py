@@ -1,11 +1,14 @@
 """The gradient check of the course: backpropagation against central differences."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn import _validation
 from fastnn._blocks import parameter_name
+from fastnn._fit import progress_bar
 from fastnn.network import Network
 
 # Step of the differences. The truncation error grows with its square, the rounding error with its
@@ -27,7 +30,10 @@ class GradientCheck(float):
     Attributes
     ----------
     gradient, differences : ndarray of shape (n_parameters,), float64
-        Both laid out like `Network.parameters`.
+        Both laid out like `Network.parameters`. Differences of parameters that were not checked are
+        NaN.
+    n_checked : int
+        Parameters that were checked.
     worst : str
         Name of the parameter with the largest ``|g - d|``, such as ``"weights[1][3, 0]"``.
     worst_index : int
@@ -38,19 +44,33 @@ class GradientCheck(float):
 
     gradient: npt.NDArray[np.float64]
     differences: npt.NDArray[np.float64]
+    n_checked: int
     worst: str
     worst_index: int
     worst_difference: float
 
     def __repr__(self) -> str:
         i = self.worst_index
+        n_parameters = self.gradient.size
+        some = (
+            ""
+            if self.n_checked == n_parameters
+            else (f"{self.n_checked:,} of {n_parameters:,} parameters; ")
+        )
         return (
-            f"GradientCheck({float(self):.3g}; worst: {self.worst}, "
+            f"GradientCheck({float(self):.3g}; {some}worst: {self.worst}, "
             f"backpropagation {self.gradient[i]:.9g}, differences {self.differences[i]:.9g})"
         )
 
 
-def gradient_check(net: Network, X: npt.ArrayLike, y: npt.ArrayLike) -> GradientCheck:
+def gradient_check(
+    net: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    max_parameters: int | None = 4000,
+    progress: bool = False,
+) -> GradientCheck:
     """Compares backpropagation with central differences of the loss, in float64.
 
     Parameters
@@ -59,6 +79,11 @@ def gradient_check(net: Network, X: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
         Not changed; a float32 network is checked as its float64 copy.
     X, y : array-like
         As for `Network.fit`. A few samples do: each parameter costs two evaluations of the loss.
+    max_parameters : int or None
+        Of a network with more parameters, so many are drawn at random, the same in each call. None:
+        all are checked. The time grows with the square of their number.
+    progress : bool
+        Whether to show a bar on the standard error stream, with the time that is left.
 
     Returns
     -------
@@ -68,7 +93,7 @@ def gradient_check(net: Network, X: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
     Raises
     ------
     TypeError, ValueError
-        As `Network.loss_and_gradients`.
+        As `Network.loss_and_gradients`; or an option is not as above.
 
     Notes
     -----
@@ -77,34 +102,60 @@ def gradient_check(net: Network, X: npt.ArrayLike, y: npt.ArrayLike) -> Gradient
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")
+    if max_parameters is not None:
+        max_parameters = _validation.positive_int(max_parameters, "max_parameters")
+    progress = _validation.boolean(progress, "progress")
     double = net.copy("float64")
-    loss, gradient = double.loss_and_gradients(X, y)
+    _, gradient = double.loss_and_gradients(X, y)
+    checked = _drawn(double.n_parameters, max_parameters)
+    evaluate = _loss_function(double, X, y)
+    loss = evaluate()
     scale = max(float(np.abs(gradient).max()), np.finfo(np.float64).tiny)
-    differences = np.array(
-        [_difference(double, i, X, y, loss, scale) for i in range(double.n_parameters)]
-    )
-    norms = np.linalg.norm(gradient) + np.linalg.norm(differences)
-    error = np.abs(gradient - differences)
+    differences = np.full(gradient.shape, np.nan)
+    with progress_bar(checked.size if progress else None, "parameters") as bar:
+        for i in checked:
+            differences[i] = _difference(double.parameters, i, evaluate, loss, scale)
+            if bar is not None:
+                bar.update()
+
+    g, d = gradient[checked], differences[checked]
+    norms = np.linalg.norm(g) + np.linalg.norm(d)
+    error = np.abs(g - d)
     result = GradientCheck(np.linalg.norm(error) / norms if norms > 0 else 0.0)
-    i = int(error.argmax())
-    result.gradient, result.differences = gradient, differences
+    i = int(checked[error.argmax()])
+    result.gradient, result.differences, result.n_checked = gradient, differences, checked.size
     result.worst_index, result.worst = i, parameter_name(i, double._sizes)
     total = abs(gradient[i]) + abs(differences[i])
-    result.worst_difference = float(error[i] / total) if total > 0 else 0.0
+    result.worst_difference = float(error.max() / total) if total > 0 else 0.0
     return result
 
 
-def _difference(net: Network, i: int, X: Any, y: Any, loss: float, scale: float) -> float:
+def _drawn(n_parameters: int, at_most: int | None) -> npt.NDArray[np.int64]:
+    """Which parameters are checked, in ascending order."""
+    if at_most is None or n_parameters <= at_most:
+        return np.arange(n_parameters)
+    return np.sort(np.random.default_rng(0).choice(n_parameters, at_most, replace=False))
+
+
+def _loss_function(net: Network, X: Any, y: Any) -> Callable[[], float]:
+    """The loss for the present parameters, of samples that are checked only once."""
+    data, targets = net._checked_data(X, y, net.n_features)
+    output = np.empty((len(data), net.n_outputs), net.dtype)
+    return lambda: net._infer(data, [output], targets)
+
+
+def _difference(
+    parameters: npt.NDArray[Any], i: int, evaluate: Callable[[], float], loss: float, scale: float
+) -> float:
     """Central difference of the loss by parameter i, with no kink between its points."""
-    parameters = net.parameters
     value = parameters[i]
     step = _STEP * max(1.0, abs(value))
     while True:
         above, below = value + step, value - step
         parameters[i] = above
-        loss_above = net.evaluate(X, y)["loss"]
+        loss_above = evaluate()
         parameters[i] = below
-        loss_below = net.evaluate(X, y)["loss"]
+        loss_below = evaluate()
         parameters[i] = value
         bend = abs((loss_above - loss) - (loss - loss_below)) / step
         if bend <= _KINK * scale or step / 10 < _SMALLEST_STEP:

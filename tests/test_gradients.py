@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import fastnn._validation
 from fastnn import Dense, GradientCheck, Network, gradient_check
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
@@ -212,3 +213,75 @@ def test_samples_are_checked_as_by_fit() -> None:
         gradient_check(net, X, y[:-1])
     with pytest.raises(ValueError, match="X must be finite"):
         gradient_check(net, np.full_like(X, np.nan), y)
+
+
+# ---- large networks ------------------------------------------------------------------------------
+
+
+def test_some_parameters_are_drawn_from_a_large_network() -> None:
+    net = network(3, "tanh", "linear", None)
+    X, y = samples(net.loss)
+    whole = gradient_check(net, X, y)
+    assert whole.n_checked == net.n_parameters == 39
+    assert "of 39" not in repr(whole)
+    some = gradient_check(net, X, y, max_parameters=10)
+    checked = np.isfinite(some.differences)
+    assert some.n_checked == checked.sum() == 10
+    assert some <= 1e-7
+    assert "10 of 39 parameters" in repr(some)
+    assert checked[some.worst_index]
+    np.testing.assert_array_equal(some.gradient, whole.gradient)
+    np.testing.assert_array_equal(some.differences[checked], whole.differences[checked])
+    g, d = some.gradient[checked], some.differences[checked]
+    expected = np.linalg.norm(g - d) / (np.linalg.norm(g) + np.linalg.norm(d))
+    assert float(some) == pytest.approx(expected, rel=1e-12)
+    again = gradient_check(net, X, y, max_parameters=10)
+    np.testing.assert_array_equal(again.differences, some.differences)
+    assert gradient_check(net, X, y, max_parameters=39).n_checked == 39
+    assert gradient_check(net, X, y, max_parameters=1000).n_checked == 39
+    assert gradient_check(net, X, y, max_parameters=None).n_checked == 39
+
+
+def test_large_network_is_checked_in_seconds_by_default() -> None:
+    net = Network.from_sizes([12288, 20, 1], hidden="tanh", dtype="float64", seed=0)
+    X = np.random.default_rng(0).uniform(size=(1, 12288))
+    assert gradient_check(net, X, [1]).n_checked == 4000
+
+
+def test_draw_does_not_touch_the_global_random_state() -> None:
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
+    net = network(2, "tanh", "linear", None)
+    gradient_check(net, *samples(net.loss), max_parameters=5)
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
+
+
+def test_progress_is_shown_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    net = network(2, "tanh", "linear", None)
+    quiet = gradient_check(net, *samples(net.loss))
+    assert capfd.readouterr() == ("", "")
+    shown = gradient_check(net, *samples(net.loss), progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "27/27" in err.replace(".0", "")
+    assert "parameters" in err
+    np.testing.assert_array_equal(shown.differences, quiet.differences)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "all", True])
+def test_max_parameters_must_be_a_positive_integer(value: Any) -> None:
+    net = network(1, "tanh", "linear", None)
+    with pytest.raises((TypeError, ValueError), match="max_parameters must be"):
+        gradient_check(net, *samples(net.loss), max_parameters=value)
+    with pytest.raises(TypeError, match="progress must be"):
+        gradient_check(net, *samples(net.loss), progress="yes")  # type: ignore[arg-type]
+
+
+def test_samples_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network(2, "tanh", "linear", None)
+    calls = []
+    checked = fastnn._validation.samples
+    monkeypatch.setattr(
+        fastnn._validation, "samples", lambda *a, **kw: (calls.append(1), checked(*a, **kw))[1]
+    )
+    gradient_check(net, *samples(net.loss))
+    assert len(calls) <= 2
