@@ -17,8 +17,8 @@ from fastnn.initializers import Normal
 from fastnn.layers import Dense
 from fastnn.losses import ALIASES, LOSSES
 
-#: More would make descriptions that take long to read.
-MAX_LAYERS = 10_000
+#: More would make descriptions that take long, and much memory, to read.
+MAX_LAYERS = 4096
 
 # What numpy.random.SeedSequence mixes without loss.
 _SEEDS = 2**128

@@ -41,7 +41,9 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
-_LONGEST_HEADER = 100_000_000  # bytes; safetensors refuses to read more
+# Bytes: room for the description of as many layers as a network may have. What is read from it
+# takes up to thirty times as much memory.
+_LONGEST_HEADER = 1 << 19
 _PIECE = 1 << 22  # bytes handled between two looks for Ctrl-C
 
 
@@ -157,6 +159,11 @@ def _read_header(
     if len(prefix) < 8 or header_size > file_size - 8:
         raise _DamageError(
             f"not a safetensors file, or cut off: its {file_size} bytes do not hold its header"
+        )
+    if header_size > _LONGEST_HEADER:
+        raise _DamageError(
+            f"not a fastnn model: its header takes {header_size} bytes, at most {_LONGEST_HEADER} "
+            f"are read"
         )
     try:
         with safe_open(path, framework="numpy") as header:

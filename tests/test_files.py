@@ -426,6 +426,15 @@ def test_header_longer_than_the_file_is_refused_before_it_is_read(path, monkeypa
             read_model(path)
 
 
+def test_header_longer_than_any_of_ours_is_refused_before_it_is_read(path, monkeypatch):
+    import safetensors
+
+    monkeypatch.setattr(safetensors, "safe_open", lambda *a, **k: pytest.fail("opened"))
+    path.write_bytes(join_file(b" " * (_files._LONGEST_HEADER + 1), b""))
+    with pytest.raises(ValueError, match="its header takes 524289 bytes"):
+        read_model(path)
+
+
 def test_other_safetensors_files_are_refused(path):
     from safetensors.numpy import save_file
 
