@@ -108,7 +108,6 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
         )
         history |= {f"val_{name}": [] for name in net._metrics}
     trainer, state = _prepare(net, X, y, options)
-    net._history = history
     epochs = options.epochs
     try:
         with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
@@ -123,11 +122,12 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
                         loss = trainer.losses[trainer.epoch - 1]
                         bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
                     bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
-    finally:  # the epochs that are over, and their validation too, whatever has ended the others
+    finally:  # whole epochs only, their validation included, also where an error ends the loop
         history["loss"] = trainer.losses[: trainer.epoch].tolist()
         n_whole = min(map(len, history.values()))
         for values in history.values():
             del values[n_whole:]
+        net._history = history
     return net.history
 
 

@@ -80,8 +80,9 @@ def gradient_check(
     X, y : array-like
         As for `Network.fit`. A few samples do: each parameter costs two evaluations of the loss.
     max_parameters : int or None
-        Of a network with more parameters, so many are drawn at random, the same in each call. None:
-        all are checked. The time grows with the square of their number.
+        The most that are checked. Of a network with more, the parameters to check are drawn at
+        random, the same ones in each call. None: all are checked. The time grows with the square
+        of the number of parameters then: 250,000 take about a minute for one sample.
     progress : bool
         Whether to show a bar on the standard error stream, with the time that is left.
 
@@ -97,8 +98,8 @@ def gradient_check(
 
     Notes
     -----
-    Where a pre-activation is exactly 0, relu and its kin have no derivative, and both sides are
-    right in their way: do not check at zero weights.
+    Where a pre-activation is exactly 0, relu and leaky_relu have no derivative, and each side is
+    right in its way: do not check at zero weights.
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")

@@ -1,4 +1,4 @@
-"""The network: what it is, and what fit, predict and their kin do, in the words of the field."""
+"""The network: what it is and what its methods do, in the words of the field."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Network:
     A subclass stays one in copies, pickles and `load`. Its ``__init__`` is not called then.
     Attributes that it adds are copied and pickled, but not stored in a file.
 
-    Any number of threads may use one network. `predict` and its kin while another thread trains
-    give the result for the parameters after one of the mini-batches; a second `fit` at the same
+    Any number of threads may use one network. Methods that only read give the result for the
+    parameters after one of the mini-batches while another thread trains. A second `fit` at the same
     time is refused.
 
     Examples
@@ -215,11 +215,12 @@ class Network:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """What the last call of `fit` or `partial_fit` returned, or would have.
+        """The history of the last call of `fit` or `partial_fit`: what `fit` returns.
 
-        Where an error or Ctrl-C has ended the call, it has the epochs that were over; where there
-        is validation data, those whose validation was over too. So all its lists have the same
-        length. It is neither copied nor saved with the network.
+        Where an error or Ctrl-C has ended the call, the lists hold its finished epochs. An epoch
+        with validation data counts as finished after the validation, so all lists have the same
+        length. A refused call changes nothing. The history is neither copied nor saved with the
+        network.
         """
         return {name: list(values) for name, values in self._history.items()}
 
