@@ -845,17 +845,16 @@ class Network:
         """A description as JSON knows it, and copies of the arrays: all that `_rebuild` needs."""
         description = {**self._architecture.description(), "n_features": self.n_features}
         if self._state is None:
-            return description, {}
+            return description | _NO_STATE, {}
         with self._access.reading():
             self._state.check(self._sizes)
             return description | self._state.description(), self._state.tensors()
 
 
-_ARCHITECTURE_KEYS = ("layers", "loss", "dtype", "seed", "n_features")
-_STATE_KEYS = ("random_state", "training", "n_updates")
-
-
 # ---- helpers -------------------------------------------------------------------------------------
+
+# As `State.description`, of a network that is not built.
+_NO_STATE = {"random_state": None, "training": None, "n_updates": 0}
 
 
 class _Text(str):
@@ -870,13 +869,16 @@ def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -
     try:
         if not issubclass(network_class, Network):
             raise ValueError(f"{network_class!r} is not a class of networks")
-        n_features = description.get("n_features") if isinstance(description, dict) else 1
         layers, loss, dtype, seed, n_features, *of_state = entries(
-            description, _ARCHITECTURE_KEYS + (() if n_features is None else _STATE_KEYS), "it"
+            description,
+            ["layers", "loss", "dtype", "seed", "n_features", *_NO_STATE],
+            "the description",
         )
         net = network_class._bare(Architecture.read(layers, loss, dtype, seed))
         if n_features is None:
-            entries(tensors, (), "the tensors")
+            entries(tensors, [], "the tensors")
+            if of_state != list(_NO_STATE.values()):
+                raise ValueError("a network without n_features must have no state")
             return net
         n_features = _validation.positive_int(
             n_features, "n_features", at_most=_validation.MAX_SIZE

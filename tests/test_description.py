@@ -259,6 +259,16 @@ def test_pickle_with_arguments_of_other_types_is_refused(arguments: Any) -> None
         rebuild(*arguments, *rest[2:])  # type: ignore[operator]
 
 
+def test_network_that_is_not_built_has_no_state() -> None:
+    rebuild, (description, tensors, *rest), *_ = Network([Dense(1)], seed=0).__reduce__()
+    assert rebuild(description, tensors, *rest).n_features is None  # type: ignore[operator]
+    for change in ({"n_updates": 1}, {"training": parts()[0]["training"]}, {"random_state": {}}):
+        with pytest.raises(ValueError, match="must have no state"):
+            rebuild(description | change, tensors, *rest)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="the tensors"):
+        rebuild(description, {"parameters": np.zeros(1)}, *rest)  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("tensor", [None, [1.0, 2.0], "ab"])
 def test_pickle_with_a_tensor_that_is_no_array_is_refused(tensor: Any) -> None:
     rebuild, (description, _, *rest), *_ = Network([Dense(1)], 1, seed=0).__reduce__()
