@@ -128,9 +128,7 @@ def _checked_loss(loss: Any, output: str) -> str:
     """The name of the loss, if it fits the output activation."""
     if loss is None:
         return ACTIVATIONS[output].default_loss
-    if isinstance(loss, str):
-        loss = ALIASES.get(loss, loss)
-    row = _validation.known_name(loss, LOSSES, "loss")
+    row = _validation.known_name(loss, LOSSES, "loss", ALIASES)
     fits = not ACTIVATIONS[output].output_only if row.output is None else row.output == output
     if not fits:
         wanted = "an element-wise" if row.output is None else f"a {row.output}"

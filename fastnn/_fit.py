@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
@@ -98,6 +99,8 @@ def _is_as_before(value: Any) -> bool:
 def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[float]]:
     """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
     X, y = net._checked_data(X, y, net.n_features)
+    if net._state is not None:  # what is trained cannot be the data at the same time
+        X, y = (_apart_from(net._state.parameters, data) for data in (X, y))
     validation_data = None
     history: dict[str, list[float]] = {"loss": []}
     if options.validation_data is not None:
@@ -129,6 +132,10 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
             del values[n_whole:]
         net._history = history
     return net.history
+
+
+def _apart_from(block: Array, data: Array) -> Array:
+    return data.copy() if np.may_share_memory(block, data) else data
 
 
 def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:
@@ -166,7 +173,7 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
 def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> None:
     with net._access.writing():
         try:
-            trainer.advance(until_epoch)
+            trainer.advance(until_epoch, net._access, state.has_views)
         finally:
             state.n_updates = trainer.n_updates
 

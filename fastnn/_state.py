@@ -90,6 +90,8 @@ class State:
         Of the optimiser that `training` names.
     n_updates : int
         Steps that the slots have seen.
+    has_views : bool
+        Whether users have views of the parameters.
     """
 
     parameters: Array
@@ -97,6 +99,7 @@ class State:
     training: Training | None
     slots: Array
     n_updates: int
+    has_views: bool = False
 
     @classmethod
     def initial(
@@ -173,6 +176,11 @@ class State:
         state.check(sizes)
         return state
 
+    def shared_parameters(self) -> Array:
+        """A view for users, who may write to the parameters through it from now on."""
+        self.has_views = True
+        return self.parameters[:]
+
     def check(self, sizes: Sequence[int]) -> None:
         """Refuses parameters that are not finite, and slots that are NaN.
 
@@ -205,6 +213,7 @@ class State:
             parameters=aligned_copy(self.parameters, dtype),
             bit_generator=bit_generator,
             slots=self.slots.astype(dtype),
+            has_views=False,
         )
 
     def description(self) -> dict[str, Any]:

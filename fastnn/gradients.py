@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
+from fastnn import _inference, _validation
 from fastnn._blocks import parameter_name
 from fastnn._fit import progress_bar
 from fastnn.network import Network
@@ -142,7 +142,7 @@ def _loss_function(net: Network, X: Any, y: Any) -> Callable[[], float]:
     """The loss for the present parameters, of samples that are checked only once."""
     data, targets = net._checked_data(X, y, net.n_features)
     output = np.empty((len(data), net.n_outputs), net.dtype)
-    return lambda: net._infer(data, [output], targets)
+    return lambda: _inference.infer(net, data, [output], targets)
 
 
 def _difference(

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _blocks, _fit, _validation
+from fastnn import _blocks, _fit, _inference, _validation
 from fastnn._architecture import Architecture
 from fastnn._core.access import Access
-from fastnn._core.inference import NotFiniteError, infer
+from fastnn._core.inference import NotFiniteError
 from fastnn._core.plan import Plan
+from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import loss_and_gradients
 from fastnn._description import entries
 from fastnn._fit import AS_BEFORE, FitOptions
+from fastnn._keywords import checked_keywords
 from fastnn._state import State, Training
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
@@ -91,6 +94,7 @@ class Network:
         "_state",
     )
 
+    @checked_keywords
     def __init__(
         self,
         layers: Sequence[Dense],
@@ -227,7 +231,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return int(self.parameters.size)
+        return int(self._built()[1].parameters.size)
 
     @property
     def parameters(self) -> Array:
@@ -235,7 +239,7 @@ class Network:
 
         It holds the weights (in C order) and then the bias of each layer in turn.
         """
-        return self._built()[1].parameters[:]
+        return self._built()[1].shared_parameters()
 
     @property
     def weights(self) -> tuple[Array, ...]:
@@ -264,7 +268,7 @@ class Network:
         TypeError, ValueError
             If `block` is not an array of that shape.
         """
-        n_parameters = self.parameters.size
+        n_parameters = self.n_parameters
         if not isinstance(block, np.ndarray):
             raise TypeError(f"block must be an ndarray, got {type(block).__name__}")
         if block.shape != (n_parameters,):
@@ -507,21 +511,25 @@ class Network:
         plan, state = self._built()
         if threads is not None:
             threads = choose_threads(threads, 0.0)
-        output = predict_rows(plan, self._access, state.parameters, X)
+        try:
+            output = predict_rows(plan, self._access, state.parameters, X)
+        except NotFiniteError as error:
+            _inference.explain_not_finite(self, error, np.asarray(X))
+            raise
         if output is not None:
             return output
         data = _validation.samples(X, plan.n_features, self.dtype)
         output = np.empty((len(data), self.n_outputs), self.dtype)
-        self._infer(data, [output], threads=threads)
+        _inference.infer(self, data, [output], threads=threads)
         return output
 
     def predictor(self, n_rows: int = 1) -> Predictor:
         """A callable that computes the output for `n_rows` samples and allocates nothing.
 
         For real-time use: about a microsecond for a small network. It takes an array of the
-        network's dtype and returns a buffer of its own, which the next call overwrites, or the
-        array given as ``out``. It follows changes of the parameters. It must not be called by two
-        threads at the same time: make one for each.
+        network's dtype. It returns the array given as ``out``, or else the same array at every
+        call, whose content the next call overwrites: copy what you keep. It follows changes of the
+        parameters. It must not be called by two threads at the same time: make one for each.
 
         Parameters
         ----------
@@ -530,20 +538,25 @@ class Network:
         Returns
         -------
         callable
-            ``predictor(X, out=None)``, X of shape (n_rows, n_features), or (n_features,) for one
-            row; returns an ndarray of shape (n_rows, n_outputs).
+            ``predictor(X, out=None)``, X of shape (n_rows, n_features); returns an ndarray of shape
+            (n_rows, n_outputs). For one row, X may be of shape (n_features,): the result is of
+            shape (n_outputs,) then. `out` may be X: an output can be the next input.
 
         Examples
         --------
         >>> import numpy as np
         >>> from fastnn import Network
         >>> predict = Network.from_sizes([4, 16, 3], output="softmax", seed=0).predictor()
-        >>> predict(np.zeros(4, np.float32)).shape
-        (1, 3)
+        >>> first = predict(np.zeros(4, np.float32))
+        >>> first.shape
+        (3,)
+        >>> predict(np.ones(4, np.float32)) is first
+        True
         """
         plan, state = self._built()
         n_rows = _validation.positive_int(n_rows, "n_rows", at_most=_validation.MAX_SIZE)
-        return Predictor(plan, self._access, state.parameters, n_rows)
+        explain = partial(_inference.explain_not_finite, self)
+        return Predictor(plan, self._access, state.parameters, n_rows, explain)
 
     @overload
     def forward(
@@ -584,10 +597,10 @@ class Network:
         data = _validation.samples(X, plan.n_features, self.dtype)
         activations = self._layer_arrays(len(data))
         if not _validation.boolean(logits, "logits"):
-            self._infer(data, activations, threads=threads)
+            _inference.infer(self, data, activations, threads=threads)
             return activations
         zs = self._layer_arrays(len(data))
-        self._infer(data, activations, threads=threads, z_outputs=zs)
+        _inference.infer(self, data, activations, threads=threads, z_outputs=zs)
         return activations, zs
 
     def evaluate(
@@ -789,32 +802,13 @@ class Network:
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
         data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
-        targets = _validation.targets(y, len(data), self.n_outputs, self.loss, self.dtype, names[1])
+        targets = _validation.targets(y, data, self.n_outputs, self.loss, self.dtype, names)
         _validation.finite(data, self.dtype, names[0])
         return data, targets
 
     def _layer_arrays(self, n_samples: int) -> list[Array]:
         """Room for what every layer gives."""
         return [np.empty((n_samples, layer.n_units), self.dtype) for layer in self.layers]
-
-    def _infer(
-        self,
-        X: Array,
-        outputs: list[Array],
-        targets: Array | None = None,
-        *,
-        threads: int | None = None,
-        z_outputs: list[Array] | None = None,
-    ) -> float:
-        """Fills `outputs`, of all layers or the last one; returns the loss, 0 without `targets`.
-
-        All inference but that of a few rows (`predict_rows`, `Predictor`) goes through here.
-        """
-        plan, state = self._built()
-        n_threads = choose_threads(threads, plan.training_flops(len(X)) / 3)
-        more: dict[str, Any] = {} if z_outputs is None else {"z_outputs": z_outputs}
-        with self._access.reading():
-            return infer(plan, state.parameters, X, outputs, n_threads, targets, **more)
 
     @property
     def _metrics(self) -> tuple[str, ...]:
@@ -825,7 +819,7 @@ class Network:
     def _evaluate(self, X: Array, y: Array, threads: int | None = None) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
         output = np.empty((len(X), self.n_outputs), self.dtype)
-        result = {"loss": self._infer(X, [output], y, threads=threads)}
+        result = {"loss": _inference.infer(self, X, [output], y, threads=threads)}
         if "accuracy" in self._metrics:
             right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
             result["accuracy"] = float(np.mean(right))

@@ -1,0 +1,61 @@
+"""What `Network.predict`, `forward` and `evaluate` have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from fastnn import _validation
+from fastnn._blocks import check_finite
+from fastnn._core import inference
+from fastnn._core.inference import NotFiniteError
+from fastnn.config import choose_threads
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
+Array = npt.NDArray[Any]
+
+
+def infer(
+    net: Network,
+    X: Array,
+    outputs: list[Array],
+    targets: Array | None = None,
+    *,
+    threads: int | None = None,
+    z_outputs: list[Array] | None = None,
+) -> float:
+    """Fills `outputs`, of all layers or the last one, from data that have been checked.
+
+    Returns the mean loss, 0 without `targets`.
+    """
+    plan, state = net._built()
+    n_threads = choose_threads(threads, plan.training_flops(len(X)) / 3)
+    try:
+        with net._access.reading():
+            return inference.infer(
+                plan, state.parameters, X, outputs, n_threads, targets, z_outputs
+            )
+    except NotFiniteError as error:
+        explain_not_finite(net, error, X)
+        raise
+
+
+def explain_not_finite(net: Network, error: NotFiniteError, X: Array) -> None:
+    """Says where a number that is not finite comes from.
+
+    Raises
+    ------
+    ValueError
+        Unless X or the parameters have changed since.
+    """
+    if error.in_input:
+        _validation.finite(X, net.dtype, "X")
+        return
+    check_finite(net._built()[1].parameters, net._sizes, net.dtype)
+    raise ValueError(
+        f"the output for row {error.first} of X is NaN: X or the parameters are so large that "
+        f"{net.dtype} cannot hold what lies between"
+    ) from error
