@@ -22,11 +22,10 @@ if SANITIZE:
 
 # For the kernels. No contraction: an expression has the same bits under every instruction set.
 # Neither of the next two changes a result: errno is never read, no exception is ever unmasked.
-# Threads may have small stacks: no function of the kernels takes more than 16 KiB of one.
-KERNEL_FLAGS = [
-    "-Wall", "-Wextra", "-Wframe-larger-than=16384",
-    "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
-]  # fmt: skip
+KERNEL_FLAGS = ["-Wall", "-Wextra", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+if not DEBUG and not SANITIZE:
+    # Threads may have small stacks: no function of the kernels takes more than 16 KiB of one.
+    KERNEL_FLAGS.append("-Wframe-larger-than=16384")
 
 ISA_FLAGS = {"baseline": []}
 if IS_X86_64:
