@@ -1,4 +1,4 @@
-"""The order of the sources: floors, sizes of files, the map in CONTRIBUTING; in a source tree only."""
+"""The order of the sources: floors, sizes of files, the map in CONTRIBUTING."""
 
 import ast
 import io

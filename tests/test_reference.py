@@ -324,11 +324,12 @@ def test_fit_hands_the_optimizer_gradients_and_the_number_of_the_step() -> None:
     X, y = samples(6, 1, "mean_squared_error")
     start = (*parameters([4, 1]), ["linear"], "mean_squared_error")
     by_hand = vectorized.Network(*start)
+    adam, _ = vectorized.OPTIMIZERS["adam"]
     slots = [[np.zeros_like(p) for _ in range(2)] for p in (by_hand.weights[0], by_hand.biases[0])]
     for t in (1, 2, 3):
         _, [(dW, db)] = by_hand.loss_and_gradients(X, y)
-        vectorized.adam(by_hand.weights[0], dW, slots[0], t, 0.1)
-        vectorized.adam(by_hand.biases[0], db, slots[1], t, 0.1)
+        adam(by_hand.weights[0], dW, slots[0], t, 0.1)
+        adam(by_hand.biases[0], db, slots[1], t, 0.1)
     net = vectorized.Network(*start)
     net.fit(X, y, epochs=3, optimizer="adam", learning_rate=0.1)
     np.testing.assert_array_equal(flat_parameters(net), flat_parameters(by_hand))

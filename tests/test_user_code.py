@@ -84,7 +84,7 @@ def test_what_another_thread_wrote_to_a_view_survives_a_divergence() -> None:
 
 
 def saved_steps(net: Network) -> int:
-    return int(net._description()["n_updates"])
+    return net._built()[1].n_updates
 
 
 def test_data_changed_in_mid_fit_leave_finite_parameters_when_a_step_is_undone() -> None:
@@ -109,7 +109,8 @@ def test_data_changed_in_mid_fit_leave_finite_parameters_when_a_step_is_undone()
 
 def train(net: Network, X: Array, y: Array, hook: Any, threads: int = 1, **options: Any) -> None:
     """All epochs, with `hook` between backward and update."""
-    plan, block = net._built()
+    plan, state = net._built()
+    block = state.parameters
     optimizer = get_optimizer(options.pop("optimizer", "sgd"), options.pop("learning_rate", 0.1))
     options = {"batch_size": len(X), "n_epochs": 1, "bit_generator": None} | options
     trainer = Trainer(
