@@ -40,7 +40,7 @@ SIZES = [1000, 1000, 1]
 def test_what_a_signal_handler_wrote_to_a_view_survives_a_divergence(
     batch_size: int | None,
 ) -> None:
-    """The state to go back to is the one before the mini-batch that failed, whoever wrote it."""
+    """The state to go back to is the one before the mini-batch that failed."""
     n = 8 if batch_size else 60_000
     X, y = np.ones((n, SIZES[0]), np.float32), np.ones((n, 1), np.float32)
     net = Network.from_sizes(SIZES, output="linear", seed=0)

@@ -35,7 +35,7 @@ cdef size_t WEIGHT_TILE_ROWS = 48
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
 cdef size_t MIN_SLAB_ROWS = 64
-# Predictions of up to so many operations are of the first size: about the smallest that a team gets.
+# Operations of a prediction of the first size: about the smallest that a team gets.
 cdef double SMALL_CALL_FLOPS = 5e6
 # Numbers that a block of parameters may hold: their addresses, gradients and slots stay in range.
 cdef size_t MAX_PARAMETERS = <size_t> 1 << 48
@@ -170,8 +170,8 @@ cdef class Plan:
         return self.gemm
 
     cdef size_t forward_scratch(self, size_t rows) noexcept:
-        """Bytes that the products of a forward pass may need for tiles of up to so many rows, in
-        whole cache lines."""
+        """Bytes that the products of a forward pass may need for tiles of up to `rows` rows, in whole
+        cache lines."""
         cdef Geometry *g = &self.geometry
         cdef size_t n_bytes = 0, i
         for i in range(g.n_layers):
@@ -180,7 +180,7 @@ cdef class Plan:
         return (n_bytes + 63) // 64 * 64
 
     cdef size_t training_scratch(self, size_t rows) noexcept:
-        """The same for a training step of up to so many rows at a time."""
+        """The same for a training step of up to `rows` rows at a time."""
         cdef Geometry *g = &self.geometry
         cdef size_t n_bytes = self.forward_scratch(min(rows, g.row_tile)), i
         cdef LayerPlan *layer
@@ -194,7 +194,7 @@ cdef class Plan:
         return (n_bytes + 63) // 64 * 64
 
     cdef Tuner *tuner_for(self, double flops) noexcept:
-        """Of the predictions with about so many operations."""
+        """Of the predictions of about this size."""
         cdef int size = 0
         while flops > SMALL_CALL_FLOPS and size < N_CALL_SIZES - 1:
             flops /= 2

@@ -2,8 +2,8 @@
 
 All threads are not always faster: barriers cost microseconds, and where another process keeps a core
 busy, everybody waits for a member that does not run. So each number of threads is tried, and the
-slower ones are tried again now and then, as other processes come and go. Results do not depend on
-it. Training calls a portion of steps a run, inference a call.
+slower ones are tried again every quarter of a second, as other processes come and go. Results do
+not depend on it. Training calls a portion of steps a run, inference a call.
 """
 
 # A trial is a few runs, of which the last one counts: at first threads have to start and caches to
