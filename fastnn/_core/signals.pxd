@@ -31,4 +31,5 @@ cdef struct Signals:
     double next_check
     bint in_tiles  # whether steps are long enough to look between two tiles
 
+cdef void begin_run(Signals *signals) noexcept nogil
 cdef int pending_signals(Signals *signals) noexcept nogil

@@ -67,6 +67,13 @@ cdef class UserCode:
         raise error
 
 
+cdef void begin_run(Signals *signals) noexcept nogil:
+    """On the caller's thread, before the team runs."""
+    signals.next_check = now() + SIGNAL_SECONDS
+    signals.caller_float_state = flush_denormals()
+    set_float_state(signals.caller_float_state)
+
+
 cdef int pending_signals(Signals *signals) noexcept nogil:
     """INTERRUPTED if a signal handler raised.
 

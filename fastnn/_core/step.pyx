@@ -20,12 +20,10 @@ from libc.stdint cimport int64_t, uint64_t
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
-    LayerPlan,
     Operand,
     Rows,
     Stage,
     WeightTile,
-    at,
     whole_layer,
 )
 from fastnn._core.kernels cimport (
@@ -49,6 +47,7 @@ from fastnn._core.signals cimport (
 from fastnn._core.state cimport Progress
 from fastnn._core.weights cimport (
     find_weight_tile,
+    gradient_of,
     store_gradient,
     update_network,
     update_tile,
@@ -226,13 +225,8 @@ cdef int stored_tile(Run *run, size_t number, const double *constants) noexcept 
     """The update of a tile from the stored gradient."""
     cdef const Geometry *g = run.net.geometry
     cdef WeightTile tile = find_weight_tile(g, number)
-    cdef const LayerPlan *layer = &g.layers[tile.layer]
-    cdef Operand dweights
-    dweights.row_elements = layer.n_out
-    dweights.data = run.gradient + layer.weights * g.itemsize
-    dweights.data = at(dweights, tile.first_row, tile.first_column, g.itemsize)
-    return update_tile(&run.net, &run.update, &tile, dweights,
-                       run.gradient + layer.bias * g.itemsize, constants)
+    return update_tile(&run.net, &run.update, &tile, gradient_of(g, &tile, run.gradient),
+                       run.gradient + g.layers[tile.layer].bias * g.itemsize, constants)
 
 
 cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:

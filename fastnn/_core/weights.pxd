@@ -7,6 +7,7 @@ cdef struct Update:
     char *slots[FNN_MAX_SLOTS]
     size_t n_slots
 
+cdef Operand gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil
 cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogil
 cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
                          bint accumulate, char *gradient) noexcept nogil

@@ -29,17 +29,22 @@ cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogi
     return tile
 
 
+cdef Operand gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil:
+    """Where a tile's gradient stands in a block laid out like the parameters."""
+    cdef Operand dweights
+    dweights.row_elements = g.layers[tile.layer].n_out
+    dweights.data = gradient + g.layers[tile.layer].weights * g.itemsize
+    dweights.data = at(dweights, tile.first_row, tile.first_column, g.itemsize)
+    return dweights
+
+
 cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
                          bint accumulate, char *gradient) noexcept nogil:
-    """A tile's gradient, and its bias's, where they belong in a block laid out like parameters."""
-    cdef size_t itemsize = net.geometry.itemsize
+    """A tile's gradient, and its bias's, where they belong."""
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
-    cdef Operand dweights
-    dweights.row_elements = layer.n_out
-    dweights.data = gradient + layer.weights * itemsize
-    dweights.data = at(dweights, tile.first_row, tile.first_column, itemsize)
-    layer.operations.weight_gradient(net, tile, rows, accumulate, dweights,
-                                     gradient + layer.bias * itemsize)
+    layer.operations.weight_gradient(net, tile, rows, accumulate,
+                                     gradient_of(net.geometry, tile, gradient),
+                                     gradient + layer.bias * net.geometry.itemsize)
 
 
 cdef int update_block(const Pass *net, const Update *update, size_t first, const char *gradient,

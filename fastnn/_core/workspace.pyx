@@ -4,7 +4,6 @@ import numpy as np
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Batch,
     Geometry,
@@ -16,13 +15,11 @@ from fastnn._core.geometry cimport (
 from fastnn._core.kernels cimport (
     data_of,
     find_input,
-    flush_denormals,
-    set_float_state,
     team_run,
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
-from fastnn._core.signals cimport INTERRUPTED, UserCode
+from fastnn._core.signals cimport INTERRUPTED, UserCode, begin_run
 from fastnn._core.step cimport (
     FUSED,
     FUSED_AT_ONCE,
@@ -44,8 +41,6 @@ cdef double SMALL_FLOPS = 3e6
 cdef double SIGNALS_IN_TILES_FLOPS = 1e8
 cdef double CLOCK_EVERY_STEP_FLOPS = 1e6
 cdef int CLOCK_INTERVAL = 16
-# Seconds between two looks at pending signals, inside a step.
-cdef double SIGNAL_SECONDS = 0.05
 cdef int NOBODY = 0
 
 
@@ -227,9 +222,7 @@ cdef class Workspace:
         self.plan.pool.refill([])  # what did not fit this run
         run.signals.user_code = <PyObject *> self.user_code
         with nogil:
-            run.signals.next_check = now() + SIGNAL_SECONDS
-            run.signals.caller_float_state = flush_denormals()
-            set_float_state(run.signals.caller_float_state)
+            begin_run(&run.signals)
             team_run(measure_gradient if only_gradient else train, run, self.n_threads)
         if run.status & INTERRUPTED:
             self.user_code.raise_error()
