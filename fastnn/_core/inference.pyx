@@ -241,8 +241,9 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     job.member_memory = <char *> job.net.layers + table_bytes
 
     cdef double flops = plan.flops_a_row * n_samples, begin = now()
-    cdef Tuner *tuner = plan.tuner_for(flops)
-    n_threads = choose_threads(tuner, n_threads, flops, begin)
+    cdef Tuner *tuner = plan.tuner_for(flops) if n_threads > 1 else NULL
+    if tuner != NULL:
+        n_threads = choose_threads(tuner, n_threads, flops, begin)
     rows_at_a_time = (<size_t> max(1.0, FLOPS_AT_A_TIME / plan.flops_a_row / g.row_tile)
                       * g.row_tile)
     job.first = 0
@@ -258,7 +259,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
             if targets is not None:
                 total += job.tile_losses[i]
         job.first = job.end
-    record_run(tuner, flops, now() - begin, now())
+    if tuner != NULL:
+        record_run(tuner, flops, now() - begin, now())
     return total / n_samples
 
 
