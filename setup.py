@@ -18,7 +18,8 @@ IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
 C_FLAGS = ["-std=c11", "-fvisibility=hidden", *(["-O1", "-g"] if DEBUG else ["-O3", "-g0"])]
 if SANITIZE:
-    C_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+    # Python's own -fwrapv would take the check of signed overflow away
+    C_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
 # For the kernels. No contraction: an expression has the same bits under every instruction set.
 # Neither of the next two changes a result: errno is never read, no exception is ever unmasked.

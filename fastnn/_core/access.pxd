@@ -1,8 +1,18 @@
+# A number that one thread writes under the GIL and another one reads without it.
+cdef extern from *:
+    """
+    #define fnn_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+    #define fnn_store_relaxed(p, value) __atomic_store_n((p), (value), __ATOMIC_RELAXED)
+    """
+    int load_relaxed "fnn_load_relaxed"(const int *p) noexcept nogil
+    void store_relaxed "fnn_store_relaxed"(int *p, int value) noexcept nogil
+
+
 cdef class Access:
     cdef int readers  # inside
     cdef list reading_threads  # idents of the threads of those whose call a signal handler may interrupt
     cdef list waiting_readers  # idents, as in the next two
-    cdef int n_waiting_readers  # their number: the writer reads it without the GIL
+    cdef int n_waiting_readers  # their number, for the writer, which has no GIL
     cdef list waiting_writers
     cdef object writer  # or None
     cdef object trainer  # or None

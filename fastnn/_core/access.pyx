@@ -88,7 +88,7 @@ cdef class Access:
         self.forks = forks
         keep_forker(self.reading_threads)
         keep_forker(self.waiting_readers)
-        self.n_waiting_readers = len(self.waiting_readers)
+        store_relaxed(&self.n_waiting_readers, len(self.waiting_readers))
         keep_forker(self.waiting_writers)
         self.readers = len(self.reading_threads)
         self.admitted = 0
@@ -129,13 +129,13 @@ cdef class Access:
             )
         round = self.round
         self.waiting_readers.append(ident)
-        self.n_waiting_readers = len(self.waiting_readers)
+        store_relaxed(&self.n_waiting_readers, len(self.waiting_readers))
         try:
             while self.round == round and (self.writer is not None or self.waiting_writers):
                 self.pause()
         finally:
             self.waiting_readers.remove(ident)
-            self.n_waiting_readers = len(self.waiting_readers)
+            store_relaxed(&self.n_waiting_readers, len(self.waiting_readers))
             if self.round != round:
                 self.admitted = max(0, self.admitted - 1)
         self.readers += 1

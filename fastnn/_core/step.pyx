@@ -17,6 +17,7 @@ Backwards, each layer needs the transpose of its weights, which is written with 
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 
+from fastnn._core.access cimport load_relaxed
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
@@ -236,7 +237,8 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
     if n_updates % run.clock_interval != 0:
         return False
     time = now()
-    return time >= run.deadline or time >= run.reader_deadline and run.n_waiting_readers[0] > 0
+    return time >= run.deadline or (time >= run.reader_deadline
+                                    and load_relaxed(run.n_waiting_readers) > 0)
 
 
 # ---- step, epoch, run ---------------------------------------------------------------------------
