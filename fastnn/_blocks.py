@@ -54,7 +54,7 @@ def check_finite(block: Array, sizes: Sequence[int], dtype: np.dtype[Any]) -> No
     """
     if kernels.all_finite(block, dtype):
         return
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         index = int(np.isfinite(block.astype(dtype)).argmin())
     value = "NaN" if np.isnan(block[index]) else str(block[index])
     raise ValueError(

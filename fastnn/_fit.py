@@ -173,7 +173,7 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
 def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> None:
     with net._access.writing():
         try:
-            trainer.advance(until_epoch, net._access, state.has_views)
+            trainer.advance(until_epoch, net._access, state)
         finally:
             state.n_updates = trainer.n_updates
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -35,12 +36,18 @@ def infer(
     n_threads = choose_threads(threads, plan.training_flops(len(X)) / 3)
     try:
         with net._access.reading():
-            return inference.infer(
+            loss = inference.infer(
                 plan, state.parameters, X, outputs, n_threads, targets, z_outputs
             )
     except NotFiniteError as error:
         explain_not_finite(net, error, X)
         raise
+    if isnan(loss):
+        raise ValueError(
+            f"the loss is NaN: X or the parameters are so large that {net.dtype} cannot hold what "
+            f"lies between"
+        )
+    return loss
 
 
 def explain_not_finite(net: Network, error: NotFiniteError, X: Array) -> None:

@@ -60,8 +60,8 @@ class Training:
             value = getattr(self.optimizer, field.name)
             if value != 0 and not smallest <= value <= largest:
                 raise ValueError(
-                    f"{field.name} must be 0 or a normal number of {dtype}, from "
-                    f"{smallest:.3g} to {largest:.3g}, got {value}"
+                    f"{field.name} must be a normal number of {dtype}, from {smallest:.3g} to "
+                    f"{largest:.3g}, got {value}"
                 )
 
     def description(self) -> dict[str, Any]:
@@ -101,6 +101,10 @@ class State:
     n_updates: int
     has_views: bool = False
 
+    def __post_init__(self) -> None:
+        # A second reference: with one alone, NumPy would let users resize ``net.parameters.base``
+        self._memory = self.parameters.base
+
     @classmethod
     def initial(
         cls, layers: Sequence[Dense], sizes: Sequence[int], dtype: np.dtype[Any], seed: int
@@ -126,7 +130,7 @@ class State:
         block = aligned(count_parameters(sizes), dtype)
         for i, (layer, (weights, bias)) in enumerate(zip(layers, split(block, sizes), strict=True)):
             n_in, n_out = weights.shape
-            with np.errstate(over="ignore"):  # infinity is refused below
+            with np.errstate(all="ignore"):  # infinity is refused below
                 weights[:] = draw_weights(layer.chosen_initializer, n_in, n_out, random)
             bias[:] = 0
             if not kernels.all_finite(weights, dtype):
@@ -182,13 +186,10 @@ class State:
         return self.parameters[:]
 
     def check(self, sizes: Sequence[int]) -> None:
-        """Refuses parameters that are not finite, and slots that are NaN.
-
-        A slot can be infinite: the square of a large gradient.
-        """
+        """Refuses parameters and slots that are not finite: no step leaves such ones."""
         check_finite(self.parameters, sizes, self.parameters.dtype)
-        if not kernels.all_finite(self.slots, self.slots.dtype) and np.isnan(self.slots).any():
-            raise ValueError("slots must not have NaN")
+        if not kernels.all_finite(self.slots, self.slots.dtype):
+            raise ValueError("slots must be finite, got NaN or infinity")
 
     def slots_for(self, optimizer: Optimizer) -> tuple[Array, int]:
         """Slots and steps to go on with: the present ones, or new ones for another optimiser."""
@@ -206,13 +207,16 @@ class State:
             _validation.finite(self.slots, dtype, "slots")
             if self.training is not None:
                 self.training.check(dtype)
+        with np.errstate(all="ignore"):  # numbers too small for the dtype become 0
+            parameters = aligned_copy(self.parameters, dtype)
+            slots = self.slots.astype(dtype)
         bit_generator = np.random.PCG64()
         bit_generator.state = self.bit_generator.state
         return replace(
             self,
-            parameters=aligned_copy(self.parameters, dtype),
+            parameters=parameters,
             bit_generator=bit_generator,
-            slots=self.slots.astype(dtype),
+            slots=slots,
             has_views=False,
         )
 

@@ -104,6 +104,8 @@ class Network:
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
+        if hasattr(self, "_architecture"):  # other calls may be using it
+            raise RuntimeError("a network is made once; make another one")
         architecture = Architecture.checked(layers, loss, dtype, seed)
         if n_features is not None:
             n_features = _validation.positive_int(
@@ -801,9 +803,11 @@ class Network:
         names: tuple[str, str] = ("X", "y"),
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
-        data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
-        targets = _validation.targets(y, data, self.n_outputs, self.loss, self.dtype, names)
-        _validation.finite(data, self.dtype, names[0])
+        architecture = self._architecture  # not the properties, which a subclass may shadow
+        dtype, n_outputs = architecture.dtype, architecture.layers[-1].n_units
+        data = _validation.samples(X, n_features, dtype, names[0], at_least=1)
+        targets = _validation.targets(y, data, n_outputs, architecture.loss, dtype, names)
+        _validation.finite(data, dtype, names[0])
         return data, targets
 
     def _layer_arrays(self, n_samples: int) -> list[Array]:

@@ -414,3 +414,20 @@ def test_an_infinite_value_of_a_linear_output_is_an_answer() -> None:
     net = Network.from_sizes([1, 1], output="linear", seed=0)
     net.weights[0][:] = 3e38
     assert net.predict([[10.0]]) == np.inf
+
+
+@pytest.mark.parametrize("sizes", [[3, 3], [3, 5, 3]])
+def test_an_infinity_is_named_when_the_output_overwrites_it(sizes: list[int]) -> None:
+    predict = Network.from_sizes(sizes, "tanh", "sigmoid", seed=0).predictor()
+    x = np.array([0, np.inf, 0], np.float32)
+    with pytest.raises(ValueError, match="1\\] is infinity"):
+        predict(x, out=x)
+
+
+def test_a_loss_that_is_nan_is_an_error() -> None:
+    """The logits are infinite where the targets say the contrary."""
+    net = Network.from_sizes([3, 8, 1], seed=0)
+    net.weights[0][:], net.weights[1][:] = 1e20, -1e20
+    X = np.random.default_rng(0).standard_normal((100, 3))
+    with pytest.raises(ValueError, match="the loss is NaN"):
+        net.evaluate(X, np.arange(100) % 2)

@@ -20,6 +20,8 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Network, Normal
+from fastnn._core.plan import Plan
+from fastnn._core.training import loss_and_gradients
 from fastnn.reference import loops, vectorized
 
 Array = npt.NDArray[Any]
@@ -1746,3 +1748,67 @@ def test_progress_without_a_standard_error_stream_shows_nothing(
     X, y = data(20)
     history = Network.from_sizes([4, 1], seed=0).fit(X, y, epochs=2, progress=True)
     assert len(history["loss"]) == 2
+
+
+# ---- what a call relies on does not change under it ----------------------------------------------
+
+
+def test_a_network_is_made_once() -> None:
+    """Data that make it anew, when they are converted, would change the sizes under a call."""
+    net = Network([Dense(10_000, "softmax")], n_features=4, seed=0)
+    X = np.ones((40, 4), np.float32)
+
+    class Labels:
+        def __array__(self, *_: object, **__: object) -> npt.NDArray[Any]:
+            net.__init__([Dense(2, "softmax")], n_features=4, seed=0)  # type: ignore[misc]
+            return np.full(40, 9_999)
+
+    for call in (net.evaluate, net.fit):
+        with pytest.raises((RuntimeError, ValueError), match="made once"):
+            call(X, Labels())
+    assert net.n_outputs == 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "y"),
+    [
+        ("loss", "categorical_cross_entropy", np.full(40, 2)),
+        ("n_outputs", 10**9, np.full(40, 5 * 10**8)),
+        ("dtype", np.dtype(np.float64), np.zeros((40, 3))),
+        ("layers", (Dense(7, "softmax"),), np.full(40, 6)),
+    ],
+)
+def test_properties_that_a_subclass_shadows_do_not_reach_the_core(
+    name: str, value: Any, y: Any
+) -> None:
+    shadowed = type("Shadowed", (Network,), {name: value})
+    X = np.ones((40, 4), np.float32)
+    for output in ("linear", "softmax"):
+        net = shadowed([Dense(3, output)], n_features=4, seed=0)
+        try:
+            net.fit(X, y, epochs=1)
+            assert np.isfinite(net.parameters).all()
+        except (TypeError, ValueError):
+            pass
+
+
+def test_memory_of_the_parameters_cannot_be_resized() -> None:
+    net = Network.from_sizes([4, 3, 1], seed=0)
+    with pytest.raises(ValueError, match="resize"):
+        net.parameters.base.resize(16)
+    assert np.isfinite(net.parameters).all()
+
+
+@pytest.mark.parametrize("sizes", [(0, 3), (4, 0), (4, 2**31)])
+def test_the_plan_refuses_sizes_that_it_cannot_divide_by(sizes: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"from 1 to 2\^31 - 1"):
+        Plan([(sizes[1], "linear")], sizes[0], "mean_squared_error", np.dtype(np.float32))
+
+
+def test_the_core_refuses_labels_that_are_no_units() -> None:
+    net = Network.from_sizes([4, 3], output="softmax", seed=0)
+    plan, state = net._built()
+    X, labels = np.ones((5, 4), np.float32), np.array([0, 1, 3, 0, 0], np.int32)
+    gradient = np.empty_like(state.parameters)
+    with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
+        loss_and_gradients(plan, state.parameters, X, labels, gradient, 1)

@@ -231,3 +231,138 @@ def test_a_reader_waits_for_a_step_not_for_a_portion() -> None:
     finally:
         stop.set()
         training.join()
+
+
+def test_a_handler_may_join_the_training_thread_while_a_prediction_waits(
+    run_script: Callable[..., str],
+) -> None:
+    """The writer does not wait for a reader whose handler does not come back."""
+    run_script("""
+        import faulthandler
+        import signal
+        import threading
+
+        import numpy as np
+
+        from fastnn import Network
+
+        faulthandler.dump_traceback_later(40, exit=True)
+        net = Network.from_sizes([100, 500, 1], seed=0)
+        X, y = np.ones((20_000, 100), np.float32), np.zeros(20_000)
+        training = threading.Thread(target=lambda: net.fit(X, y, epochs=10, batch_size=512))
+        joined = []
+
+        def handler(number, frame):
+            training.join()
+            joined.append(True)
+
+        signal.signal(signal.SIGALRM, handler)
+        training.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        while not joined:
+            assert net.predict(X[:1]).shape == (1,)
+    """)
+
+
+def test_a_handler_may_call_the_predictor_that_waits(run_script: Callable[..., str]) -> None:
+    """Each of the two calls answers for its own input, into its own output."""
+    run_script("""
+        import signal
+        import threading
+        import time
+
+        import numpy as np
+
+        from fastnn import Network
+
+        sizes = [300, 300, 64]
+        net = Network.from_sizes(sizes, "tanh", "tanh", loss="mse", seed=0)
+        X, y = np.ones((64, 300), np.float32), np.zeros((64, 64), np.float32)
+        predict = net.predictor()
+        stop = threading.Event()
+
+        def train():
+            while not stop.is_set():
+                net.fit(X, y, epochs=50, batch_size=8, optimizer="sgd", learning_rate=1e-30)
+
+        def handler(number, frame):
+            inner[:] = 7
+            predict(ones, inner)
+
+        ones, zeros = np.ones(300, np.float32), np.zeros(300, np.float32)
+        inner, outer = np.empty(64, np.float32), np.empty(64, np.float32)
+        expected = net.predict_proba(np.stack([ones, zeros]))
+        signal.signal(signal.SIGALRM, handler)
+        training = threading.Thread(target=train)
+        training.start()
+        try:
+            for _ in range(60):
+                outer[:] = 7
+                signal.setitimer(signal.ITIMER_REAL, 3e-4)
+                predict(zeros, outer)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                time.sleep(1e-3)
+                np.testing.assert_allclose(outer, expected[1], atol=1e-6)
+            np.testing.assert_allclose(inner, expected[0], atol=1e-6)
+        finally:
+            stop.set()
+            training.join()
+    """)
+
+
+def test_the_first_view_may_be_taken_in_the_middle_of_a_step() -> None:
+    """What is written through it survives a divergence like any other."""
+    X, y = np.ones((60_000, SIZES[0]), np.float32), np.ones((60_000, 1), np.float32)
+    net = Network.from_sizes(SIZES, output="linear", seed=0)
+    biases: list[Array] = []
+
+    def handler() -> None:
+        biases.append(net.biases[0])
+        biases[0][:] = 123
+        X[:] = 1e20
+
+    with alarm(0.2, handler), pytest.raises(FloatingPointError, match="an update gave"):
+        net.fit(X, y, epochs=100, batch_size=None, optimizer="sgd", learning_rate=1e-9)
+    assert (biases[0] == 123).all()
+
+
+def test_a_child_that_another_thread_forked_in_mid_step_does_not_use_half_an_update(
+    run_script: Callable[..., str],
+) -> None:
+    """All parameters of this network move alike: whole steps leave them equal."""
+    run_script("""
+        import os
+        import threading
+        import time
+
+        import numpy as np
+
+        from fastnn import Dense, Network
+
+        net = Network([Dense(1500, "linear", "zeros")], n_features=1500, loss="mse", seed=0)
+        X, y = np.ones((64, 1500), np.float32), np.full((64, 1500), 1e6, np.float32)
+
+        def train():
+            net.fit(X, y, epochs=3000, batch_size=8, optimizer="adam", learning_rate=1e-4,
+                    shuffle=False)
+
+        def look():
+            "Exit status of the child: 0 refused, 1 whole, 2 torn."
+            try:
+                copy = net.copy()
+            except RuntimeError as error:
+                return 0 if "forked while another thread" in str(error) else 3
+            return 2 if np.ptp(copy.parameters) > 5e-5 else 1
+
+        threading.Thread(target=train, daemon=True).start()
+        time.sleep(0.3)
+        statuses = []
+        for _ in range(15):
+            child = os.fork()
+            if child == 0:
+                os._exit(look())
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        assert set(statuses) <= {0, 1}, statuses
+        assert 0 in statuses, statuses
+        os._exit(0)
+    """)

@@ -18,10 +18,14 @@ cdef class Access:
     cdef object trainer  # or None
     cdef unsigned long round  # writers who have gone out
     cdef int admitted  # of the waiting readers, those who come in before the next writer
+    cdef list absent  # of the waiting readers, those who did not come in when they could
+    cdef bint half_written  # a step is being made
     cdef unsigned long forks  # as of the last look
 
     cdef int look_around(self) except -1
     cdef int pause(self) except -1
+    cdef int count_waiting_readers(self) except -1
+    cdef int refuse_half_written(self) except -1
     cdef bint may_read_again(self) except -1
     cdef int start_reading(self) except -1
     cdef int stop_reading(self) except -1

@@ -9,6 +9,8 @@ import threading
 from cpython.exc cimport PyErr_CheckSignals
 from posix.time cimport nanosleep, timespec
 
+from fastnn._core.clock cimport now
+
 cdef extern from "<pthread.h>" nogil:
     int pthread_atfork(void (*prepare)() noexcept, void (*parent)() noexcept,
                        void (*child)() noexcept)
@@ -19,6 +21,8 @@ cdef extern from "pythread.h" nogil:
 # Between two looks at a turn that is waited for: far below what a person notices, far above what a
 # look costs.
 cdef long PAUSE_NANOSECONDS = 100_000
+# How long a writer waits for readers whose turn it is.
+cdef double ADMISSION_SECONDS = 0.1
 
 cdef unsigned long forks = 0  # that led to this process
 cdef unsigned long forker = 0  # the thread that did the last one: at first, all that a child has
@@ -47,13 +51,16 @@ cdef class Access:
     """Any number of readers, or one writer, who goes in and out many times a second.
 
     Readers who wait when the writer goes out all come in before it does again; readers who come
-    while it waits, wait for it. So neither side keeps the other out.
+    while it waits, wait for it. So neither side keeps the other out. A reader whose signal handler
+    runs does not come in: the writer waits for it a tenth of a second, and then no more until it is
+    back.
     """
 
     def __cinit__(self):
         self.reading_threads = []
         self.waiting_readers = []
         self.waiting_writers = []
+        self.absent = []
         self.forks = forks
 
     def reading(self):
@@ -88,14 +95,29 @@ cdef class Access:
         self.forks = forks
         keep_forker(self.reading_threads)
         keep_forker(self.waiting_readers)
-        store_relaxed(&self.n_waiting_readers, len(self.waiting_readers))
         keep_forker(self.waiting_writers)
+        keep_forker(self.absent)
+        self.count_waiting_readers()
         self.readers = len(self.reading_threads)
         self.admitted = 0
         if self.writer != forker:
             self.writer = None
         if self.trainer != forker:
             self.trainer = None
+        return 0
+
+    cdef int count_waiting_readers(self) except -1:
+        """Those whom the writer lets in when it goes out."""
+        store_relaxed(&self.n_waiting_readers, len(self.waiting_readers) - len(self.absent))
+        return 0
+
+    cdef int refuse_half_written(self) except -1:
+        """To be called by those who came in: no step is being made then, but in a forked child."""
+        if self.half_written:
+            raise RuntimeError(
+                "this process was forked while another thread of its parent trained this network, "
+                "and its copy may be half updated; load or make the network again"
+            )
         return 0
 
     cdef int pause(self) except -1:
@@ -119,6 +141,7 @@ cdef class Access:
         cdef unsigned long round
         self.look_around()
         if self.writer is None and not self.waiting_writers or self.may_read_again():
+            self.refuse_half_written()
             self.readers += 1
             return 0
         ident = threading.get_ident()
@@ -129,15 +152,24 @@ cdef class Access:
             )
         round = self.round
         self.waiting_readers.append(ident)
-        store_relaxed(&self.n_waiting_readers, len(self.waiting_readers))
+        self.count_waiting_readers()
         try:
-            while self.round == round and (self.writer is not None or self.waiting_writers):
+            while self.writer is not None or self.waiting_writers:
+                if self.round != round and self.admitted > 0:
+                    break
+                round = self.round  # another one, where this reader was absent from its turn
                 self.pause()
+                if ident in self.absent:
+                    self.absent.remove(ident)
+                    self.count_waiting_readers()
         finally:
             self.waiting_readers.remove(ident)
-            store_relaxed(&self.n_waiting_readers, len(self.waiting_readers))
-            if self.round != round:
+            if ident in self.absent:
+                self.absent.remove(ident)
+            elif self.round != round:
                 self.admitted = max(0, self.admitted - 1)
+            self.count_waiting_readers()
+        self.refuse_half_written()
         self.readers += 1
         return 0
 
@@ -146,21 +178,27 @@ cdef class Access:
         return 0
 
     cdef int start_writing(self) except -1:
+        cdef double limit = now() + ADMISSION_SECONDS
         ident = threading.get_ident()
         self.look_around()
         self.waiting_writers.append(ident)
         try:
             while self.writer is not None or self.readers > 0 or self.admitted > 0:
                 self.pause()
+                if self.readers == 0 and self.admitted > 0 and now() > limit:
+                    self.absent = list(self.waiting_readers)
+                    self.admitted = 0
+                    self.count_waiting_readers()
         finally:
             self.waiting_writers.remove(ident)
+        self.refuse_half_written()
         self.writer = ident
         return 0
 
     cdef int stop_writing(self) except -1:
         self.writer = None
         self.round += 1
-        self.admitted = len(self.waiting_readers)
+        self.admitted = len(self.waiting_readers) - len(self.absent)
         return 0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 cimport numpy as cnp
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t
 
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
@@ -30,7 +30,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
-from fastnn._core.rows cimport forward, gather, loss_and_derivative
+from fastnn._core.rows cimport check_labels, forward, gather, loss_and_derivative
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
@@ -210,6 +210,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
         job.net.batch.has_labels = targets.ndim == 1
         if job.net.batch.has_labels:
             job.net.batch.targets = data_of(targets, np.dtype(np.int32), (n_samples,))
+            check_labels(g, <const int32_t *> job.net.batch.targets, n_samples)
         else:
             job.net.batch.targets = data_of(targets, plan.dtype, (n_samples, g.n_outputs))
 

@@ -65,6 +65,13 @@ cdef class Pool:
         return 0
 
 
+cdef int check_size(n) except -1:
+    """A width of 0 would be divided by, and BLAS counts in 32-bit integers."""
+    if not 1 <= n <= 2**31 - 1:
+        raise ValueError(f"features and units must be from 1 to 2^31 - 1, got {n}")
+    return 0
+
+
 cdef size_t checked_sum(size_t total, size_t n_parameters) except? 0:
     if n_parameters > MAX_PARAMETERS or total > MAX_PARAMETERS - n_parameters:
         raise MemoryError(f"no memory for a network of more than {MAX_PARAMETERS} parameters")
@@ -108,7 +115,9 @@ cdef class Plan:
         g.stages = <Stage *> calloc(g.n_stages, sizeof(Stage))
         if g.layers == NULL or g.stages == NULL:
             raise MemoryError("no memory for the plan")
+        check_size(n_features)
         for i, (n_units, activation) in enumerate(layers):
+            check_size(n_units)
             self.add_layer(i, n_in, n_units, activation)
             n_in = n_units
             row_elements += 3 * n_in  # z, activations, derivatives

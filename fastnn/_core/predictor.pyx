@@ -1,9 +1,11 @@
 """Predictions of a few rows of a small network, where a call costs about as much as the arithmetic."""
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 
 from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 
 from fastnn._core.access cimport Access
 from fastnn._core.geometry cimport Geometry, LayerPass, Pass, Rows, bind_parameters
@@ -73,16 +75,20 @@ cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *n
 
 
 cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, char *output,
-                  double flops) except -1:
-    """All layers for a few rows, on this thread; what is not finite."""
+                  double flops, bint *busy) except -1:
+    """All layers for a few rows, on this thread; what is not finite. `busy`: while the pass is used."""
     cdef LayerPass *last = &net.layers[net.geometry.n_layers - 1]
     cdef uint64_t state
     cdef int status
+    access.start_reading()  # signal handlers may run in here, and call the same predictor
+    if busy[0]:
+        access.stop_reading()
+        raise RuntimeError("this predictor is being called by another thread: make one for each")
+    busy[0] = True
     net.batch.X = X
     last.a.data = output
     if last != net.layers:
         last.z.data = output
-    access.start_reading()
     state = flush_denormals()
     if flops < GIL_FLOPS:
         status = infer_tile(net, rows)
@@ -90,6 +96,7 @@ cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, cha
         with nogil:
             status = infer_tile(net, rows)
     set_float_state(state)
+    busy[0] = False
     access.stop_reading()
     return status
 
@@ -121,6 +128,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     cdef cnp.npy_intp rows, n_bytes
     cdef Pass net
     cdef Rows all_rows
+    cdef bint busy = False
     cdef int status
     if plan.gemm == NULL or not is_plain(X, type_number_of(plan)) or cnp.PyArray_NDIM(X) != 2:
         return None
@@ -137,7 +145,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)
     prepare_pass(plan, parameters, rows, memory, &net, &all_rows)
     status = run_rows(&net, &all_rows, access, <const char *> cnp.PyArray_DATA(X),
-                      <char *> cnp.PyArray_DATA(output), flops)
+                      <char *> cnp.PyArray_DATA(output), flops, &busy)
     if status != ALL_FINITE:
         refuse(status, output, 0, rows)
     return output
@@ -158,28 +166,33 @@ cdef class Predictor:
     cdef object parameters
     cdef object explain
     cdef object scratch
+    cdef cnp.ndarray input_copy  # of an X that the output overlaps
     cdef object result  # (rows, n_outputs): what a call without `out` gives
     cdef object row_result  # the same as (n_outputs,), for one row
     cdef char *data  # of `result`
     cdef Pass net
     cdef Rows all_rows
+    cdef bint busy
     cdef size_t rows
+    cdef size_t input_bytes
     cdef double flops
     cdef int type_number
 
     def __cinit__(self, Plan plan not None, Access access not None, parameters, size_t rows,
                   explain):
         cdef Geometry *g = &plan.geometry
-        if rows > MAX_BYTES // (4 * g.itemsize * g.widest):
+        if rows > MAX_BYTES // (4 * g.itemsize * max(g.widest, g.n_features)):
             raise MemoryError(f"no memory for a predictor of {rows} rows")
         self.plan = plan
         self.access = access
         self.parameters = parameters
         self.explain = explain
         self.rows = rows
+        self.input_bytes = rows * g.n_features * g.itemsize
         self.flops = plan.flops_a_row * rows
         self.type_number = type_number_of(plan)
         self.scratch = np.empty(memory_bytes(plan, rows), np.uint8)
+        self.input_copy = np.empty((rows, g.n_features), plan.dtype)
         # What users get is memory that nobody can resize, and apart from the scratch
         self.row_result = np.frombuffer(bytearray(rows * g.n_outputs * g.itemsize), plan.dtype)
         self.result = self.row_result.reshape(rows, g.n_outputs)
@@ -188,6 +201,7 @@ cdef class Predictor:
         prepare_pass(plan, parameters, rows, <char *> cnp.PyArray_DATA(self.scratch), &self.net,
                      &self.all_rows)
 
+    @cython.binding(False)  # so that its self is checked
     def __copy__(self):
         return Predictor(self.plan, self.access, self.parameters, self.rows, self.explain)
 
@@ -230,6 +244,7 @@ cdef class Predictor:
         >>> kept = predict(np.ones(2, np.float32)).copy()
         """
         cdef Geometry *g = &self.plan.geometry
+        cdef const char *x
         cdef char *data = self.data
         cdef int ndim, status
         if not is_plain(X, self.type_number):
@@ -245,8 +260,12 @@ cdef class Predictor:
         else:
             self.check_out(out, ndim)
             data = <char *> cnp.PyArray_DATA(<cnp.ndarray> out)
-        status = run_rows(&self.net, &self.all_rows, self.access,
-                          <const char *> cnp.PyArray_DATA(<cnp.ndarray> X), data, self.flops)
+        x = <const char *> cnp.PyArray_DATA(<cnp.ndarray> X)
+        if x < data + self.rows * g.n_outputs * g.itemsize and data < x + self.input_bytes:
+            memcpy(cnp.PyArray_DATA(self.input_copy), x, self.input_bytes)
+            X = self.input_copy  # where it is not finite, it must still be there to be named
+            x = <const char *> cnp.PyArray_DATA(self.input_copy)
+        status = run_rows(&self.net, &self.all_rows, self.access, x, data, self.flops, &self.busy)
         if status != ALL_FINITE:
             self.explain_not_finite(status, X, out)
         return out
@@ -271,6 +290,12 @@ cdef class Predictor:
 
     cdef int refuse_array(self, array, str name) except -1:
         """Says what is wrong with an array, and the cheap remedy."""
+        if name == "out":
+            raise TypeError(
+                f"out must be a C-contiguous, aligned ndarray of {self.plan.dtype}, got "
+                f"{getattr(array, 'dtype', type(array).__name__)}; numpy.empty(({self.rows}, "
+                f"{self.plan.geometry.n_outputs}), numpy.{self.plan.dtype}) makes one"
+            )
         if not isinstance(array, np.ndarray):
             raise TypeError(
                 f"{name} must be an ndarray of {self.plan.dtype}, got {type(array).__name__}; "
@@ -304,6 +329,6 @@ cdef class Predictor:
         try:
             refuse(status, out.reshape(self.rows, -1), 0, self.rows)
         except NotFiniteError as error:
-            self.explain(error, X.reshape(self.rows, -1))
+            self.explain(error, X)
             raise
         return 0

@@ -1,5 +1,8 @@
-from fastnn._core.geometry cimport Pass, Rows, Stage
+from libc.stdint cimport int32_t
 
+from fastnn._core.geometry cimport Geometry, Pass, Rows, Stage
+
+cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except -1
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
 cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil
 cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,

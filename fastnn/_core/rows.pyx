@@ -2,7 +2,7 @@
 
 Training and inference both take it; inference ends at the loss. The weights are only read.
 """
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from fastnn._core.geometry cimport (
     Geometry,
@@ -13,6 +13,19 @@ from fastnn._core.geometry cimport (
     needs_gathering,
     rows_from,
 )
+
+
+cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except -1:
+    """The door for what is used as an index: memory that nobody else writes to."""
+    cdef bint bad = False
+    cdef size_t i
+    if g.loss.labels == NULL:
+        raise ValueError(f"the loss {g.loss.name.decode()} does not take labels")
+    for i in range(n):
+        bad |= <uint32_t> labels[i] >= g.n_outputs
+    if bad:
+        raise ValueError(f"labels must be in [0, {g.n_outputs}), the units of the output")
+    return 0
 
 
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:

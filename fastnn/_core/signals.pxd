@@ -15,11 +15,12 @@ cdef enum:
 
 cdef class UserCode:
     cdef TrainingState state  # or None
-    cdef bint watched
+    cdef object views  # whose `has_views` says whether a user has views of the parameters
     cdef object gradient_hook  # or None
     cdef list layer_gradients  # its second argument, for each layer
     cdef object error  # what was raised, until the run is over
 
+    cdef bint is_watched(self) except -1
     cdef int check_signals(self) noexcept
     cdef int call_gradient_hook(self, size_t layer) noexcept
     cdef int raise_error(self) except -1

@@ -33,17 +33,18 @@ cdef class UserCode:
         self.gradient_hook = gradient_hook
         self.layer_gradients = layer_gradients
 
+    cdef bint is_watched(self) except -1:
+        """Whether the user's code may write to the parameters."""
+        return self.state is not None and self.views is not None and self.views.has_views
+
     cdef int check_signals(self) noexcept:
         """INTERRUPTED if a signal handler raised."""
         try:
-            if not self.watched:
-                PyErr_CheckSignals()
-                return RUNNING
-            before = self.state.measure_checksum()
+            before = self.state.measure_checksum() if self.is_watched() else None
             try:
                 PyErr_CheckSignals()
             finally:
-                if self.state.measure_checksum() != before:
+                if self.is_watched() and self.state.measure_checksum() != before:
                     self.state.save()
             return RUNNING
         except BaseException as error:

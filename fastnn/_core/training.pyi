@@ -36,5 +36,5 @@ class Trainer:
         gradient_hook: Callable[[int, Array], None] | None = None,
     ) -> None: ...
     def advance(
-        self, until_epoch: int, access: Access | None = None, watched: bool = False
+        self, until_epoch: int, access: Access | None = None, views: object = None
     ) -> None: ...

@@ -122,7 +122,7 @@ cdef class Trainer(Workspace):
         """Samples of this epoch in finished mini-batches."""
         return self.state.progress.start
 
-    def advance(self, size_t until_epoch, Access access=None, bint watched=False):
+    def advance(self, size_t until_epoch, Access access=None, views=None):
         """Trains until `until_epoch` epochs are finished, or about a tenth of a second.
 
         Parameters
@@ -130,8 +130,9 @@ cdef class Trainer(Workspace):
         until_epoch : int
         access : Access, optional
             Whose readers are not kept waiting: a millisecond, or a step where that is longer.
-        watched : bool
-            Whether a user has views of the parameters, and may have written to them.
+        views : object, optional
+            Its attribute `has_views` says whether a user has views of the parameters, and may have
+            written to them.
 
         Raises
         ------
@@ -150,21 +151,28 @@ cdef class Trainer(Workspace):
         run.updates_allowed = <uint64_t> -1
         if access is not None:
             run.n_waiting_readers = &access.n_waiting_readers
-        self.user_code.watched = watched
-        self.state.save_if_due(watched)
+        self.user_code.views = views
+        self.state.save_if_due(self.user_code.is_watched())
         start = now()
         self.n_threads = choose_threads(&self.tuner, self.most_threads, 1, start)
         run.deadline = start + (ADVANCE_SECONDS if self.tuner.trial < 0 else TRIAL_SECONDS)
         run.reader_deadline = start + READER_SECONDS
-        status = self.execute(only_gradient=False)
+        if access is not None:
+            access.half_written = True
+        try:
+            status = self.execute(only_gradient=False)
+            if status & UPDATE_NOT_FINITE:
+                self.replay()
+        finally:
+            if access is not None:
+                access.half_written = False
         record_run(&self.tuner, progress.n_updates - n_updates, now() - start, now())
         if status & UPDATE_NOT_FINITE:
-            self.replay()
             raise FloatingPointError(self.describe_step("an update gave parameters that are not "
                                                         "finite"))
         if status & LOSS_NOT_FINITE:
             raise FloatingPointError(self.describe_step(f"the loss is {run.bad_loss}"))
-        self.state.note_checksum(watched)
+        self.state.note_checksum(self.user_code.is_watched())
 
     cdef int replay(self) except -1:
         """Goes back to the saved state and repeats every step but the one that failed.
@@ -184,11 +192,15 @@ cdef class Trainer(Workspace):
         return 0
 
     def describe_step(self, str what):
-        """`what`, and at which step of this trainer."""
+        """`what`, at which step of this trainer, and the remedy."""
         cdef Progress *progress = &self.state.progress
+        if what.startswith("the loss") and progress.epoch == 0 and progress.start == 0:
+            remedy = ("This is before the first update: X, y or the parameters are too large. Scale "
+                      "X and y, or begin with a new network.")
+        else:
+            remedy = "A smaller learning_rate or scaled inputs usually help."
         return (
             f"{what} at epoch {progress.epoch + 1}, mini-batch "
             f"{progress.start // self.run.batch_size + 1} (step {progress.n_updates + 1}); the "
-            f"network keeps the parameters from before this step. A smaller learning_rate or scaled "
-            f"inputs usually help."
+            f"network keeps the parameters from before this step. {remedy}"
         )

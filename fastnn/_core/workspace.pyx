@@ -2,7 +2,7 @@
 import numpy as np
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from fastnn._core.geometry cimport (
     Batch,
@@ -19,6 +19,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
+from fastnn._core.rows cimport check_labels
 from fastnn._core.signals cimport INTERRUPTED, UserCode, begin_run
 from fastnn._core.step cimport (
     FUSED,
@@ -119,6 +120,7 @@ cdef class Workspace:
         batch.has_labels = targets.ndim == 1
         if batch.has_labels:
             batch.targets = self.hold(targets, np.dtype(np.int32), (n_samples,))
+            check_labels(g, <const int32_t *> batch.targets, n_samples)
         else:
             batch.targets = self.hold(targets, self.plan.dtype, (n_samples, g.n_outputs))
         if shuffled:
