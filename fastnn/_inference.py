@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
@@ -42,10 +43,15 @@ def infer(
     except NotFiniteError as error:
         explain_not_finite(net, error, X)
         raise
+    return checked_loss(loss, net.dtype)
+
+
+def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:
+    """`loss`, if it is a number."""
     if isnan(loss):
         raise ValueError(
-            f"the loss is NaN: X or the parameters are so large that {net.dtype} cannot hold what "
-            f"lies between"
+            f"the loss is NaN: X or the parameters are so large that {dtype} cannot hold what lies "
+            f"between"
         )
     return loss
 

@@ -664,7 +664,7 @@ class Network:
         n_threads = choose_threads(threads, plan.training_flops(len(data)))
         with self._access.reading():
             loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, n_threads)
-        return loss, gradient
+        return _inference.checked_loss(loss, self.dtype), gradient
 
     # ---- copies and files ----------------------------------------------------------------------
 

@@ -431,3 +431,5 @@ def test_a_loss_that_is_nan_is_an_error() -> None:
     X = np.random.default_rng(0).standard_normal((100, 3))
     with pytest.raises(ValueError, match="the loss is NaN"):
         net.evaluate(X, np.arange(100) % 2)
+    with pytest.raises(ValueError, match="the loss is NaN"):
+        net.loss_and_gradients(X, np.arange(100) % 2)
