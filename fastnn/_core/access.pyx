@@ -112,13 +112,11 @@ cdef class Access:
         return 0
 
     cdef int refuse_half_written(self) except -1:
-        """To be called by those who came in: no step is being made then, but in a forked child."""
-        if self.half_written:
-            raise RuntimeError(
-                "this process was forked while another thread of its parent trained this network, "
-                "and its copy may be half updated; load or make the network again"
-            )
-        return 0
+        """For those who come in: a step is being made then in a forked child only."""
+        raise RuntimeError(
+            "this process was forked while another thread of its parent trained this network, and "
+            "its copy may be half updated; load or make the network again"
+        )
 
     cdef int pause(self) except -1:
         cdef timespec duration
@@ -139,9 +137,11 @@ cdef class Access:
 
     cdef int start_reading(self) except -1:
         cdef unsigned long round
-        self.look_around()
+        if self.forks != forks:
+            self.look_around()
         if self.writer is None and not self.waiting_writers or self.may_read_again():
-            self.refuse_half_written()
+            if self.half_written:
+                self.refuse_half_written()
             self.readers += 1
             return 0
         ident = threading.get_ident()
@@ -169,7 +169,8 @@ cdef class Access:
             elif self.round != round:
                 self.admitted = max(0, self.admitted - 1)
             self.count_waiting_readers()
-        self.refuse_half_written()
+        if self.half_written:
+            self.refuse_half_written()
         self.readers += 1
         return 0
 
@@ -191,7 +192,8 @@ cdef class Access:
                     self.count_waiting_readers()
         finally:
             self.waiting_writers.remove(ident)
-        self.refuse_half_written()
+        if self.half_written:
+            self.refuse_half_written()
         self.writer = ident
         return 0
 

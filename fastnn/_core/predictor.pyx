@@ -175,6 +175,7 @@ cdef class Predictor:
     cdef bint busy
     cdef size_t rows
     cdef size_t input_bytes
+    cdef size_t output_bytes
     cdef double flops
     cdef int type_number
 
@@ -189,12 +190,13 @@ cdef class Predictor:
         self.explain = explain
         self.rows = rows
         self.input_bytes = rows * g.n_features * g.itemsize
+        self.output_bytes = rows * g.n_outputs * g.itemsize
         self.flops = plan.flops_a_row * rows
         self.type_number = type_number_of(plan)
         self.scratch = np.empty(memory_bytes(plan, rows), np.uint8)
         self.input_copy = np.empty((rows, g.n_features), plan.dtype)
         # What users get is memory that nobody can resize, and apart from the scratch
-        self.row_result = np.frombuffer(bytearray(rows * g.n_outputs * g.itemsize), plan.dtype)
+        self.row_result = np.frombuffer(bytearray(self.output_bytes), plan.dtype)
         self.result = self.row_result.reshape(rows, g.n_outputs)
         self.data = <char *> cnp.PyArray_DATA(self.result)
         plan.prepare_gemm()
@@ -261,7 +263,7 @@ cdef class Predictor:
             self.check_out(out, ndim)
             data = <char *> cnp.PyArray_DATA(<cnp.ndarray> out)
         x = <const char *> cnp.PyArray_DATA(<cnp.ndarray> X)
-        if x < data + self.rows * g.n_outputs * g.itemsize and data < x + self.input_bytes:
+        if x < data + self.output_bytes and data < x + self.input_bytes:
             memcpy(cnp.PyArray_DATA(self.input_copy), x, self.input_bytes)
             X = self.input_copy  # where it is not finite, it must still be there to be named
             x = <const char *> cnp.PyArray_DATA(self.input_copy)
@@ -284,7 +286,7 @@ cdef class Predictor:
             self.refuse_shape(out, "out", g.n_outputs, ndim)
         data = <char *> cnp.PyArray_DATA(<cnp.ndarray> out)
         if (data < parameters + g.n_parameters * g.itemsize
-                and parameters < data + self.rows * g.n_outputs * g.itemsize):
+                and parameters < data + self.output_bytes):
             raise ValueError("out must not be a part of the network's parameters")
         return 0
 
