@@ -176,7 +176,8 @@ BAD_TENSORS: dict[str, tuple[Callable[[], dict[str, Array]], str]] = {
         lambda: with_value(-np.inf, "parameters", 20),
         r"biases\[0\]\[0\] is -inf",
     ),
-    "a slot is NaN": (lambda: with_value(np.nan, "slots", (1, 46)), "slots must not have NaN"),
+    "a slot is NaN": (lambda: with_value(np.nan, "slots", (1, 46)), "slots must be finite"),
+    "a slot is infinite": (lambda: with_value(np.inf, "slots", (1, 46)), "slots must be finite"),
 }
 
 
