@@ -3,11 +3,11 @@
 Errors are `ValueError` or `TypeError` and name the argument, what was expected and what came.
 """
 
-import numbers
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isfinite, prod
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
@@ -41,22 +41,22 @@ _PROBABILITY_TOLERANCE = 1e-3
 
 def positive_int(value: Any, name: str, at_most: int | None = None) -> int:
     """`value` as an int, if it is a whole number of at least 1."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a positive integer, got {_shown(value)}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a positive integer, got {shown(value)}")
     number = operator.index(value)
     if number < 1 or (at_most is not None and number > at_most):
         limit = "" if at_most is None else f" of at most {at_most}"
-        raise ValueError(f"{name} must be a positive integer{limit}, got {_text(number)}")
+        raise ValueError(f"{name} must be a positive integer{limit}, got {short(number)}")
     return number
 
 
 def _number(value: Any, name: str, expected: str) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {expected}, got {_shown(value)}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {expected}, got {shown(value)}")
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{name} must be {expected}, got {_shown(value)}") from None
+        raise ValueError(f"{name} must be {expected}, got {shown(value)}") from None
 
 
 def positive_number(value: Any, name: str) -> float:
@@ -86,7 +86,7 @@ def number_in_unit_interval(value: Any, name: str) -> float:
 def boolean(value: Any, name: str) -> bool:
     """`value` as a bool, if it is one."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {_shown(value)}")
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
@@ -123,7 +123,7 @@ def spelled(
         If `value` is none of them. The error says which ones are near.
     """
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(table)}, got {_shown(value)}")
+        raise TypeError(f"{name} must be one of {', '.join(table)}, got {shown(value)}")
     if type(value) is str and value in table:
         return value
     names = {_essence(known): known for known in table}
@@ -135,7 +135,7 @@ def spelled(
         near = difflib.get_close_matches(_essence(value), names, n=2)
         guesses = " or ".join(dict.fromkeys(repr(names[guess]) for guess in near))
         raise ValueError(
-            f"{name} must be one of {', '.join(table)}, got {_text(value)}"
+            f"{name} must be one of {', '.join(table)}, got {short(value)}"
             f"{f'; did you mean {guesses}?' if guesses else ''}"
         )
     return found
@@ -151,9 +151,9 @@ def float_dtype(value: Any) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
-        raise TypeError(f"dtype must be float32 or float64, got {_shown(value)}") from None
+        raise TypeError(f"dtype must be float32 or float64, got {shown(value)}") from None
     if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype must be float32 or float64, got {_shown(value)}")
+        raise ValueError(f"dtype must be float32 or float64, got {shown(value)}")
     return np.dtype(dtype.name)
 
 
@@ -161,12 +161,12 @@ def seed(value: Any, below: int | None = None) -> int | None:
     """`value`, if it can seed a random generator (which may only take numbers up to a limit)."""
     if value is None:
         return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"seed must be a non-negative integer or None, got {_shown(value)}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+        raise TypeError(f"seed must be a non-negative integer or None, got {shown(value)}")
     number = operator.index(value)
     if number < 0 or (below is not None and number >= below):
         limit = "" if below is None else f" below {below}"
-        raise ValueError(f"seed must be a non-negative integer{limit} or None, got {_text(number)}")
+        raise ValueError(f"seed must be a non-negative integer{limit} or None, got {short(number)}")
     return number
 
 
@@ -178,11 +178,12 @@ def checked_path(path: str | os.PathLike[str]) -> str:
     return name
 
 
-def _shown(value: Any) -> str:
-    return f"{_text(value)} ({type(value).__name__})"
+def shown(value: Any) -> str:
+    """`value` in few letters, and its type."""
+    return f"{short(value)} ({type(value).__name__})"
 
 
-def _text(value: Any) -> str:
+def short(value: Any) -> str:
     """`value` in at most 80 letters, whatever it is."""
     try:
         text = repr(value)
@@ -197,7 +198,7 @@ def _text(value: Any) -> str:
 _NUMBERING = "; number the classes from 0: classes, y = np.unique(y, return_inverse=True)"
 
 
-def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
+def numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
     """`value` as an array of bool, int or float, without a copy where it is one.
 
     The array is an object of its own: its shape stays what was checked when `value` gets another.
@@ -206,8 +207,10 @@ def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
         if np.ma.is_masked(value):
             raise ValueError(f"{name} must have no masked values, got some that are masked")
         value = value.data
-    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}")
+    if not isinstance(value, np.ndarray):
+        if hasattr(value, "toarray"):
+            raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}")
+        _frames.refuse_times(value, name)
     try:
         array = np.asarray(value).view()
     except (ValueError, TypeError, RuntimeError) as error:
@@ -216,12 +219,35 @@ def _numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
         ) from error
     if array.dtype.kind in "biuf":
         return array
-    is_labels = may_be_labels and _is_text(array)
-    numbers = None if is_labels else _frames.numbers_of(value, name)
-    if numbers is None:
-        remedy = _NUMBERING if is_labels else ""
-        raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}{remedy}")
-    return numbers
+    if may_be_labels and _is_text(array):
+        raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}{_NUMBERING}")
+    converted = _frames.numbers_of(value, name)
+    if converted is None:
+        _refuse_no_numbers(value, array, name)
+    return converted
+
+
+def _refuse_no_numbers(value: Any, array: Array, name: str) -> NoReturn:
+    """Says what is no number in `value`, of which NumPy made `array`, and the remedy."""
+    if array.ndim == 0 and array.dtype.kind == "O":
+        remedy = ""
+        if isinstance(value, Iterator):
+            remedy = f"; pass list({name})"
+        elif isinstance(value, Mapping):
+            remedy = "; pass an array of its values"
+        elif hasattr(value, "collect"):  # such as a lazy frame of polars
+            remedy = f"; pass {name}.collect()"
+        raise TypeError(f"{name} must be an array of numbers, got {shown(value)}{remedy}")
+    remedy = ""
+    if isinstance(value, (list, tuple)) or array.dtype.kind == "O":
+        cells = array if array.dtype.kind == "O" else np.array(value, object)
+        odd = (i for i, cell in enumerate(cells.flat) if not isinstance(cell, (Real, np.bool_)))
+        i = next(odd, None)
+        if i is not None:
+            remedy = f"; {_cell(name, cells.shape, i)} is {short(cells.flat[i])}"
+        elif cells.size > 0:
+            remedy = f"; pass {_with('astype', value, name)}.astype(float)"
+    raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}{remedy}")
 
 
 def _is_text(array: Array) -> bool:
@@ -237,7 +263,7 @@ def _laid_out(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """`array` as the core reads it: itself where it can be, else a copy."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
-    with np.errstate(over="ignore"):  # what does not fit becomes infinity, which is refused
+    with np.errstate(all="ignore"):  # what does not fit becomes infinity, which is refused
         converted: Array = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
     loses_range = array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
     if loses_range and not _all_finite(converted, dtype):
@@ -275,7 +301,7 @@ def samples(
     ------
     TypeError, ValueError
     """
-    array = _numbers(X, name)
+    array = numbers(X, name)
     if array.ndim != 2:
         remedy = _remedy_for_samples(array.shape, n_features, X, name)
         raise ValueError(
@@ -359,7 +385,7 @@ def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str) -> NoRetur
     flat = array.reshape(-1)
     for start in range(0, flat.size, _SEARCHED):
         block = flat[start : start + _SEARCHED].copy()
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             is_finite = np.isfinite(block.astype(dtype))
         if not is_finite.all():
             i = int(is_finite.argmin())
@@ -417,7 +443,7 @@ def targets(
     """
     name, n_samples = names[1], len(X)
     is_classifier = loss in ("binary_cross_entropy", "categorical_cross_entropy")
-    array = _numbers(y, name, may_be_labels=is_classifier)
+    array = numbers(y, name, may_be_labels=is_classifier)
     has_labels = loss == "categorical_cross_entropy" and array.shape != (n_samples, n_outputs)
     takes_labels = loss == "categorical_cross_entropy" or n_outputs == 1
     if not _has_target_shape(array.shape, n_samples, n_outputs, takes_labels):

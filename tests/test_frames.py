@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,7 +77,7 @@ def assert_trains_like_numbers(frame: Any, y: Any = Y) -> None:
 # ---- a stand-in for pandas, always -----------------------------------------------------------
 
 
-def stand_in(**columns: Column) -> Frame:
+def stand_in(**columns: Any) -> Frame:
     return Frame(
         {"a": Column(FLOATS, "float64", "f"), "b": Column(BOOLS, "boolean", "b"), **columns}
     )
@@ -103,6 +105,83 @@ def test_a_column_that_is_no_number_is_named() -> None:
     )
     with pytest.raises(TypeError, match=f"^{message}$"):
         net().fit(frame, Y)
+
+
+class Odd:
+    """NumPy sees objects in it, and what it gives as numbers is not what it should be."""
+
+    dtype = StandInType("Int64", "i")
+
+    def __init__(self, numbers: Any) -> None:
+        self.numbers = numbers
+        self.values = [object()] * N
+
+    def __len__(self) -> int:
+        return N
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self.values, object)
+
+    def to_numpy(self, dtype: Any, na_value: float) -> Any:
+        return self.numbers
+
+
+class Lying(np.ndarray[Any, Any]):
+    """An array that does not know its shape."""
+
+    shape = (10**6, 3)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    "numbers", [NUMBERS + 1j, NUMBERS.astype(object), NUMBERS.astype(str), {"a": 1}, None]
+)
+def test_what_a_column_gives_must_be_numbers(numbers: Any) -> None:
+    with pytest.raises(TypeError, match=r"^X must be an array of numbers, got dtype object"):
+        net().fit(Odd(numbers), Y)
+    frame = stand_in(c=Odd(numbers))
+    with pytest.raises(TypeError, match="column 'c' is of dtype Int64"):
+        net().fit(frame, Y)
+
+
+def test_what_a_column_gives_is_taken_as_an_array() -> None:
+    assert_trains_like_numbers(Odd(NUMBERS.tolist()))
+    assert_trains_like_numbers(Odd(NUMBERS.view(Lying)))
+    assert_trains_like_numbers(stand_in(c=Odd(INTS)))
+
+
+@pytest.mark.parametrize("numbers", [[1.0], 1.0, [[1.0]] * N, list(range(N + 1))])
+def test_a_column_of_another_length_is_named(numbers: Any) -> None:
+    with pytest.raises(ValueError, match=r"^X must have columns of shape \(6,\), .*column 'c' is"):
+        net().fit(stand_in(c=Odd(numbers)), Y)
+
+
+def test_columns_of_objects_that_are_numbers() -> None:
+    objects: list[Any] = [3, np.float32(1), Decimal(2), False, np.int8(5), 4.0]
+    assert_trains_like_numbers(stand_in(c=Column(objects, "object", "O")))
+    objects[3] = None
+    with pytest.raises(ValueError, match=r"^X\[3, 2\] is NaN"):
+        net().fit(stand_in(c=Column(objects, "object", "O")), Y)
+
+
+@pytest.mark.parametrize("odd", ["n/a", 1j, date(2020, 1, 2), 10**400])
+def test_a_column_of_objects_names_the_one_that_is_no_number(odd: Any) -> None:
+    frame = stand_in(c=Column([3, 1, odd, 0, 5, 4], "object", "O"))
+    cell = f" and holds {odd!r} in row 2" if not isinstance(odd, int) else ""
+    message = (
+        f"X must be numbers, but its column 'c' is of dtype object{cell}; convert it to numbers, "
+        "or drop it"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        net().fit(frame, Y)
+
+
+@pytest.mark.parametrize("kind", ["M", "m"])
+def test_columns_of_times_are_named(kind: str) -> None:
+    frame = stand_in(t=Column(["noon"] * N, "a time", kind))
+    message = "column 't' is of dtype a time; convert it to numbers, such as days since a date, or"
+    for call in (net().fit, net().partial_fit, train_test_split):
+        with pytest.raises(TypeError, match=message):
+            call(frame, Y)
 
 
 def test_a_frame_is_split_into_numbers() -> None:
@@ -179,7 +258,7 @@ def test_missing_values_of_pandas_are_named(pandas: Any, dtype: str) -> None:
         net().fit(NUMBERS, odd)
 
 
-@pytest.mark.parametrize("dtype", ["object", "string", "category", "datetime64[ns]"])
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
 def test_columns_of_pandas_that_are_no_numbers_are_named(pandas: Any, dtype: str) -> None:
     texts = ["2020-01-01", "2020-01-02"] * (N // 2)
     frame = pandas.DataFrame({"a": FLOATS, "odd": pandas.Series(texts).astype(dtype)})
@@ -191,6 +270,38 @@ def test_columns_of_pandas_that_are_no_numbers_are_named(pandas: Any, dtype: str
         net().fit(frame, Y)
     net().fit(pandas.get_dummies(frame, columns=["odd"]), Y)
     net().fit(frame.drop(columns="odd"), Y)
+
+
+def test_frames_of_objects_of_pandas_are_numbers(pandas: Any) -> None:
+    frame = pandas.DataFrame({"a": FLOATS, "b": BOOLS, "c": INTS}).astype(object)
+    assert_trains_like_numbers(frame, pandas.Series(Y).astype(object))
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "datetime64[ns, UTC]", "timedelta64[s]"])
+def test_times_of_pandas_are_named(pandas: Any, dtype: str) -> None:
+    times = pandas.Series(range(N)).astype(dtype)
+    for others in ({}, {"a": FLOATS}, {"a": ["text"] * N}):
+        with pytest.raises(TypeError, match=f"'odd' is of {re.escape(f'dtype {times.dtype}')}; "):
+            net().fit(pandas.DataFrame({"odd": times, **others}), Y)
+
+
+@pytest.mark.parametrize("value", [date(2020, 1, 2), datetime(2020, 1, 2), timedelta(1), time(3)])
+def test_times_of_polars_are_named(polars: Any, value: Any) -> None:
+    for others in ({}, {"a": FLOATS}, {"a": INTS}):
+        frame = polars.DataFrame({**others, "odd": [value] * N})
+        message = f"X must be numbers, but its column 'odd' is of dtype {frame['odd'].dtype}; conv"
+        for call in (net().fit, net().partial_fit, train_test_split):
+            with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+                call(frame, Y)
+    with pytest.raises(TypeError, match=r"^X must be an array of numbers, got dtype"):
+        net().fit(polars.Series([value] * N), Y)
+    labels = train_test_split(NUMBERS, polars.Series([value] * N))[3]
+    assert labels[0] == value
+
+
+def test_a_lazy_frame_of_polars_gets_a_remedy(polars: Any) -> None:
+    with pytest.raises(TypeError, match=r"^X must be an array of numbers.*; pass X.collect\(\)$"):
+        net().fit(polars.LazyFrame({"a": FLOATS}), Y)
 
 
 @pytest.mark.parametrize("dtype", ["object", "string", "category"])

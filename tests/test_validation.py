@@ -264,6 +264,52 @@ def test_the_cell_that_is_not_finite_is_named(case: str) -> None:
         net.fit(X, Y, validation_data=(samples, y))
 
 
+NO_NUMBERS: dict[str, tuple[Any, str]] = {
+    "a text in a list": (
+        [[1, 2, 3, 4], [4, 5, "x", 7]],
+        f"got dtype {np.asarray([1, 'x']).dtype}; X[1, 2] is 'x'",
+    ),
+    "None in a list": ([[1, 2, None, 4]], "got dtype object; X[0, 2] is None"),
+    "None in an array": (np.array([[1, 2], [3, None]]), "got dtype object; X[1, 1] is None"),
+    "an array of objects": (X.astype(object), "got dtype object; pass X.astype(float)"),
+    "large integers": ([[2**70]], "got dtype object; pass np.asarray(X).astype(float)"),
+}
+
+
+@pytest.mark.parametrize("case", NO_NUMBERS)
+def test_the_cell_that_is_no_number_is_named(case: str) -> None:
+    samples, expected = NO_NUMBERS[case]
+    with pytest.raises(TypeError, match=exactly(f"X must be an array of numbers, {expected}")):
+        sigmoid_net().evaluate(samples, Y)
+
+
+def test_what_is_no_array_yet_gets_a_remedy() -> None:
+    for samples, remedy in [
+        ((row for row in X), "(generator); pass list(X)"),
+        ({"a": X[:, 0]}, "(dict); pass an array of its values"),
+        (len, "got <built-in function len> (builtin_function_or_method)"),
+    ]:
+        with pytest.raises(TypeError, match=f"^X must be an array of num.*{re.escape(remedy)}$"):
+            sigmoid_net().fit(samples, Y)
+
+
+def test_conversions_do_not_depend_on_the_error_state_of_numpy() -> None:
+    tiny = 1e-60
+    quiet, loud = linear_net(), linear_net()
+    expected = quiet.fit(with_one(tiny), with_one(tiny, X[:, :2]), epochs=1)
+    with np.errstate(all="raise"):
+        assert loud.fit(with_one(tiny), with_one(tiny, X[:, :2]), epochs=1) == expected
+        for kind, small in ((np.longdouble, np.longdouble("1e-4000")), (">f8", tiny), ("f8", tiny)):
+            loud.evaluate(with_one(small, dtype=kind), X[:, :2])
+            with pytest.raises(ValueError, match=r"^X\[15, 1\] is NaN"):
+                loud.fit(with_one(np.nan, dtype=kind), X[:, :2])
+        with pytest.raises(ValueError, match="too large for float32"):
+            loud.evaluate(with_one(1e300, dtype=np.longdouble), X[:, :2])
+        sigmoid_net("float64").fit(
+            X, with_one(np.longdouble("1e-4000"), Y, np.longdouble), epochs=1
+        )
+
+
 def test_the_target_that_is_not_finite_is_named() -> None:
     for make, targets, expected in [
         (sigmoid_net, with_one(np.nan, Y, float), "y[15] is NaN"),

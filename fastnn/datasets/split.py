@@ -49,6 +49,8 @@ def train_test_split(
 
 
 def _as_array(value: npt.ArrayLike, name: str) -> Array:
+    if not isinstance(value, np.ndarray):
+        _frames.refuse_times(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
