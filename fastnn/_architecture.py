@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -108,20 +109,33 @@ def _checked_layers(layers: Any) -> tuple[Dense, ...]:
     if isinstance(layers, Dense) or not isinstance(layers, Sequence) or isinstance(layers, str):
         raise TypeError(f"layers must be a sequence of Dense, got {type(layers).__name__}")
     _check_count(layers)
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Dense):
-            raise TypeError(f"layers[{i}] must be a Dense, got {layer!r}")
-        if ACTIVATIONS[layer.activation].output_only and i < len(layers) - 1:
+    # Read once: what is checked is what is kept, also of a sequence that changes its mind
+    given = tuple(islice(layers, MAX_LAYERS + 1))
+    _check_count(given)
+    checked = tuple(_checked_layer(layer, f"layers[{i}]") for i, layer in enumerate(given))
+    for i, layer in enumerate(checked[:-1]):
+        if ACTIVATIONS[layer.activation].output_only:
             raise ValueError(
                 f"layers[{i}] has the activation {layer.activation!r}, which only the last layer "
                 f"can have"
             )
-    if layers[-1].activation == "softmax" and layers[-1].n_units < 2:
+    if checked[-1].activation == "softmax" and checked[-1].n_units < 2:
         raise ValueError(
             "a softmax output must have at least 2 units, got 1; for two classes use "
             "Dense(2, 'softmax') or Dense(1, 'sigmoid')"
         )
-    return tuple(layers)
+    return checked
+
+
+def _checked_layer(layer: Any, what: str) -> Dense:
+    """A plain Dense with the fields of `layer`: a subclass may have left them unchecked."""
+    if not isinstance(layer, Dense):
+        raise TypeError(f"{what} must be a Dense, got {_validation.short(layer)}")
+    values: list[Any] = [getattr(layer, field.name, None) for field in fields(Dense)]
+    try:
+        return Dense(*values)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{what}: {error}") from None
 
 
 def _checked_loss(loss: Any, output: str) -> str:

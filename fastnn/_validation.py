@@ -39,14 +39,14 @@ _PROBABILITY_TOLERANCE = 1e-3
 # ---- single values -----------------------------------------------------------------------------
 
 
-def positive_int(value: Any, name: str, at_most: int | None = None) -> int:
-    """`value` as an int, if it is a whole number of at least 1."""
+def positive_int(value: Any, name: str, at_most: int | None = None, remedy: str = "") -> int:
+    """`value` as an int, if it is a whole number of at least 1; errors end with `remedy`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be a positive integer, got {shown(value)}")
+        raise TypeError(f"{name} must be a positive integer, got {shown(value)}{remedy}")
     number = operator.index(value)
     if number < 1 or (at_most is not None and number > at_most):
         limit = "" if at_most is None else f" of at most {at_most}"
-        raise ValueError(f"{name} must be a positive integer{limit}, got {short(number)}")
+        raise ValueError(f"{name} must be a positive integer{limit}, got {short(number)}{remedy}")
     return number
 
 
@@ -150,8 +150,9 @@ def float_dtype(value: Any) -> np.dtype[Any]:
     """`value` as a dtype, if it is float32 or float64."""
     try:
         dtype: np.dtype[Any] = np.dtype(value)
-    except TypeError:
-        raise TypeError(f"dtype must be float32 or float64, got {shown(value)}") from None
+    except Exception as error:  # NumPy reads texts in many ways, and some objects too
+        kind = ValueError if isinstance(error, UnicodeError) else TypeError
+        raise kind(f"dtype must be float32 or float64, got {shown(value)}") from None
     if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, got {shown(value)}")
     return np.dtype(dtype.name)
@@ -171,10 +172,16 @@ def seed(value: Any, below: int | None = None) -> int | None:
 
 
 def checked_path(path: str | os.PathLike[str]) -> str:
-    """`path` as a string; open files and their numbers are refused."""
+    """`path` as a string that can name a file; open files and their numbers are refused."""
     name = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(name, str):
         raise TypeError(f"path must be a str or an os.PathLike of one, got {type(path).__name__}")
+    try:
+        is_possible = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        is_possible = False
+    if not is_possible:
+        raise ValueError(f"path must be the name of a file, got {short(name)}")
     return name
 
 
@@ -389,9 +396,11 @@ def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str) -> NoRetur
             is_finite = np.isfinite(block.astype(dtype))
         if not is_finite.all():
             i = int(is_finite.argmin())
+            is_for_float64 = dtype.itemsize < 8 and abs(block[i]) <= np.finfo(np.float64).max
+            remedy = ', or the network of dtype="float64"' if is_for_float64 else ""
             raise ValueError(
                 f"{_cell(name, array.shape, start + i)} is {_not_finite(block[i], dtype)}; "
-                f"{name} must be finite numbers"
+                f"{name} must be finite numbers{remedy}"
             )
     raise ValueError(f"{name} must be finite numbers; some were not, and have changed since")
 
@@ -447,7 +456,9 @@ def targets(
     has_labels = loss == "categorical_cross_entropy" and array.shape != (n_samples, n_outputs)
     takes_labels = loss == "categorical_cross_entropy" or n_outputs == 1
     if not _has_target_shape(array.shape, n_samples, n_outputs, takes_labels):
-        _refuse_shapes(y, array.shape, X.shape, n_outputs, takes_labels, names)
+        takes_one_hot = is_classifier and takes_labels
+        remedy = _remedy_for_one_hot(y, array.shape, n_outputs, name) if takes_one_hot else ""
+        _refuse_shapes(y, array.shape, X.shape, n_outputs, takes_labels, names, remedy)
     if has_labels:
         return _labels(array, n_outputs, name)
     converted = _laid_out(array, dtype, name)
@@ -484,6 +495,7 @@ def _refuse_shapes(
     n_outputs: int,
     takes_labels: bool,
     names: tuple[str, str],
+    last_remedy: str,
 ) -> NoReturn:
     """Says what is wrong with `value`, which is y, or with X, and the remedy if it is clear."""
     X, y = names
@@ -506,8 +518,17 @@ def _refuse_shapes(
         )
     expected = [(n_samples,), (n_samples, 1)] if takes_labels else []
     shapes = " or ".join(map(str, dict.fromkeys([*expected, (n_samples, n_outputs)])))
-    advice = f"; pass {for_samples}" if for_samples else ""
+    advice = f"; pass {for_samples}" if for_samples else last_remedy
     raise ValueError(f"{y} must be of shape {shapes}, got shape {shape}{advice}")
+
+
+def _remedy_for_one_hot(value: Any, shape: tuple[int, ...], n_outputs: int, name: str) -> str:
+    """What fits one column a class, where the output has another number of units."""
+    if len(shape) != 2 or shape[1] < 2:
+        return ""
+    if shape[1] <= max(n_outputs, 2):
+        return f"; if its rows are one-hot, pass {_with('argmax', value, name)}.argmax(1)"
+    return f"; if it has one column a class, the output must be Dense({shape[1]}, 'softmax')"
 
 
 def _labels(array: Array, n_classes: int, name: str) -> Array:

@@ -103,7 +103,7 @@ def checked_initializer(initializer: Any) -> str | Normal | None:
     if initializer is not None and not isinstance(initializer, Normal):
         raise TypeError(
             f"initializer must be a name ({', '.join(INITIALIZERS)}), fastnn.Normal(scale) or "
-            f"None, got {initializer!r}"
+            f"None, got {_validation.short(initializer)}"
         )
     return initializer
 
@@ -123,6 +123,7 @@ def draw_weights(
     -------
     ndarray of shape (n_in, n_out), float64
     """
-    if isinstance(initializer, Normal):
-        return initializer.draw(n_in, n_out, random)
-    return INITIALIZERS[initializer](n_in, n_out, random)
+    with np.errstate(all="ignore"):  # a tiny scale gives zeros
+        if isinstance(initializer, Normal):
+            return initializer.draw(n_in, n_out, random)
+        return INITIALIZERS[initializer](n_in, n_out, random)

@@ -58,5 +58,6 @@ ALIASES = {
     "mae": "mean_absolute_error",
     "absolute_error": "mean_absolute_error",
     "bce": "binary_cross_entropy",
+    "cce": "categorical_cross_entropy",
     "sparse_categorical_crossentropy": "categorical_cross_entropy",
 }

@@ -5,7 +5,7 @@ learning rate, and t counts the steps from 1.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastnn import _validation
 from fastnn._keywords import checked_keywords
@@ -190,8 +190,11 @@ def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Op
     elif type(optimizer) in OPTIMIZERS.values():
         chosen = optimizer
     else:
+        given: Any = optimizer
+        kinds = (kind for kind in OPTIMIZERS.values() if given is kind)
+        remedy = "".join(f"; call it: {kind.__name__}()" for kind in kinds)
         raise TypeError(
             f"optimizer must be a name ({', '.join(OPTIMIZERS)}) or an object such as "
-            f"fastnn.Adam(1e-3), got {optimizer!r}"
+            f"fastnn.Adam(1e-3), got {_validation.short(optimizer)}{remedy}"
         )
     return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)

@@ -3,12 +3,13 @@
 import copy
 import dataclasses
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import Dense, Normal
+from fastnn import Dense, Network, Normal
 from fastnn.activations import ACTIVATIONS
 
 
@@ -151,3 +152,66 @@ def test_bad_arguments_are_named(
 ) -> None:
     with pytest.raises(error, match=message):
         Dense(*arguments)
+
+
+class Unchecked(Dense):
+    def __post_init__(self) -> None:
+        pass
+
+
+class Fickle(Sequence[Dense]):
+    """Other layers each time it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: Any) -> Any:
+        self.asked += 1
+        if index >= len(self):
+            raise IndexError
+        return Dense(3, "softmax") if self.asked > 3 or index == 1 else Dense(3, "tanh")
+
+
+def from_nothing(**values: Any) -> Dense:
+    layer = object.__new__(Dense)
+    for name, value in values.items():
+        object.__setattr__(layer, name, value)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "error", "message"),
+    [
+        (
+            Unchecked(0),
+            ValueError,
+            r"^layers\[1\]: n_units must be a positive integer of .*, got 0$",
+        ),
+        (Unchecked(-1), ValueError, r"^layers\[1\]: n_units"),
+        (Unchecked(2**40), ValueError, r"^layers\[1\]: n_units"),
+        (Unchecked(3.5), TypeError, r"^layers\[1\]: n_units"),  # type: ignore[arg-type]
+        (Unchecked(3, "nothing"), ValueError, r"^layers\[1\]: activation must be one of"),
+        (Unchecked(3, "tanh", 5), TypeError, r"^layers\[1\]: initializer"),  # type: ignore[arg-type]
+        (from_nothing(), TypeError, r"^layers\[1\]: n_units must be .* got None"),
+        (from_nothing(n_units=0), ValueError, r"^layers\[1\]: n_units"),
+    ],
+)
+def test_networks_check_the_layers_again(
+    layer: Dense, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Network([Dense(3), layer, Dense(1)], n_features=2)
+
+
+def test_networks_take_the_fields_of_subclasses() -> None:
+    net = Network([Unchecked(np.int8(3), "ReLU"), Dense(1)], n_features=2, seed=0)  # type: ignore[arg-type]
+    assert net.layers == (Dense(3, "relu"), Dense(1))
+    assert pickle.loads(pickle.dumps(net)).layers == net.layers
+
+
+def test_networks_read_their_layers_once() -> None:
+    net = Network(Fickle(), n_features=2, seed=0)
+    assert net.layers == (Dense(3, "tanh"), Dense(3, "softmax"))

@@ -6,6 +6,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from fastnn import (
     optimizers,
 )
 from fastnn.activations import ACTIVATIONS
+from fastnn.datasets import read_idx, read_image, read_image_folder
 from fastnn.initializers import INITIALIZERS
 from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS
@@ -258,7 +260,9 @@ def test_the_cell_that_is_not_finite_is_named(case: str) -> None:
     samples, expected = CELLS[case]
     net, y = sigmoid_net(), np.zeros(len(samples))
     for method in (net.fit, net.partial_fit, net.evaluate, net.loss_and_gradients):
-        with pytest.raises(ValueError, match=exactly(f"X{expected}; X must be finite numbers")):
+        remedy = ', or the network of dtype="float64"' if "too large" in expected else ""
+        whole = f"X{expected}; X must be finite numbers{remedy}"
+        with pytest.raises(ValueError, match=exactly(whole)):
             method(samples, y)
     with pytest.raises(ValueError, match=re.escape(f"validation_data[0]{expected}; validation")):
         net.fit(X, Y, validation_data=(samples, y))
@@ -293,6 +297,82 @@ def test_what_is_no_array_yet_gets_a_remedy() -> None:
             sigmoid_net().fit(samples, Y)
 
 
+ONE_HOT = {n: np.eye(n)[np.arange(N) % n] for n in (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("layer", "y", "remedy"),
+    [
+        (Dense(1, "sigmoid"), ONE_HOT[2], "; if its rows are one-hot, pass y.argmax(1)"),
+        (Dense(1, "sigmoid"), ONE_HOT[2].tolist(), ", pass np.asarray(y).argmax(1)"),
+        (Dense(5, "softmax"), ONE_HOT[3], "; if its rows are one-hot, pass y.argmax(1)"),
+        (Dense(1, "sigmoid"), ONE_HOT[3], "a class, the output must be Dense(3, 'softmax')"),
+        (Dense(2, "softmax"), ONE_HOT[3], "a class, the output must be Dense(3, 'softmax')"),
+        (Dense(1), ONE_HOT[3], "or (30, 1), got shape (30, 3)"),
+        (Dense(3, "sigmoid"), ONE_HOT[2], "(30, 3), got shape (30, 2)"),
+    ],
+)
+def test_one_hot_rows_get_a_remedy(layer: Dense, y: Any, remedy: str) -> None:
+    with pytest.raises(ValueError, match=rf"^y must be of shape .*{re.escape(remedy)}$"):
+        Network([layer], seed=0).fit(X, y)
+
+
+def test_a_number_for_float64_says_so() -> None:
+    message = (
+        "X[15, 1] is 1.2e+299, too large for float32; X must be finite numbers, or the network"
+    )
+    with pytest.raises(ValueError, match=exactly(f'{message} of dtype="float64"')):
+        sigmoid_net().fit(with_one(1.2e299), Y)
+    huge = with_one(np.longdouble("1e4000"), dtype=np.longdouble)
+    for dtype in ("float32", "float64"):
+        with pytest.raises(ValueError, match=r"too large for .*; X must be finite numbers$"):
+            sigmoid_net(dtype).fit(huge, Y)
+
+
+class Mute:
+    """A value without a text."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("value", [10**5000, Mute()], ids=["long", "mute"])
+def test_what_cannot_be_printed_is_refused(value: Any) -> None:
+    message = "got a value that cannot be printed"
+    for call in (
+        lambda: sigmoid_net().fit(X, Y, optimizer=value),
+        lambda: Dense(1, initializer=value),
+        lambda: Network([value]),
+        lambda: Network([D], dtype=value),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
+def test_a_class_of_optimizers_must_be_called() -> None:
+    with pytest.raises(TypeError, match=r"^optimizer must be .*; call it: Adam\(\)$"):
+        sigmoid_net().fit(X, Y, optimizer=fastnn.Adam)  # type: ignore[arg-type]
+
+
+def test_text_that_is_no_dtype_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^dtype must be float32 or float64, got '\\ud800'"):
+        Network([D], dtype="\ud800")
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", Path("a\0b")])
+def test_text_that_names_no_file_is_named(path: Any) -> None:
+    net = sigmoid_net()
+    for call in (net.save, Network.load, read_idx, read_image, read_image_folder):
+        with pytest.raises(ValueError, match=r"^path must be the name of a file, got 'a?\\"):
+            call(path)
+
+
+def test_an_error_ends_with_the_remedy() -> None:
+    for value, error in (("full", TypeError), (-1, ValueError)):
+        with pytest.raises(error, match=r"^size must be a positive integer, got .*; or None$"):
+            _validation.positive_int(value, "size", remedy="; or None")
+
+
 def test_conversions_do_not_depend_on_the_error_state_of_numpy() -> None:
     tiny = 1e-60
     quiet, loud = linear_net(), linear_net()
@@ -319,7 +399,9 @@ def test_the_target_that_is_not_finite_is_named() -> None:
         (softmax_net, with_one(-np.inf, ROWS), "y[15, 1] is -infinity"),
         (softmax_net, with_one(np.nan, CLASSES, float), "y[15] is NaN"),
     ]:
-        with pytest.raises(ValueError, match=exactly(f"{expected}; y must be finite numbers")):
+        remedy = ', or the network of dtype="float64"' if "too large" in expected else ""
+        whole = f"{expected}; y must be finite numbers{remedy}"
+        with pytest.raises(ValueError, match=exactly(whole)):
             make().fit(X, targets)
 
 
