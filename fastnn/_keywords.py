@@ -4,12 +4,16 @@ import functools
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from fastnn._validation import short
+
 T = TypeVar("T", bound=Callable[..., Any])
 
-#: Keyword elsewhere -> keyword here.
-_NAMES = {
+#: Keyword elsewhere -> keyword here, or several of which the first that a function takes counts.
+_NAMES: dict[str, str | tuple[str, ...]] = {
     "x": "X",
+    "X_train": "X",
     "Y": "y",
+    "y_train": "y",
     "labels": "y",
     "lr": "learning_rate",
     "eta": "learning_rate",
@@ -20,6 +24,7 @@ _NAMES = {
     "num_epochs": "epochs",
     "max_iter": "epochs",
     "n_iter": "epochs",
+    "num_iter": "epochs",
     "num_iterations": "epochs",
     "batch": "batch_size",
     "batchsize": "batch_size",
@@ -34,8 +39,12 @@ _NAMES = {
     "n_jobs": "threads",
     "n_threads": "threads",
     "num_threads": "threads",
-    "beta1": "beta_1",
-    "beta2": "beta_2",
+    "alpha": ("rho", "learning_rate"),
+    "beta": ("momentum", "rho", "beta_1"),
+    "beta1": ("beta_1", "momentum"),
+    "beta_1": "momentum",
+    "beta2": ("beta_2", "rho"),
+    "beta_2": "rho",
     "betas": "beta_1 and beta_2",
     "eps": "epsilon",
     "random_state": "seed",
@@ -49,6 +58,7 @@ _NAMES = {
     "layer_sizes": "sizes",
     "layer_dims": "sizes",
     "layers_dims": "sizes",
+    "act": ("activation", "hidden"),
     "activation": "hidden",
     "hidden_activation": "hidden",
     "output_activation": "output",
@@ -60,6 +70,10 @@ _NAMES = {
     "kernel_initializer": "initializer",
     "std": "scale",
     "stddev": "scale",
+    "filename": "path",
+    "num_px": "size",
+    "target_size": "size",
+    "train_size": "test_size=1 - train_size",
 }
 
 #: Keyword here -> what takes it.
@@ -109,24 +123,51 @@ def checked_keywords(function: T) -> T:
         function.__init__ = checked_keywords(function.__init__)  # type: ignore[misc]
         return function
     code = function.__code__
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    n_positional = code.co_argcount
+    names = code.co_varnames[: n_positional + code.co_kwonlyargcount]
     accepted = frozenset(names)
 
     @functools.wraps(function)
     def call(*args: Any, **keywords: Any) -> Any:
         if not accepted.issuperset(keywords):
             _refuse(function, names, next(name for name in keywords if name not in accepted))
+        if n_positional < len(args) <= len(names):
+            _refuse_positions(function, names, args[n_positional:])
         return function(*args, **keywords)
 
     return call  # type: ignore[return-value]
+
+
+def _refuse_positions(
+    function: Callable[..., Any], names: tuple[str, ...], values: tuple[Any, ...]
+) -> NoReturn:
+    """For values in places where the function only takes keywords."""
+    n_positional = function.__code__.co_argcount
+    takes = ", ".join(name for name in names[:n_positional] if name not in ("self", "cls"))
+    given = (
+        f"{name}={short(value)}" for name, value in zip(names[n_positional:], values, strict=False)
+    )
+    raise TypeError(
+        f"{_called(function)} takes {takes} by position, all else by name: {', '.join(given)}"
+    )
+
+
+def _first_name(text: str) -> str:
+    return text.partition("=")[0].partition(" ")[0]
+
+
+def _called(function: Callable[..., Any]) -> str:
+    return f"{function.__qualname__.removesuffix('.__init__')}()"
 
 
 def _refuse(function: Callable[..., Any], names: tuple[str, ...], keyword: str) -> NoReturn:
     import difflib  # here: a millisecond that only an error is worth
 
     names = tuple(name for name in names if name not in ("self", "cls"))
-    here = _NAMES.get(keyword, keyword)
-    first = here.partition("=")[0].partition(" ")[0]
+    known = _NAMES.get(keyword, keyword)
+    candidates = (known,) if isinstance(known, str) else known
+    here = next((name for name in candidates if _first_name(name) in names), candidates[0])
+    first = _first_name(here)
     home = keyword if keyword in _HOMES else first
     if first in names:
         advice = f"here it is {here}"
@@ -136,7 +177,4 @@ def _refuse(function: Callable[..., Any], names: tuple[str, ...], keyword: str) 
         advice = f"did you mean {near[0]}?"
     else:
         advice = f"it takes {', '.join(names)}"
-    raise TypeError(
-        f"{function.__qualname__.removesuffix('.__init__')}() got an unexpected keyword argument "
-        f"{keyword!r}; {advice}"
-    )
+    raise TypeError(f"{_called(function)} got an unexpected keyword argument {keyword!r}; {advice}")

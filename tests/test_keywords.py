@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Network, _keywords
-from fastnn.datasets import make_moons, train_test_split
+from fastnn.datasets import make_moons, read_idx, read_image, read_image_folder, train_test_split
 from fastnn.optimizers import OPTIMIZERS
 
 X, Y = np.zeros((4, 2), np.float32), [0, 1, 0, 1]
@@ -87,6 +87,29 @@ FOREIGN: list[tuple[Callable[..., Any], str, str]] = [
     (fastnn.Normal, "stddev", "here it is scale"),
     (make_moons, "random_state", "here it is seed"),
     (train_test_split, "random_state", "here it is seed"),
+    (train_test_split, "train_size", "'train_size'; here it is test_size=1 - train_size"),
+    (fit, "num_iter", "here it is epochs"),
+    (fit, "X_train", "here it is X"),
+    (fit, "y_train", "here it is y"),
+    (fit, "alpha", "here it is learning_rate"),
+    (fit, "beta_1", "beta_1 is an argument of fastnn.Adam"),
+    (Dense, "act", "here it is activation"),
+    (from_sizes, "act", "here it is hidden"),
+    (layers, "act", "activation is an argument of Dense"),
+    (fastnn.RMSprop, "beta2", "here it is rho"),
+    (fastnn.RMSprop, "beta_2", "here it is rho"),
+    (fastnn.RMSprop, "beta", "here it is rho"),
+    (fastnn.RMSprop, "alpha", "here it is rho"),
+    (fastnn.Momentum, "beta", "here it is momentum"),
+    (fastnn.Momentum, "beta1", "here it is momentum"),
+    (fastnn.Momentum, "beta_1", "beta_1'; here it is momentum"),
+    (fastnn.Nesterov, "beta", "here it is momentum"),
+    (fastnn.Adam, "beta", "here it is beta_1"),
+    (fastnn.SGD, "beta1", "beta_1 is an argument of fastnn.Adam"),
+    (read_idx, "filename", "here it is path"),
+    (read_image, "num_px", "here it is size"),
+    (read_image, "target_size", "here it is size"),
+    (read_image_folder, "target_size", "here it is size"),
 ]
 
 
@@ -113,6 +136,8 @@ HOMES: dict[str, Callable[..., Any]] = {
     **{f"fastnn.{name}": getattr(fastnn, name) for name in ("Momentum", "RMSprop", "Adam")},
     "fastnn.AdamW": fastnn.AdamW,
     "fastnn.Normal": fastnn.Normal,
+    "train_test_split": train_test_split,
+    "read_image": read_image,
 }
 
 
@@ -120,8 +145,30 @@ def test_what_the_messages_name_exists() -> None:
     for name, home in _keywords._HOMES.items():
         assert name in inspect.signature(HOMES[home]).parameters, name
     known = {name for home in HOMES.values() for name in inspect.signature(home).parameters}
-    for foreign, name in _keywords._NAMES.items():
-        assert set(re.findall(r"[a-z_]{2,}\d?|^[Xy]$", name)) - {"and"} <= known, foreign
+    for foreign, names in _keywords._NAMES.items():
+        for name in (names,) if isinstance(names, str) else names:
+            assert set(re.findall(r"[a-z_]{2,}\d?|^[Xy]$", name)) - {"and", foreign} <= known, (
+                foreign
+            )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: NET.fit(X, Y, 10),  # type: ignore[misc]
+            "Network.fit() takes X, y by position, all else by name: epochs=10",
+        ),
+        (lambda: NET.fit(X, Y, 10, 32), "all else by name: epochs=10, batch_size=32"),  # type: ignore[misc]
+        (
+            lambda: Network([Dense(1)], 2, "mse"),  # type: ignore[misc]
+            "Network() takes layers, n_features by position, all else by name: loss='mse'",
+        ),
+    ],
+)
+def test_values_in_places_of_keywords_are_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"{re.escape(message)}$"):
+        call()
 
 
 def test_the_decorated_are_as_they_were() -> None:
@@ -141,6 +188,8 @@ def test_the_decorated_are_as_they_were() -> None:
 
 
 def test_other_mistakes_are_left_to_python() -> None:
+    with pytest.raises(TypeError, match="takes from 2 to 4 positional arguments but 5 were given"):
+        Dense(1, "relu", "he", 4)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'n_units'"):
         Dense()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="multiple values for argument 'X'"):

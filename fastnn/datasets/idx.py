@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._files import open_regular
+from fastnn._keywords import checked_keywords
 from fastnn._validation import checked_path
 
 Reader = BufferedReader | gzip.GzipFile
@@ -26,6 +27,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 _PIECE = 1 << 20  # bytes read at a time while they are only counted
 
 
+@checked_keywords
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     """Read an array from an IDX file, compressed by gzip or not.
 

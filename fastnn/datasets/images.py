@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._files import open_regular
+from fastnn._keywords import checked_keywords
 
 Size = int | tuple[int, int]
 
@@ -16,6 +17,7 @@ Size = int | tuple[int, int]
 _MAX_PIXELS = _validation.MAX_SIZE // 3
 
 
+@checked_keywords
 def read_image(path: str | os.PathLike[str], size: Size = (64, 64)) -> npt.NDArray[np.float32]:
     """Read one image, laid out like those of `read_image_folder`, to predict from.
 
@@ -50,6 +52,7 @@ def read_image(path: str | os.PathLike[str], size: Size = (64, 64)) -> npt.NDArr
     return X
 
 
+@checked_keywords
 def read_image_folder(
     path: str | os.PathLike[str], size: Size = (64, 64)
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
@@ -110,7 +113,7 @@ def read_image_folder(
         except ValueError:
             if _has_name_of_image(file):
                 raise
-            warnings.warn(f"left out {file!r}, which is no image", stacklevel=2)
+            warnings.warn(f"left out {file!r}, which is no image", stacklevel=3)
         else:
             labels.append(label)
     _refuse_empty(class_folders, set(labels))
@@ -121,7 +124,9 @@ def _checked_size(size: Any) -> tuple[int, int]:
     """Height and width."""
     is_pair = isinstance(size, tuple | list) and len(size) == 2
     if not is_pair and (isinstance(size, bool) or not isinstance(size, int | np.integer)):
-        raise TypeError(f"size must be (height, width) or an integer, got {size!r}")
+        raise TypeError(
+            f"size must be (height, width) or an integer, got {_validation.short(size)}"
+        )
     height, width = size if is_pair else (size, size)
     height = _validation.positive_int(height, "height in size", at_most=_MAX_PIXELS)
     width = _validation.positive_int(width, "width in size", at_most=_MAX_PIXELS)
@@ -148,13 +153,15 @@ def _refuse_empty(class_folders: list[str], labels: set[int]) -> None:
 
 def _read_into(row: npt.NDArray[np.float32], file: str, height: int, width: int) -> None:
     """The pixels of an image, scaled to [0, 1]; ValueError if the file is not a readable one."""
-    Image, ImageOps = _import_pillow()
+    Image, ImageOps, UnidentifiedImageError = _import_pillow()
     with open_regular(file) as stream:
         try:
             with Image.open(stream) as image:
                 upright = ImageOps.exif_transpose(image).convert("RGB")
         except MemoryError:
             raise
+        except UnidentifiedImageError:
+            raise ValueError(f"cannot read {file!r} as an image: no format of Pillow") from None
         except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes.
             raise ValueError(f"cannot read {file!r} as an image: {error}") from error
     row[:] = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR)).reshape(-1)
@@ -162,17 +169,17 @@ def _read_into(row: npt.NDArray[np.float32], file: str, height: int, width: int)
 
 
 def _has_name_of_image(file: str) -> bool:
-    Image, _ = _import_pillow()
+    Image, _, _ = _import_pillow()
     form = Image.registered_extensions().get(os.path.splitext(file)[1].lower())
     return form in Image.OPEN  # what is only written, such as PDF, is none
 
 
-def _import_pillow() -> tuple[Any, Any]:
+def _import_pillow() -> tuple[Any, Any, Any]:
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise ImportError(
             "Pillow is not installed; the extra 'images' brings it: pip install '.[images]' in a "
             "copy of the repository, or pip install pillow"
         ) from error
-    return Image, ImageOps
+    return Image, ImageOps, UnidentifiedImageError

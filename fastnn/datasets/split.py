@@ -61,7 +61,10 @@ def _as_array(value: npt.ArrayLike, name: str) -> Array:
 
 def _n_test(test_size: float, n_samples: int) -> int:
     if not isinstance(test_size, Real) or isinstance(test_size, bool):
-        raise TypeError(f"test_size must be a fraction or a number of samples, got {test_size!r}")
+        raise TypeError(
+            "test_size must be a fraction or a number of samples, got "
+            f"{_validation.short(test_size)}"
+        )
     if isinstance(test_size, Integral):
         n_test = int(test_size)
     elif 0 < test_size < 1:
