@@ -10,7 +10,8 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
+from fastnn import _validation
 
 __all__ = ["main"]
 
@@ -64,6 +66,13 @@ def _fail(message: str) -> int:
 
 class _Parser(argparse.ArgumentParser):
     """Reports a bad argument like any other error, without repeating the usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Nothing is left unknown: a command reports its own arguments, with its own help."""
+        arguments, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return arguments, unknown
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message} (see {self.prog} --help)")
@@ -147,22 +156,40 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from fastnn import Dense, Network, plots
+    from fastnn import Dense, Network
+
+    epochs = _validation.positive_int(arguments.epochs, "--epochs", at_most=_validation.MAX_SIZE)
+    net = Network([Dense(128, "relu"), Dense(10, "softmax")], n_features=64, seed=arguments.seed)
+    with _folder(arguments.output) as output:
+        _learn_digits(net, epochs, output)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """The folder `path`, made where there is none; without use for it, it is removed again."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        if is_new:
+            with suppress(OSError):  # it holds something
+                path.rmdir()
+
+
+def _learn_digits(net: fastnn.Network, epochs: int, output: Path) -> None:
+    from fastnn import plots
     from fastnn.datasets import load_digits, train_test_split
 
-    output: Path = arguments.output
-    if output.exists() and not output.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(output))
-    output.mkdir(parents=True, exist_ok=True)
     X, y = load_digits()
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, seed=0)
-
-    net = Network([Dense(128, "relu"), Dense(10, "softmax")], n_features=64, seed=arguments.seed)
     print(net.summary(), end="\n\n", flush=True)
     history = net.fit(
         X_train,
         y_train,
-        epochs=arguments.epochs,
+        epochs=epochs,
         batch_size=64,
         optimizer="adam",
         learning_rate=2e-3,
@@ -180,7 +207,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
     model = output / "digits.safetensors"
     net.save(model)
-    if not np.array_equal(Network.load(model).predict_proba(X_test), probabilities):
+    if not np.array_equal(fastnn.Network.load(model).predict_proba(X_test), probabilities):
         raise RuntimeError(f"the network loaded from {model} predicts differently")
     print(f"{model}: the trained network; loaded again, it predicts exactly the same")
 
@@ -233,6 +260,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     if unknown:
         raise ValueError(f"--nets must be among {', '.join(race.NETS)}, got {', '.join(unknown)}")
     seconds = arguments.seconds if arguments.seconds is not None else 8 if arguments.quick else 60
+    seconds = _validation.positive_number(seconds, "--seconds")
     for path in (arguments.plot, arguments.json):
         if path is not None:
             path.open("a").close()  # a file that cannot be written is better known before the race

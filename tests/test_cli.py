@@ -157,7 +157,9 @@ def errors(argv, capsys) -> str:
         ([], "arguments are required: COMMAND (see fastnn --help)"),
         (["dance"], "invalid choice: 'dance'"),
         (["demo", "--epochs", "many"], "invalid int value: 'many' (see fastnn demo --help)"),
-        (["bench", "--sideways"], "unrecognized arguments: --sideways"),
+        (["bench", "--sideways"], "unrecognized arguments: --sideways (see fastnn bench --help)"),
+        (["--sideways", "info"], "unrecognized arguments: --sideways (see fastnn --help)"),
+        (["info", "more"], "unrecognized arguments: more (see fastnn info --help)"),
         (["bench", "--nets", "flower", "tree"], "--nets must be among logistic, flower, digits"),
         (["bench", "--nets", "flower", "--seconds", "-1"], "seconds must be a positive number"),
     ],
@@ -171,6 +173,27 @@ def test_errors_of_the_library_get_one_line(option, tmp_path, capsys):
     message = errors(["demo", option, "-1", "--output", str(tmp_path)], capsys)
     assert option.removeprefix("--") in message
     assert "-1" in message
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["demo", "--epochs", "0"],
+        ["demo", "--seed", "-1"],
+        ["bench", "--seconds", "0"],
+        ["bench", "--seconds", "inf"],
+        ["bench", "--seconds", "nan"],
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_done(
+    argv, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"{argv[1].removeprefix('--')} must be " in printed.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_reported_before_training(tmp_path, capsys):
@@ -250,6 +273,19 @@ def test_ctrl_c_ends_a_training_with_one_line_and_130(tmp_path):
     assert process.returncode == 130
     assert error.splitlines()[-1] == "fastnn: interrupted"
     assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_demo_leaves_what_was_there(tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastnn.Network, "fit", interrupt)
+    empty, new = tmp_path / "empty", tmp_path / "new"
+    empty.mkdir()
+    for folder in (empty, new):
+        assert main(["demo", "--output", str(folder)]) == 130
+    assert list(tmp_path.iterdir()) == [empty]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
