@@ -14,7 +14,16 @@ try:
     from fastnn.initializers import Normal
     from fastnn.layers import Dense
     from fastnn.network import Network
-    from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+    from fastnn.optimizers import (
+        SGD,
+        Adagrad,
+        Adam,
+        AdamW,
+        Momentum,
+        Nesterov,
+        Optimizer,
+        RMSprop,
+    )
 except ImportError as error:
     from fastnn._import_error import report
 
@@ -34,6 +43,7 @@ __all__ = [
     "Nesterov",
     "Network",
     "Normal",
+    "Optimizer",
     "RMSprop",
     "__version__",
     "activations",
@@ -63,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

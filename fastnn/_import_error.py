@@ -11,9 +11,9 @@ def report(error: ImportError) -> NoReturn:
     package = os.path.dirname(os.path.abspath(__file__))
     if not _is_compiled(os.path.join(package, "_core")):
         error = ImportError(
-            f"{package} is the source of fastnn, not compiled for this Python, and hides an "
-            "installed fastnn. Either compile it in place with 'pip install -e .', or leave the "
-            f"folder {os.path.dirname(package)}."
+            f"{package} is the source of fastnn, not compiled for this Python. Compile it in "
+            f"place: 'pip install -e .' in {os.path.dirname(package)}. If fastnn is installed "
+            "elsewhere, this folder hides it: start Python in another folder, or as 'python -P'."
         )
         error.__suppress_context__ = True
     if _is_the_program():

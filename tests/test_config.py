@@ -290,6 +290,8 @@ def test_modules_that_most_programs_do_not_need_are_loaded_when_used(
         lazy = {"datasets", "plots", "reference"}
         assert lazy <= set(dir(fastnn)) & set(fastnn.__all__)
         assert {"Network", "__version__", "__doc__"} <= set(dir(fastnn))
+        assert {name for name in dir(fastnn) if not name.startswith("__")} <= set(fastnn.__all__)
+        assert issubclass(fastnn.Adam, fastnn.Optimizer)
         assert not {f"fastnn.{name}" for name in lazy} & set(sys.modules)
         assert callable(fastnn.plots.learning_curves)
         assert callable(fastnn.reference.loops.linear)
@@ -328,9 +330,9 @@ def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_import_from_the_source_tree_says_what_to_do(source_tree: Path) -> None:
     """The folder of the sources comes before the installed package where Python is started."""
     message = (
-        f"{source_tree / 'fastnn'} is the source of fastnn, not compiled for this Python, and "
-        "hides an installed fastnn. Either compile it in place with 'pip install -e .', or leave "
-        f"the folder {source_tree}."
+        f"{source_tree / 'fastnn'} is the source of fastnn, not compiled for this Python. Compile "
+        f"it in place: 'pip install -e .' in {source_tree}. If fastnn is installed elsewhere, this "
+        "folder hides it: start Python in another folder, or as 'python -P'."
     )
     done = run_in(source_tree, "-c", "import fastnn")
     assert done.returncode == 1
