@@ -11,9 +11,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
+
+from fastnn._validation import numbers, shown
 
 __all__ = ["bar_chart", "format_duration", "learning_curves", "misclassified"]
 
@@ -42,19 +45,23 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
 
     Raises
     ------
+    TypeError
+        If `history` is no mapping of names to series of numbers.
     ValueError
         If `history` is empty, or holds an empty series or a number that no axis reaches.
     """
+    if not isinstance(history, Mapping):
+        raise TypeError(
+            f"history must be what fit returns, a mapping of names to series, got {shown(history)}"
+        )
     if not history:
         raise ValueError("history must hold at least one series, got none")
-    for name, values in history.items():
-        if len(values) == 0 or not all(abs(value) <= _LARGEST for value in values):
-            raise ValueError(
-                f"history[{name!r}] must be a non-empty series of numbers from -{_LARGEST} to "
-                f"{_LARGEST}"
-            )
-    accuracies = {name: v for name, v in history.items() if name.endswith("accuracy")}
-    losses = {name: v for name, v in history.items() if name not in accuracies}
+    checked = {
+        _name(name, "history"): _series(values, f"history[{name!r}]")
+        for name, values in history.items()
+    }
+    accuracies = {name: v for name, v in checked.items() if name.endswith("accuracy")}
+    losses = {name: v for name, v in checked.items() if name not in accuracies}
     panels = [
         (title, series, percent)
         for title, series, percent in (("loss", losses, False), ("accuracy", accuracies, True))
@@ -91,16 +98,25 @@ def misclassified(
 
     Raises
     ------
+    TypeError
+        If an argument is not as above.
     ValueError
-        If `images` is not three-dimensional, has no pixels, or the four lengths differ.
+        If `images` is not three-dimensional, has no pixels, `probabilities` is not
+        one-dimensional, or the four lengths differ.
     """
-    images = np.asarray(images, dtype=np.float64)
-    probabilities = np.asarray(probabilities, dtype=np.float64)
+    images = numbers(images, "images").astype(np.float64)
+    probabilities = numbers(probabilities, "probabilities").astype(np.float64)
+    y, predicted = _labels(y, "y"), _labels(predicted, "predicted")
     if images.ndim != 3:
         raise ValueError(f"images must have shape (n_images, height, width), got {images.shape}")
     n_images, height, width = images.shape
     if n_images > 0 and height * width == 0:
         raise ValueError(f"images must have at least one pixel, got shape {images.shape}")
+    if probabilities.ndim != 1:
+        remedy = "; pass probabilities.max(axis=1)" if probabilities.ndim == 2 else ""
+        raise ValueError(
+            f"probabilities must have shape (n_images,), got {probabilities.shape}{remedy}"
+        )
     lengths = (len(y), len(predicted), len(probabilities))
     if lengths != (n_images,) * 3:
         raise ValueError(f"y, predicted and probabilities must have length {n_images}, {lengths=}")
@@ -146,9 +162,27 @@ def bar_chart(
 
     Raises
     ------
+    TypeError
+        If an argument is not as above.
     ValueError
         If there is no bar, or a duration is not positive, or no axis reaches it.
     """
+    if not isinstance(groups, Mapping):
+        raise TypeError(f"groups must be a mapping of names to groups, got {shown(groups)}")
+    for name, bars in groups.items():
+        what = f"groups[{_name(name, 'groups')!r}]"
+        if not isinstance(bars, Mapping):
+            raise TypeError(f"{what} must be a mapping of labels to seconds, got {shown(bars)}")
+        for label, value in bars.items():
+            _name(label, what)
+            if isinstance(value, bool) or not isinstance(value, Real):
+                place = f"{what}[{label!r}]"
+                raise TypeError(f"{place} must be a number of seconds, got {shown(value)}")
+    if not isinstance(title, str):
+        raise TypeError(f"title must be a str, got {shown(title)}")
+    is_caption = isinstance(caption, Sequence) and not isinstance(caption, str)
+    if not (is_caption and all(isinstance(line, str) for line in caption)):
+        raise TypeError(f"caption must be a sequence of str, got {shown(caption)}")
     values = [value for bars in groups.values() for value in bars.values()]
     if not values:
         raise ValueError("groups must hold at least one bar, got none")
@@ -204,6 +238,27 @@ def format_duration(seconds: float) -> str:
             value = seconds / unit
             return f"{value:.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def _series(values: object, what: str) -> list[float]:
+    array = numbers(values, what)
+    if array.ndim != 1 or array.size == 0 or not (np.abs(array) <= _LARGEST).all():
+        raise ValueError(
+            f"{what} must be a non-empty series of numbers from -{_LARGEST} to {_LARGEST}"
+        )
+    return [float(value) for value in array]
+
+
+def _name(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"the keys of {what} must be str, got {shown(value)}")
+    return value
+
+
+def _labels(value: object, name: str) -> list[object]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of classes, got {shown(value)}")
+    return list(value)
 
 
 @dataclass(frozen=True)

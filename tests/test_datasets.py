@@ -422,8 +422,9 @@ def test_default_image_size_is_that_of_the_course(image_folder):
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + b"\0" * 30])
 def test_unreadable_image_is_named(image_folder, content):
     (image_folder / "dogs" / "broken.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken\.png' as an image"):
+    with pytest.raises(ValueError, match=r"broken\.png' as an image") as caught:
         datasets.read_image_folder(image_folder)
+    assert "BufferedReader" not in str(caught.value)
 
 
 def test_image_cut_off_is_named(image_folder):

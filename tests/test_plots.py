@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from fastnn import plots
+from fastnn import Dense, Network, plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 HISTORY = {
@@ -181,3 +181,85 @@ def test_bar_chart_refuses_what_has_no_logarithm(groups):
 )
 def test_durations_are_written_with_three_digits_and_a_unit(seconds, text):
     assert plots.format_duration(seconds) == text
+
+
+IMAGES = np.zeros((2, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: plots.learning_curves(Network([Dense(1)])),
+            TypeError,
+            "^history must be what fit returns, a mapping of names to series, got Network",
+        ),
+        (lambda: plots.learning_curves([1.0, 0.5]), TypeError, "^history must be what fit returns"),
+        (
+            lambda: plots.learning_curves({"loss": 1.0}),
+            ValueError,
+            r"^history\['loss'\] must be a no",
+        ),
+        (
+            lambda: plots.learning_curves({"loss": ["x"]}),
+            TypeError,
+            r"^history\['loss'\].* is 'x'$",
+        ),
+        (lambda: plots.learning_curves({1: [1.0]}), TypeError, "^the keys of history must be str"),
+        (
+            lambda: plots.misclassified(IMAGES, [1, 2], [2, 1], np.full((2, 10), 0.1)),
+            ValueError,
+            r"^probabilities must have shape \(n_images,\), got \(2, 10\); pass probabilities.max",
+        ),
+        (
+            lambda: plots.misclassified(IMAGES, [1, 2], [2, 1], 0.5),
+            ValueError,
+            r"^probabilities must have shape \(n_images,\), got \(\)$",
+        ),
+        (
+            lambda: plots.misclassified("images", [1, 2], [2, 1], [0.5, 0.5]),
+            TypeError,
+            "^images must be an array of numbers",
+        ),
+        (
+            lambda: plots.misclassified(IMAGES, 5, [2, 1], [0.5, 0.5]),
+            TypeError,
+            r"^y must be a sequence of classes, got 5 \(int\)",
+        ),
+        (
+            lambda: plots.misclassified(IMAGES, [1, 2], "21", [0.5, 0.5]),
+            TypeError,
+            "^predicted must be a sequence of classes, got '21'",
+        ),
+        (
+            lambda: plots.bar_chart({"a": 1.0}, title=""),
+            TypeError,
+            r"^groups\['a'\] must be a mapping of labels to seconds, got 1.0 \(float\)",
+        ),
+        (lambda: plots.bar_chart([1.0], title=""), TypeError, "^groups must be a mapping of names"),
+        (
+            lambda: plots.bar_chart({"a": {"b": "1"}}, title=""),
+            TypeError,
+            r"^groups\['a'\]\['b'\] must be a number of seconds, got '1' \(str\)",
+        ),
+        (
+            lambda: plots.bar_chart({"a": {1: 1.0}}, title=""),
+            TypeError,
+            r"^the keys of groups\['a'",
+        ),
+        (lambda: plots.bar_chart({"a": {"b": 1.0}}, title=5), TypeError, "^title must be a str"),
+        (
+            lambda: plots.bar_chart({"a": {"b": 1.0}}, title="", caption="text"),
+            TypeError,
+            "^caption must be a sequence of str, got 'text'",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_classes_come_from_any_sequence():
+    svg = plots.misclassified(IMAGES, np.array([1, 2]), (n for n in "ab"), [0.5, 0.25])
+    assert {"1 → a", "2 → b"} <= set(texts(parse(svg)))

@@ -160,10 +160,10 @@ def _read_into(row: npt.NDArray[np.float32], file: str, height: int, width: int)
                 upright = ImageOps.exif_transpose(image).convert("RGB")
         except MemoryError:
             raise
-        except UnidentifiedImageError:
-            raise ValueError(f"cannot read {file!r} as an image: no format of Pillow") from None
         except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes.
-            raise ValueError(f"cannot read {file!r} as an image: {error}") from error
+            is_unknown = isinstance(error, UnidentifiedImageError)  # its text is of the stream
+            reason = "Pillow knows no such format" if is_unknown else error
+            raise ValueError(f"cannot read {file!r} as an image: {reason}") from error
     row[:] = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR)).reshape(-1)
     row /= 255
 
