@@ -90,3 +90,10 @@ def test_layers_get_different_numbers() -> None:
 def test_scale_of_normal_is_checked(scale: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="scale"):
         Normal(scale)
+
+
+def test_a_tiny_scale_is_drawn_whatever_the_error_state_of_numpy() -> None:
+    random = np.random.default_rng(0)
+    with np.errstate(all="raise"):
+        weights = draw_weights(Normal(1e-320), 3, 2, random)
+    assert 0 < np.abs(weights).max() < 1e-319

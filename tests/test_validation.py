@@ -1152,6 +1152,12 @@ def test_losses_are_known_as_people_type_them(typed: str, name: str) -> None:
     assert Network([D], loss=typed).loss == name
 
 
+@pytest.mark.parametrize("typed", ["CCE", "sparse_categorical_crossentropy"])
+def test_the_loss_of_classes_is_known_as_people_type_it(typed: str) -> None:
+    net = Network([Dense(3, "softmax")], loss=typed)
+    assert net.loss == "categorical_cross_entropy"
+
+
 def test_a_hidden_activation_is_known_as_people_type_it() -> None:
     net = Network.from_sizes([4, 3, 1], hidden="Swish", output="Logistic", seed=0)
     assert [layer.activation for layer in net.layers] == ["silu", "sigmoid"]
