@@ -73,7 +73,9 @@ class FitOptions:
         if _is_as_before(batch_size):
             batch_size = before.batch_size
         elif batch_size is not None:
-            batch_size = _validation.positive_int(batch_size, "batch_size")
+            batch_size = _validation.positive_int(
+                batch_size, "batch_size", remedy="; None is the full batch"
+            )
         if _is_as_before(shuffle):
             shuffle = before.shuffle
         training = Training(
