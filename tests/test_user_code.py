@@ -83,6 +83,31 @@ def test_what_another_thread_wrote_to_a_view_survives_a_divergence() -> None:
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
+def test_what_a_user_writes_between_portions_counts_forward_and_backward() -> None:
+    """Backward goes by transposed copies of the weights."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((2000, 50)), rng.integers(0, 10, 2000)
+    net = Network.from_sizes([50, 60, 40, 10], "tanh", "softmax", seed=0)
+    options: dict[str, Any] = {"batch_size": None, "optimizer": "sgd", "learning_rate": 0.1}
+    n_epochs = 1500
+    from_here: list[Any] = []
+
+    def write() -> None:
+        with net._access.reading():  # between two portions
+            net.weights[1][:] *= 1.5
+            net.weights[2][::2] = 0
+            from_here.append((net.copy(), saved_steps(net)))
+
+    other = threading.Timer(0.15, write)
+    other.start()
+    net.fit(X, y, epochs=n_epochs, **options)
+    other.join()
+    twin, n_before = from_here[0]
+    assert 0 < n_before < n_epochs
+    twin.fit(X, y, epochs=n_epochs - n_before, **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def saved_steps(net: Network) -> int:
     return net._built()[1].n_updates
 

@@ -26,7 +26,8 @@ cdef class TrainingState:
     cdef uint64_t checksum
 
     cdef int save(self) except -1
-    cdef int save_if_due(self, bint watched) except -1
+    cdef bint is_as_left(self, bint watched) except -1
+    cdef int save_if_due(self, bint as_left) except -1
     cdef int restore(self) except -1
     cdef uint64_t measure_checksum(self) except? 0
     cdef int note_checksum(self, bint watched) except -1

@@ -71,14 +71,16 @@ cdef class TrainingState:
         self.next_save = now() + (now() - start) / SAVE_SHARE
         return 0
 
-    cdef int save_if_due(self, bint watched) except -1:
-        """Saves after a while, and at once where a user wrote to the parameters since the last step.
+    cdef bint is_as_left(self, bint watched) except -1:
+        """Whether the parameters are those that the last step left.
 
         `watched`: whether a user has views of them.
         """
-        if (now() >= self.next_save
-                or watched and not (self.has_checksum
-                                    and self.checksum == self.measure_checksum())):
+        return not watched or self.has_checksum and self.checksum == self.measure_checksum()
+
+    cdef int save_if_due(self, bint as_left) except -1:
+        """Saves after a while, and at once where the parameters are not as the last step left them."""
+        if now() >= self.next_save or not as_left:
             self.save()
         return 0
 

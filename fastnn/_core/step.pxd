@@ -31,6 +31,7 @@ cdef struct Run:
     char *tile_gradients  # FUSED: tile_gradient_bytes for each member
     size_t tile_gradient_bytes
     bint has_gradient_hook
+    bint has_transposed  # the transposed weights are those of the parameters
     # the update
     Update update
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]

@@ -262,9 +262,12 @@ cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t s
 
 
 cdef void write_all_transposed(Run *run, fnn_team *team) noexcept nogil:
-    """From weights that anybody may have changed since the last run."""
+    """Unless they are there: before the first step, and where a user has changed the weights."""
     cdef WeightTile tile
-    cdef size_t number = team_next_tile(team)
+    cdef size_t number
+    if run.has_transposed:
+        return
+    number = team_next_tile(team)
     while number < run.net.geometry.n_weight_tiles:
         tile = find_weight_tile(run.net.geometry, number)
         write_transposed(&run.net, &tile)

@@ -152,7 +152,9 @@ cdef class Trainer(Workspace):
         if access is not None:
             run.n_waiting_readers = &access.n_waiting_readers
         self.user_code.views = views
-        self.state.save_if_due(self.user_code.is_watched())
+        as_left = self.state.is_as_left(self.user_code.is_watched())
+        self.state.save_if_due(as_left)
+        run.has_transposed = run.has_transposed and as_left
         start = now()
         self.n_threads = choose_threads(&self.tuner, self.most_threads, 1, start)
         run.deadline = start + (ADVANCE_SECONDS if self.tuner.trial < 0 else TRIAL_SECONDS)
@@ -172,6 +174,7 @@ cdef class Trainer(Workspace):
                                                         "finite"))
         if status & LOSS_NOT_FINITE:
             raise FloatingPointError(self.describe_step(f"the loss is {run.bad_loss}"))
+        run.has_transposed = True
         self.state.note_checksum(self.user_code.is_watched())
 
     cdef int replay(self) except -1:
@@ -182,6 +185,7 @@ cdef class Trainer(Workspace):
         """
         cdef uint64_t n_good = self.state.progress.n_updates
         self.state.restore()
+        self.run.has_transposed = False
         if n_good == self.state.progress.n_updates:
             return 0
         self.run.updates_allowed = n_good
