@@ -171,7 +171,8 @@ class Network:
             _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
             for i, size in enumerate(sizes)
         ]
-        _validation.known_name(hidden, ACTIVATIONS, "hidden", ACTIVATION_ALIASES)
+        for name, value in (("hidden", hidden), ("output", output)):
+            _validation.known_name(value, ACTIVATIONS, name, ACTIVATION_ALIASES)
         activations = [hidden] * (len(checked) - 2) + [output]
         layers = [
             Dense(n_units, activation, initializer)
