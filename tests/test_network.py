@@ -1157,10 +1157,20 @@ def test_hyperparameters_that_are_no_normal_numbers_are_refused_in_float64() -> 
         small(dtype="float64").fit(*data(), optimizer=fastnn.Adam(epsilon=1e-310))
 
 
-def test_hyperparameters_at_the_limits_are_taken() -> None:
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        fastnn.Adam(TINY32, beta_1=0, beta_2=0, epsilon=TINY32),
+        fastnn.AdamW(1e-3, epsilon=MAX32, weight_decay=0),
+    ],
+)
+def test_hyperparameters_at_the_limits_are_taken(optimizer: fastnn.Optimizer) -> None:
     X, y = data()
-    small().fit(X, y, epochs=1, optimizer=fastnn.Adam(TINY32, beta_1=0, beta_2=0, epsilon=TINY32))
-    small().fit(X, y, epochs=1, optimizer=fastnn.AdamW(1e-3, epsilon=MAX32, weight_decay=0))
+    net = small()
+    assert np.isfinite(net.fit(X, y, epochs=1, optimizer=optimizer)["loss"]).all()
+    assert np.isfinite(net.parameters).all()
+    assert net.training is not None
+    assert net.training.optimizer == optimizer
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
