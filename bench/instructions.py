@@ -19,6 +19,18 @@ CASES = {
         net = Network.from_sizes([4, 16, 16, 3], output="softmax", seed=0)
         net.fit(X, y, epochs=n, batch_size=8, threads=1)
     """,
+    "a step of 20-32-10, batch 64, SGD, labels": """
+        X = np.random.default_rng(0).standard_normal((64, 20)).astype(np.float32)
+        y = np.arange(64) % 10
+        net = Network.from_sizes([20, 32, 10], output="softmax", seed=0)
+        net.fit(X, y, epochs=n, batch_size=64, optimizer="sgd", threads=1)
+    """,
+    "the same, one-hot rows": """
+        X = np.random.default_rng(0).standard_normal((64, 20)).astype(np.float32)
+        y = np.eye(10, dtype=np.float32)[np.arange(64) % 10]
+        net = Network.from_sizes([20, 32, 10], output="softmax", seed=0)
+        net.fit(X, y, epochs=n, batch_size=64, optimizer="sgd", threads=1)
+    """,
     "a call of the predictor of 4-16-16-3, with the loop around it": """
         x = np.ones((1, 4), np.float32)
         predict = Network.from_sizes([4, 16, 16, 3], output="softmax", seed=0).predictor()
