@@ -1,6 +1,4 @@
-from libc.stdint cimport uint64_t
-
-from fastnn._core.geometry cimport LayerPass, Pass, Rows
+from fastnn._core.geometry cimport Pass, Rows
 
 cdef enum:
     ALL_FINITE = 0

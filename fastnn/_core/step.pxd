@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from fastnn._core.geometry cimport Pass
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team

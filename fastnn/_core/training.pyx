@@ -169,11 +169,8 @@ cdef class Trainer(Workspace):
             if access is not None:
                 access.half_written = False
         record_run(&self.tuner, progress.n_updates - n_updates, now() - start, now())
-        if status & UPDATE_NOT_FINITE:
-            raise FloatingPointError(self.describe_step("an update gave parameters that are not "
-                                                        "finite"))
-        if status & LOSS_NOT_FINITE:
-            raise FloatingPointError(self.describe_step(f"the loss is {run.bad_loss}"))
+        if status & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE):
+            raise FloatingPointError(self.describe_failure(status))
         run.has_transposed = True
         self.state.note_checksum(self.user_code.is_watched())
 
@@ -195,14 +192,16 @@ cdef class Trainer(Workspace):
             self.state.restore()
         return 0
 
-    def describe_step(self, str what):
-        """`what`, at which step of this trainer, and the remedy."""
+    cdef str describe_failure(self, int status):
+        """What failed, at which step of this trainer, and the remedy."""
         cdef Progress *progress = &self.state.progress
-        if what.startswith("the loss") and progress.epoch == 0 and progress.start == 0:
+        what = "an update gave parameters that are not finite"
+        if status & LOSS_NOT_FINITE:
+            what = f"the loss is {self.run.bad_loss}"
+        remedy = "A smaller learning_rate or scaled inputs usually help."
+        if status & LOSS_NOT_FINITE and progress.epoch == 0 and progress.start == 0:
             remedy = ("This is before the first update: X, y or the parameters are too large. Scale "
                       "X and y, or begin with a new network.")
-        else:
-            remedy = "A smaller learning_rate or scaled inputs usually help."
         return (
             f"{what} at epoch {progress.epoch + 1}, mini-batch "
             f"{progress.start // self.run.batch_size + 1} (step {progress.n_updates + 1}); the "

@@ -2,7 +2,7 @@ from fastnn._core.geometry cimport Operand
 from fastnn._core.plan cimport Plan
 from fastnn._core.signals cimport UserCode
 from fastnn._core.state cimport Progress
-from fastnn._core.step cimport GradientMode, Run
+from fastnn._core.step cimport Run
 
 
 cdef class Workspace:

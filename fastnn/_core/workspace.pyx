@@ -25,7 +25,6 @@ from fastnn._core.step cimport (
     FUSED,
     FUSED_AT_ONCE,
     STORED,
-    GradientMode,
     Run,
     measure_gradient,
     train,
