@@ -21,6 +21,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* ---- matrices ------------------------------------------------------------------------------- */
+
+/* A matrix in column panels: each of `width` columns, (rows, width) without gaps; the last one is
+ * narrower where that does not divide the columns. So all that a product reads lies close together,
+ * however wide the matrix is. A C-ordered array is one panel, and so is a part of its columns. */
+typedef struct fnn_matrix {
+    void *data;
+    size_t first_row; /* rows of memory before the matrix's own first one */
+    size_t columns; /* from `data` on: the last panel has what is left */
+    size_t width;
+    size_t panel; /* elements from one panel to the next */
+} fnn_matrix;
+
 /* ---- activations --------------------------------------------------------------------------- */
 
 typedef struct fnn_activation {
@@ -85,8 +98,8 @@ typedef struct fnn_input {
     const char *dtype; /* "f32", "f64"; NULL ends a list */
     size_t itemsize;
     /* batch (rows, n_features) = data[order[i]] for each row i, converted;
-     * order NULL: the first `rows` rows of data. */
-    void (*gather)(void *batch, const void *data, const int64_t *order, size_t rows,
+     * order NULL: the first `rows` rows of data, which is C-ordered. */
+    void (*gather)(const fnn_matrix *batch, const void *data, const int64_t *order, size_t rows,
                    size_t n_features);
     /* 1 if all of data (n,) is finite once converted to the table's element type, else 0. */
     int (*all_finite)(const void *data, size_t n);
@@ -95,12 +108,12 @@ typedef struct fnn_input {
 /* ---- matrix product ------------------------------------------------------------------------ */
 
 /* c (m, n) = start + op(a) (m, k) @ b (k, n), where start is what c holds if `accumulate`, else
- * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the array a
- * is then (k, m). ld*: elements from one row of an array to the next. scratch: as much memory as
- * `gemm_scratch` says, 64-byte aligned, of arbitrary content; NULL where that is 0 bytes. */
-typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
-                         const void *b, size_t ldb, const void *bias, int accumulate, void *c,
-                         size_t ldc, void *scratch);
+ * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the matrix a
+ * is then (k, m). Panels are as wide as `panel_width` says, or there is one alone. scratch: as much
+ * memory as `gemm_scratch` says, 64-byte aligned, of arbitrary content; NULL where that is 0 bytes. */
+typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_matrix *a,
+                         const fnn_matrix *b, const void *bias, int accumulate,
+                         const fnn_matrix *c, void *scratch);
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
@@ -113,12 +126,18 @@ typedef struct fnn_kernels {
     const fnn_loss *losses;
     const fnn_optimizer *optimizers;
     const fnn_input *inputs;
+    /* Columns of a panel where a matrix has several: what the product computes at a time, in whole
+     * cache lines. A matrix of up to `single_panel_width` columns is one panel. */
+    size_t panel_width;
+    size_t single_panel_width;
     fnn_gemm gemm;
     /* Bytes of scratch that `gemm` may need for a product of these sizes or with a smaller m, and,
      * where a is transposed, with any smaller sizes. 0 for a few rows of a small matrix. */
     size_t (*gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k);
     /* c (rows, n_units), ldc elements a row: bias (n_units,) in every row; NULL: zeros. */
     void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows, size_t n_units);
+    /* b (rows, columns), ldb elements a row = a (rows, columns), lda a row. */
+    void (*copy)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
     /* b (columns, rows), ldb elements a row = the transpose of a (rows, columns), lda a row. */
     void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
     /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units). */

@@ -6,73 +6,70 @@
 #include "narrow.inc.h"
 #include "panels.inc.h"
 
-static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a_, size_t lda,
-                       const void *b_, size_t ldb, const void *bias, int accumulate, void *c_,
-                       size_t ldc, void *scratch)
+/* Whether the elements of a matrix's only row lie next to each other. */
+static int NAME(row_is_one_piece)(const fnn_matrix *x, size_t columns)
 {
-    const real *a = a_, *b = b_;
-    real *c = c_;
-    const real *start = accumulate ? c : bias;
-    size_t start_row = accumulate ? ldc : 0;
+    return columns <= x->width || (x->panel == x->width && x->first_row == 0);
+}
+
+/* The first columns of a product of one row; returns how many. */
+static size_t NAME(gemm_one_row)(size_t n, size_t k, const fnn_matrix *a, const fnn_matrix *b,
+                                 const real *bias, int accumulate, const fnn_matrix *c)
+{
+    size_t row, ldb;
+    real *to = NAME(panel_at)(c, 0, &row);
+    if (n > b->width || !NAME(row_is_one_piece)(a, k) || !NAME(row_is_one_piece)(c, n))
+        return 0;
+    const real *from = NAME(panel_at)(b, 0, &ldb);
+    return n - NAME(gemm_row)(n, k, NAME(panel_at)(a, 0, &row), from, ldb, accumulate ? to : bias,
+                              to);
+}
+
+static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_matrix *a,
+                       const fnn_matrix *b, const void *bias_, int accumulate,
+                       const fnn_matrix *c, void *scratch)
+{
+    const real *bias = bias_;
+    NAME(span) spans[MAX_SPANS];
     if (transpose_a && NAME(is_few_long_sums)(m, n, k)) {
-        NAME(gemm_few)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc);
+        NAME(gemm_few)(m, n, k, a, b, bias, accumulate, c);
         return;
     }
     if (transpose_a && NAME(cheaper_by_columns)(m, n, k)) {
-        NAME(gemm_by_columns)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc, scratch);
+        NAME(gemm_by_columns)(m, n, k, a, b, bias, accumulate, c, scratch);
         return;
     }
     if (!transpose_a && NAME(cheaper_by_dots)(n, k)) {
-        NAME(gemm_dots)(m, n, k, a, lda, b, ldb, start, start_row, c, ldc, scratch);
+        NAME(gemm_dots)(m, n, k, a, b, bias, accumulate, c, scratch);
         return;
     }
-    if (m == 1 && !transpose_a && n >= ROW_VECTORS * VECTOR_LANES) {
-        const size_t left = NAME(gemm_row)(n, k, a, b, ldb, start, c), done = n - left;
-        if (left == 0)
-            return;
-        b += done;
-        c += done;
-        n = left;
-        if (start != NULL)
-            start += done;
+    const int is_row = m == 1 && !transpose_a && n >= ROW_VECTORS * VECTOR_LANES;
+    const size_t first = is_row ? NAME(gemm_one_row)(n, k, a, b, bias, accumulate, c) : 0;
+    const size_t panel = transpose_a && a->width < m ? a->width : m; /* rows at a time */
+    for (size_t i = 0; i < m; i += panel) {
+        const size_t rows = m - i < panel ? m - i : panel;
+        size_t done = 0;
+        do {
+            const size_t depth = k - done < K_BLOCK ? k - done : K_BLOCK;
+            const size_t n_spans = transpose_a ? NAME(span_down)(spans, a, done, i, depth)
+                                               : NAME(spans_along)(spans, a, i, done, depth);
+            NAME(gemm_panels)(i, rows, first, n, n_spans, spans, b, done, bias,
+                              accumulate || done > 0, c);
+            done += depth;
+        } while (done < k);
     }
-    const size_t a_row = transpose_a ? 1 : lda, a_column = transpose_a ? lda : 1;
-    const int copies_a = transpose_a && lda * sizeof(real) >= COPY_STRIDE_BYTES && n > PANEL;
-    const int copies_b = PANEL * sizeof(real) < COPY_PANEL_BYTES && m >= COPY_ROWS
-                         && ldb * sizeof(real) >= COPY_STRIDE_BYTES;
-    do {
-        const size_t depth = k < K_BLOCK ? k : K_BLOCK;
-        if (copies_a)
-            NAME(gemm_copied_columns)(m, n, depth, a, lda, b, ldb, start, start_row, c, ldc,
-                                      scratch);
-        else if (copies_b)
-            NAME(gemm_copied_panels)(m, n, depth, a, a_row, a_column, b, ldb, start, start_row, c,
-                                     ldc, scratch);
-        else
-            NAME(gemm_panels)(m, n, depth, a, a_row, a_column, b, ldb, start, start_row, c, ldc);
-        a += depth * a_column;
-        b += depth * ldb;
-        start = c;
-        start_row = ldc;
-        k -= depth;
-    } while (k > 0);
 }
 
-/* What the ways above may need, whatever the distance between lines. */
+/* What the ways above may need. */
 static size_t NAME(gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k)
 {
-    const size_t depth = k < K_BLOCK ? k : K_BLOCK;
+    (void)m;
     size_t elements = 0;
     if (transpose_a) {
-        const size_t columns = n < NARROW_COLUMNS ? n : NARROW_COLUMNS;
-        const size_t by_columns = (columns + depth) * PANEL;
-        const size_t copied_columns = n > PANEL ? depth * COPY_COLUMNS : 0;
-        elements = by_columns > copied_columns ? by_columns : copied_columns;
+        elements = (n < NARROW_COLUMNS ? n : NARROW_COLUMNS) * PANEL;
     } else if (NAME(cheaper_by_dots)(n, k)) {
         elements = n * NAME(dot_stride)(k);
         elements = elements > DOT_FEW ? elements : 0;
-    } else if (PANEL * sizeof(real) < COPY_PANEL_BYTES && m >= COPY_ROWS) {
-        elements = depth * PANEL;
     }
     return elements * sizeof(real);
 }

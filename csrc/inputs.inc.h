@@ -3,18 +3,25 @@
 #ifndef FASTNN_INPUTS_INC_H
 #define FASTNN_INPUTS_INC_H
 
+#include "matrix.inc.h"
 #include "vector.inc.h"
 
+/* Row after row, as the user's rows may come from memory; each is spread over the panels. */
 #define INPUT(source, suffix)                                                                     \
-    static void NAME(gather_##suffix)(void *batch_, const void *data_, const int64_t *order,      \
-                                      size_t rows, size_t n_features)                             \
+    static void NAME(gather_##suffix)(const fnn_matrix *batch, const void *data_,                 \
+                                      const int64_t *order, size_t rows, size_t n_features)       \
     {                                                                                             \
-        real *restrict batch = batch_;                                                            \
         const source *restrict data = data_;                                                      \
         for (size_t i = 0; i < rows; i++) {                                                       \
             const source *row = data + (order != NULL ? (size_t)order[i] : i) * n_features;       \
-            for (size_t j = 0; j < n_features; j++)                                               \
-                batch[i * n_features + j] = (real)row[j];                                         \
+            for (size_t first = 0, columns; first < n_features; first += columns) {               \
+                const size_t left = n_features - first;                                           \
+                size_t width;                                                                     \
+                real *restrict to = NAME(panel_at)(batch, first, &width) + i * width;             \
+                columns = left < batch->width ? left : batch->width;                              \
+                for (size_t j = 0; j < columns; j++)                                              \
+                    to[j] = (real)row[first + j];                                                 \
+            }                                                                                     \
         }                                                                                         \
     }
 

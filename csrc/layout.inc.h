@@ -1,4 +1,4 @@
-/* Matrices moved: rows filled, transposed. */
+/* Matrices moved: rows filled, copied, transposed. */
 #ifndef FASTNN_LAYOUT_INC_H
 #define FASTNN_LAYOUT_INC_H
 
@@ -13,6 +13,20 @@ static void NAME(fill_rows)(void *c_, size_t ldc, const void *bias_, size_t rows
             memcpy(c, bias, n_units * sizeof(real));
         else
             memset(c, 0, n_units * sizeof(real));
+    }
+}
+
+static void NAME(copy)(void *b_, size_t ldb, const void *a_, size_t lda, size_t rows,
+                       size_t columns)
+{
+    real *b = b_;
+    const real *a = a_;
+    const size_t whole = columns - columns % VECTOR_LANES;
+    for (size_t i = 0; i < rows; i++, b += ldb, a += lda) {
+        for (size_t j = 0; j < whole; j += VECTOR_LANES)
+            NAME(store)(b + j, NAME(load)(a + j));
+        if (whole < columns)
+            NAME(store_lanes)(b + whole, NAME(load_lanes)(a + whole, columns - whole), columns - whole);
     }
 }
 

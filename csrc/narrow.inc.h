@@ -7,8 +7,9 @@
 
 /* ---- transposed a: by columns ---- */
 
-/* Columns of c, at most, for which this is looked at: its scratch has a line for each. */
-#define NARROW_COLUMNS 64
+/* Columns of c, at most, for which this is looked at: they are one panel, and the scratch has a line
+ * for each. */
+#define NARROW_COLUMNS SINGLE_PANEL
 
 /* Whether c (m, n) is cheaper by columns. Counted in vectors multiplied: k for each vector of c, and
  * for moving a square of c about SQUARE_COST. */
@@ -25,30 +26,28 @@ static int NAME(cheaper_by_columns)(size_t m, size_t n, size_t k)
 /* c (m, n) = start + transposed a (k, m) @ b (k, n) by columns: where c is narrow, most lanes of a
  * vector of its row would be idle, so the vectors lie along its columns, which is the product
  * b' @ a, and that is transposed into c. Each element has the same chain as ever. The scratch is
- * (n, PANEL) of c's columns, then a copy (K_BLOCK or k, PANEL) of a. */
+ * (n, PANEL) of c's columns. */
 static __attribute__((noinline)) void NAME(gemm_by_columns)(
-    size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc, real *columns)
+    size_t m, size_t n, size_t k, const fnn_matrix *a, const fnn_matrix *b, const real *bias,
+    int accumulate, const fnn_matrix *c, real *columns)
 {
-    real *copy = columns + n * PANEL;
-    const int copies = n > ROWS_FOR(PANEL_VECTORS) && lda * sizeof(real) >= COPY_STRIDE_BYTES;
-    for (size_t i = 0; i < m; i += PANEL) {
+    size_t ldc;
+    real *rows = NAME(panel_at)(c, 0, &ldc);
+    for (size_t i = 0; i < m; i += PANEL, rows += PANEL * ldc) {
         const size_t width = m - i < PANEL ? m - i : PANEL;
-        size_t last;
-        NAME(panel_function) run = NAME(panel_for)(width, copies, &last);
-        if (start == NULL)
-            memset(columns, 0, sizeof(real) * n * PANEL);
+        size_t last, lda;
+        NAME(panel_function) run = NAME(panel_for)(width, &last);
+        const real *panel = NAME(panel_at)(a, i, &lda);
+        if (accumulate || bias != NULL)
+            NAME(transpose)(columns, PANEL, accumulate ? rows : bias, accumulate ? ldc : 0, width, n);
         else
-            NAME(transpose)(columns, PANEL, start + i * start_row, start_row, width, n);
+            memset(columns, 0, sizeof(real) * n * PANEL);
         for (size_t p = 0; p < k; p += K_BLOCK) {
-            const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
-            const real *panel = a + p * lda + i;
-            if (copies)
-                NAME(copy_lines)(copy, PANEL, panel, lda, depth, width);
-            run(n, depth, b + p * ldb, 1, ldb, copies ? copy : panel, copies ? PANEL : lda, columns,
-                PANEL, columns, PANEL, last);
+            NAME(span) span;
+            NAME(span_down)(&span, b, p, 0, k - p < K_BLOCK ? k - p : K_BLOCK);
+            run(n, 1, &span, panel + p * lda, lda, columns, PANEL, columns, PANEL, last);
         }
-        NAME(transpose)(c + i * ldc, ldc, columns, PANEL, n, width);
+        NAME(transpose)(rows, ldc, columns, PANEL, n, width);
     }
 }
 
@@ -95,21 +94,27 @@ static void NAME(long_sums)(real *sums, size_t n, size_t k, const real *a, size_
 }
 
 /* c (m, n) = start + transposed a (k, m) @ b (k, n) */
-static __attribute__((noinline)) void NAME(gemm_few)(
-    size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc)
+static __attribute__((noinline)) void NAME(gemm_few)(size_t m, size_t n, size_t k,
+                                                     const fnn_matrix *a, const fnn_matrix *b,
+                                                     const real *bias, int accumulate,
+                                                     const fnn_matrix *c)
 {
     real sums[FEW_COLUMNS];
+    size_t lda, ldb, ldc;
+    const real *a_data = NAME(panel_at)(a, 0, &lda), *b_data = NAME(panel_at)(b, 0, &ldb);
+    real *to = NAME(panel_at)(c, 0, &ldc);
+    const real *start = accumulate ? to : bias;
+    const size_t start_row = accumulate ? ldc : 0;
     const int by_columns = m > n;
     const size_t rows = by_columns ? n : m, columns = by_columns ? m : n;
     for (size_t i = 0; i < rows; i++) {
         if (by_columns)
-            NAME(long_sums)(sums, columns, k, b + i, ldb, a, lda);
+            NAME(long_sums)(sums, columns, k, b_data + i, ldb, a_data, lda);
         else
-            NAME(long_sums)(sums, columns, k, a + i, lda, b, ldb);
+            NAME(long_sums)(sums, columns, k, a_data + i, lda, b_data, ldb);
         for (size_t j = 0; j < columns; j++) {
             const size_t row = by_columns ? j : i, column = by_columns ? i : j;
-            c[row * ldc + column] = (start != NULL ? start[row * start_row + column] : 0) + sums[j];
+            to[row * ldc + column] = (start != NULL ? start[row * start_row + column] : 0) + sums[j];
         }
     }
 }
@@ -154,22 +159,20 @@ ALWAYS_INLINE vector NAME(add_lanes)(vector *sums)
 }
 
 /* c (rows, columns) = start + a (rows, k) @ b (columns, k) transposed, for k <= DOT_BLOCK and up to
- * DOT_SUMS / columns rows. columns is a constant where this is inlined. */
-ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, const real *a,
-                                  size_t lda, const real *b, size_t ldb, const real *start,
-                                  size_t start_row, real *c, size_t ldc)
+ * DOT_SUMS / columns rows, a being the rows of the spans from `first` on. columns is a constant where
+ * this is inlined. */
+ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t n_spans,
+                                  const NAME(span) *spans, size_t first, const real *b, size_t ldb,
+                                  const real *start, size_t start_row, real *c, size_t ldc)
 {
     const size_t tile_rows = columns == 1 ? DOT_ROWS : DOT_SUMS / columns;
     const size_t parts = DOT_CHAINS / VECTOR_LANES;
-    const real *row[DOT_ROWS];
     vector part_sums[DOT_CHAINS / VECTOR_LANES][DOT_SUMS];
-    for (size_t i = 0; i < tile_rows; i++)
-        row[i] = a + (i < rows ? i : rows - 1) * lda; /* rows there are not repeat the last one */
 #define DOT_STEP(LOAD)                                                                            \
     do {                                                                                          \
         vector factors[DOT_COLUMNS];                                                              \
         _Pragma("GCC unroll 4") for (size_t j = 0; j < columns; j++)                              \
-            factors[j] = LOAD(b + j * ldb + p);                                                   \
+            factors[j] = LOAD(line + j * ldb + p);                                                 \
         _Pragma("GCC unroll 8") for (size_t i = 0; i < tile_rows; i++)                            \
         {                                                                                         \
             const vector x = LOAD(row[i] + p);                                                    \
@@ -181,11 +184,19 @@ ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, c
 #pragma GCC unroll 4
     for (size_t part = 0; part < parts; part++) {
         vector sums[DOT_SUMS] = {{0}};
-        size_t p = part * VECTOR_LANES;
-        for (; p + VECTOR_LANES <= k; p += DOT_CHAINS)
-            DOT_STEP(NAME(load));
-        if (p < k)
-            DOT_STEP(LOAD_REST);
+        const real *line = b;
+        for (size_t s = 0; s < n_spans; s++) {
+            const size_t k = spans[s].depth; /* a multiple of DOT_CHAINS, but for the last one's */
+            const real *row[DOT_ROWS];
+            for (size_t i = 0; i < tile_rows; i++) /* rows there are not repeat the last one */
+                row[i] = spans[s].data + (first + (i < rows ? i : rows - 1)) * spans[s].row;
+            size_t p = part * VECTOR_LANES;
+            for (; p + VECTOR_LANES <= k; p += DOT_CHAINS)
+                DOT_STEP(NAME(load));
+            if (p < k)
+                DOT_STEP(LOAD_REST);
+            line += k;
+        }
         memcpy(part_sums[part], sums, sizeof sums);
     }
 #undef DOT_STEP
@@ -214,12 +225,12 @@ ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t k, c
 
 #define DOT_FUNCTION(name, columns)                                                               \
     static __attribute__((noinline)) void NAME(name)(                                             \
-        size_t rows, size_t k, const real *a, size_t lda, const real *b, size_t ldb,              \
+        size_t rows, size_t n_spans, const NAME(span) *spans, const real *b, size_t ldb,          \
         const real *start, size_t start_row, real *c, size_t ldc)                                 \
     {                                                                                             \
         const size_t height = (columns) == 1 ? DOT_ROWS : DOT_SUMS / (columns);                   \
         for (size_t i = 0; i < rows; i += height)                                                 \
-            NAME(dot_tile)(columns, rows - i, k, a + i * lda, lda, b, ldb,                        \
+            NAME(dot_tile)(columns, rows - i, n_spans, spans, i, b, ldb,                          \
                            start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc,  \
                            ldc);                                                                  \
     }
@@ -237,30 +248,38 @@ static size_t NAME(dot_stride)(size_t k)
 /* c (m, n) = start + a (m, k) @ b (k, n). The columns of b are copied: few into an array here, more
  * into the scratch. */
 static __attribute__((noinline)) void NAME(gemm_dots)(
-    size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc, real *scratch)
+    size_t m, size_t n, size_t k, const fnn_matrix *a, const fnn_matrix *b, const real *bias,
+    int accumulate, const fnn_matrix *c, real *scratch)
 {
     real few[DOT_FEW] __attribute__((aligned(64)));
+    NAME(span) spans[DOT_BLOCK / DOT_CHAINS];
     const size_t stride = NAME(dot_stride)(k);
     real *copy = n * stride <= DOT_FEW ? few : scratch;
+    size_t ldb, ldc;
+    const real *b_data = NAME(panel_at)(b, 0, &ldb);
+    real *c_data = NAME(panel_at)(c, 0, &ldc);
+    const real *start = accumulate ? c_data : bias;
+    size_t start_row = accumulate ? ldc : 0;
     for (size_t p = 0; p < k; p += DOT_BLOCK) {
         const size_t depth = k - p < DOT_BLOCK ? k - p : DOT_BLOCK;
         const real *columns = copy; /* of b */
         if (n == 1 && ldb == 1)
-            columns = b + p;
+            columns = b_data + p;
         else
-            NAME(transpose)(copy, stride, b + p * ldb, ldb, depth, n);
+            NAME(transpose)(copy, stride, b_data + p * ldb, ldb, depth, n);
         for (size_t i = 0; i < m; i += DOT_ROWS) {
             const size_t rows = m - i < DOT_ROWS ? m - i : DOT_ROWS;
+            const size_t n_spans = NAME(spans_along)(spans, a, i, p, depth);
             for (size_t j = 0, width; j < n; j += width) {
                 const size_t left = n - j;
                 width = left >= 4 ? 4 : left >= 2 ? 2 : 1;
                 (width == 4 ? NAME(dots_4) : width == 2 ? NAME(dots_2) : NAME(dots_1))(
-                    rows, depth, a + i * lda + p, lda, columns + j * stride, stride,
-                    start != NULL ? start + i * start_row + j : NULL, start_row, c + i * ldc + j, ldc);
+                    rows, n_spans, spans, columns + j * stride, stride,
+                    start != NULL ? start + i * start_row + j : NULL, start_row, c_data + i * ldc + j,
+                    ldc);
             }
         }
-        start = c;
+        start = c_data;
         start_row = ldc;
     }
 }

@@ -5,11 +5,12 @@
  * chain of fused multiply-adds in ascending k, whatever the tile, so neither the tiling nor the
  * width of the vectors shows in the bits.
  *
- * a is read by strides: (lda, 1) as it is, (1, lda) transposed; b in panels of PANEL columns. Both
- * are read in place, or, where a line of them is far from the next one, from a copy without gaps. */
+ * Nothing is copied: b and c are walked panel by panel, a along its rows (a span a panel), or,
+ * transposed, down the columns of one panel. */
 #ifndef FASTNN_PANELS_INC_H
 #define FASTNN_PANELS_INC_H
 
+#include "matrix.inc.h"
 #include "vector.inc.h"
 
 /* Rows and vectors of a tile. An accumulator is busy for 4 cycles and there are two pipes, so at
@@ -24,30 +25,30 @@
 #define ROWS_FOR(vectors) ((vectors) == 2 ? 6 : 12)
 #endif
 #define PANEL (PANEL_VECTORS * VECTOR_LANES)
-/* k's at a time: a panel of b of that height stays in a cache, with AVX-512 the L2 (128 KiB; twice as
- * many lost 20 %), else the L1. */
+/* Panels of a matrix that has several: whole cache lines. */
+#define CACHE_LINE (64 / sizeof(real))
+#define MATRIX_PANEL (PANEL > CACHE_LINE ? PANEL : CACHE_LINE)
+#define SINGLE_PANEL (256 / sizeof(real))
+
+/* Numbers of a for successive k's: of row i of c, the p-th is data[i * row + p * step]. */
+typedef struct NAME(span) {
+    const real *data;
+    size_t row, step, depth;
+} NAME(span);
+
+/* k's at a time: a panel of b of that height stays in a cache, with AVX-512 the L2, else the L1. */
+#define MAX_SPANS 32
 #define K_BLOCK (VECTOR_BYTES == 64 ? 512 : 256)
-/* Lines at least COPY_STRIDE_BYTES apart are copied: they fall into few sets of the L1 cache, and each
- * into another page. A panel of b is, if COPY_ROWS rows of c share it and its rows are short:
- * this took products of 256 x 2048 x 2048 from 68 to 87 % of the peak with AVX2; with AVX-512, whose
- * panels have rows of four cache lines, it cost 1 %. */
-#define COPY_STRIDE_BYTES 4096
-#define COPY_ROWS 128
-#define COPY_PANEL_BYTES 256
-/* Columns of a transposed a that are copied at a time; all that `tile_rows` of a plan can be for
- * wide layers. */
-#define COPY_COLUMNS 48
 
 /* A tile of c, (rows, vectors * lanes), whose rows are ldc apart, from `start`, whose rows are
- * start_row apart (0 for a bias; NULL: zeros), plus a @ b. `last` lanes of the last vector count;
- * the others are neither read (where masked_b) nor written (where not whole). rows, vectors,
- * masked_b and whole are constants where this is inlined: all loops over them unroll, and `sums`
- * stays in registers. */
-ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, const int masked_b,
-                                   const int whole, size_t k, const real *a, size_t a_row,
-                                   size_t a_column, const real *b, size_t ldb,
-                                   const real *start, size_t start_row, real *c, size_t ldc,
-                                   size_t last)
+ * start_row apart (0 for a bias; NULL: zeros), plus a @ b; the tile's first row is row `first` of the
+ * spans. `last` lanes of the last vector count; where not whole, the others are neither read nor
+ * written. rows, vectors and whole are constants where this is inlined: all loops over them unroll,
+ * and `sums` stays in registers. */
+ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, const int whole,
+                                   size_t n_spans, const NAME(span) *span, size_t first,
+                                   const real *b, size_t ldb, const real *start, size_t start_row,
+                                   real *c, size_t ldc, size_t last)
 {
     vector sums[MAX_ROWS][PANEL_VECTORS];
 #pragma GCC unroll 12
@@ -63,19 +64,24 @@ ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, cons
                 sums[i][j] = NAME(load_lanes)(from, last);
         }
     }
-    for (size_t p = 0; p < k; p++, a += a_column, b += ldb) {
-        vector row[PANEL_VECTORS];
+    for (; n_spans > 0; n_spans--, span++) {
+        const size_t row = span->row, step = span->step;
+        const real *a = span->data + first * row;
+        for (size_t p = span->depth; p > 0; p--, a += step, b += ldb) {
+            vector line[PANEL_VECTORS];
 #pragma GCC unroll 4
-        for (size_t j = 0; j < vectors; j++) {
-            const real *from = b + j * VECTOR_LANES;
-            row[j] = masked_b && j + 1 == vectors ? NAME(load_lanes)(from, last) : NAME(load)(from);
-        }
+            for (size_t j = 0; j < vectors; j++) {
+                const real *from = b + j * VECTOR_LANES;
+                line[j] = whole || j + 1 < vectors ? NAME(load)(from)
+                                                   : NAME(load_lanes)(from, last);
+            }
 #pragma GCC unroll 12
-        for (size_t i = 0; i < rows; i++) {
-            const vector factor = a[i * a_row] - (vector){0};
+            for (size_t i = 0; i < rows; i++) {
+                const vector factor = a[i * row] - (vector){0};
 #pragma GCC unroll 4
-            for (size_t j = 0; j < vectors; j++)
-                sums[i][j] = FMA(factor, row[j], sums[i][j]);
+                for (size_t j = 0; j < vectors; j++)
+                    sums[i][j] = FMA(factor, line[j], sums[i][j]);
+            }
         }
     }
 #pragma GCC unroll 12
@@ -95,15 +101,14 @@ ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, cons
 #define TILE_CASE(rows)                                                                           \
     case rows:                                                                                    \
         if (rows <= ROWS_FOR(vectors))                                                            \
-            NAME(gemm_tile)(rows, vectors, masked_b, whole, k, a, a_row, a_column, b, ldb, start, \
-                            start_row, c, ldc, last);                                             \
+            NAME(gemm_tile)(rows, vectors, whole, n_spans, spans, first, b, ldb, start, start_row,\
+                            c, ldc, last);                                                        \
         break;
 
-ALWAYS_INLINE void NAME(gemm_tile_rows)(size_t rows, const size_t vectors, const int masked_b,
-                                        const int whole, size_t k, const real *a, size_t a_row,
-                                        size_t a_column, const real *b, size_t ldb,
-                                        const real *start, size_t start_row, real *c, size_t ldc,
-                                        size_t last)
+ALWAYS_INLINE void NAME(gemm_tile_rows)(size_t rows, const size_t vectors, const int whole,
+                                        size_t n_spans, const NAME(span) *spans, size_t first,
+                                        const real *b, size_t ldb, const real *start,
+                                        size_t start_row, real *c, size_t ldc, size_t last)
 {
     switch (rows) {
         TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
@@ -112,122 +117,97 @@ ALWAYS_INLINE void NAME(gemm_tile_rows)(size_t rows, const size_t vectors, const
 }
 #undef TILE_CASE
 
-/* All rows of one panel and one block of k, in tiles of nearly equal height. */
-#define PANEL_FUNCTION(name, vectors, masked_b, whole)                                            \
+/* m rows of one panel of c, in tiles of nearly equal height. */
+#define PANEL_FUNCTION(name, vectors, whole)                                                      \
     static __attribute__((noinline)) void NAME(name)(                                             \
-        size_t m, size_t k, const real *a, size_t a_row, size_t a_column, const real *b,          \
-        size_t ldb, const real *start, size_t start_row, real *c, size_t ldc, size_t last)        \
+        size_t m, size_t n_spans, const NAME(span) *spans, const real *b, size_t ldb,             \
+        const real *start, size_t start_row, real *c, size_t ldc, size_t last)                    \
     {                                                                                             \
+        size_t first = 0;                                                                         \
         for (size_t tiles = (m + ROWS_FOR(vectors) - 1) / ROWS_FOR(vectors); tiles > 0; tiles--) {\
-            const size_t rows = (m + tiles - 1) / tiles;                                          \
-            NAME(gemm_tile_rows)(rows, vectors, masked_b, whole, k, a, a_row, a_column, b, ldb,   \
-                                 start, start_row, c, ldc, last);                                 \
-            a += rows * a_row;                                                                    \
+            const size_t rows = (m - first + tiles - 1) / tiles;                                  \
+            NAME(gemm_tile_rows)(rows, vectors, whole, n_spans, spans, first, b, ldb, start,      \
+                                 start_row, c, ldc, last);                                        \
+            first += rows;                                                                        \
             c += rows * ldc;                                                                      \
             if (start != NULL)                                                                    \
                 start += rows * start_row;                                                        \
-            m -= rows;                                                                            \
         }                                                                                         \
     }
 
-PANEL_FUNCTION(panel_1_padded, 1, 0, 0)
-PANEL_FUNCTION(panel_2_padded, 2, 0, 0)
-PANEL_FUNCTION(panel_1_masked, 1, 1, 0)
-PANEL_FUNCTION(panel_2_masked, 2, 1, 0)
+PANEL_FUNCTION(panel_1, 1, 0)
+PANEL_FUNCTION(panel_2, 2, 0)
 #if PANEL_VECTORS == 4
-PANEL_FUNCTION(panel_3_padded, 3, 0, 0)
-PANEL_FUNCTION(panel_4_padded, 4, 0, 0)
-PANEL_FUNCTION(panel_3_masked, 3, 1, 0)
-PANEL_FUNCTION(panel_4_masked, 4, 1, 0)
-PANEL_FUNCTION(panel_whole, 4, 0, 1)
+PANEL_FUNCTION(panel_3, 3, 0)
+PANEL_FUNCTION(panel_4, 4, 0)
+PANEL_FUNCTION(panel_whole, 4, 1)
 #else
-PANEL_FUNCTION(panel_whole, 2, 0, 1)
+PANEL_FUNCTION(panel_whole, 2, 1)
 #endif
 #undef PANEL_FUNCTION
 
-typedef void (*NAME(panel_function))(size_t m, size_t k, const real *a, size_t a_row,
-                                     size_t a_column, const real *b, size_t ldb,
-                                     const real *start, size_t start_row, real *c, size_t ldc,
-                                     size_t last);
+typedef void (*NAME(panel_function))(size_t m, size_t n_spans, const NAME(span) *spans,
+                                     const real *b, size_t ldb, const real *start,
+                                     size_t start_row, real *c, size_t ldc, size_t last);
 
-static const NAME(panel_function) NAME(padded_panels)[] = {
-    NULL, NAME(panel_1_padded), NAME(panel_2_padded),
+static const NAME(panel_function) NAME(panel_functions)[] = {
+    NULL, NAME(panel_1), NAME(panel_2),
 #if PANEL_VECTORS == 4
-    NAME(panel_3_padded), NAME(panel_4_padded),
-#endif
-};
-static const NAME(panel_function) NAME(masked_panels)[] = {
-    NULL, NAME(panel_1_masked), NAME(panel_2_masked),
-#if PANEL_VECTORS == 4
-    NAME(panel_3_masked), NAME(panel_4_masked),
+    NAME(panel_3), NAME(panel_4),
 #endif
 };
 
-/* copy (depth, columns), rows `width` apart = a (depth, columns), rows lda apart; every row is filled
- * up with zeros to whole vectors. */
-ALWAYS_INLINE void NAME(copy_lines)(real *copy, size_t width, const real *a, size_t lda,
-                                    size_t depth, size_t columns)
-{
-    const size_t whole = columns - columns % VECTOR_LANES;
-    for (size_t p = 0; p < depth; p++, copy += width, a += lda) {
-        for (size_t j = 0; j < whole; j += VECTOR_LANES)
-            NAME(store)(copy + j, NAME(load)(a + j));
-        if (whole < columns)
-            NAME(store)(copy + whole, NAME(load_lanes)(a + whole, columns - whole));
-    }
-}
-
-/* What computes a panel of some columns (padded: of a copy filled up with zeros), and how many lanes
- * of its last vector count. */
-ALWAYS_INLINE NAME(panel_function) NAME(panel_for)(size_t columns, int padded, size_t *last)
+/* What computes a panel of some columns, and how many lanes of its last vector count. */
+ALWAYS_INLINE NAME(panel_function) NAME(panel_for)(size_t columns, size_t *last)
 {
     const size_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
     *last = columns - (vectors - 1) * VECTOR_LANES;
-    if (columns == PANEL)
-        return NAME(panel_whole);
-    return padded ? NAME(padded_panels)[vectors] : NAME(masked_panels)[vectors];
+    return columns == PANEL ? NAME(panel_whole) : NAME(panel_functions)[vectors];
 }
 
-/* The product for one block of k: all panels of b, read in place. */
-static void NAME(gemm_panels)(size_t m, size_t n, size_t depth, const real *a, size_t a_row,
-                              size_t a_column, const real *b, size_t ldb, const real *start,
-                              size_t start_row, real *c, size_t ldc)
+/* `depth` numbers of each row of a, from row `row` and column `column` on: a span a panel. Returns
+ * how many spans that is. */
+ALWAYS_INLINE size_t NAME(spans_along)(NAME(span) *spans, const fnn_matrix *a, size_t row,
+                                       size_t column, size_t depth)
 {
-    for (size_t j = 0; j < n; j += PANEL) {
-        const size_t columns = n - j < PANEL ? n - j : PANEL;
-        size_t last;
-        NAME(panel_function) run = NAME(panel_for)(columns, 0, &last);
-        run(m, depth, a, a_row, a_column, b + j, ldb, start != NULL ? start + j : NULL, start_row,
-            c + j, ldc, last);
+    size_t n_spans = 0;
+    while (depth > 0) {
+        NAME(span) *span = &spans[n_spans++];
+        const size_t in_panel = column < a->width ? column : column % a->width;
+        const size_t left = a->width - in_panel;
+        span->data = NAME(panel_at)(a, column, &span->row) + row * span->row;
+        span->step = 1;
+        span->depth = depth < left ? depth : left;
+        column += span->depth;
+        depth -= span->depth;
     }
+    return n_spans;
 }
 
-/* The same, each panel of b from a copy (depth, PANEL). Not inlined, like the other ways: that would
- * cost the small products some ten instructions. */
-static __attribute__((noinline)) void NAME(gemm_copied_panels)(
-    size_t m, size_t n, size_t depth, const real *a, size_t a_row, size_t a_column, const real *b,
-    size_t ldb, const real *start, size_t start_row, real *c, size_t ldc, real *copy)
+/* `depth` numbers of each column of a, of those in one panel, from row `row` and column `column` on. */
+ALWAYS_INLINE size_t NAME(span_down)(NAME(span) *span, const fnn_matrix *a, size_t row,
+                                     size_t column, size_t depth)
 {
-    for (size_t j = 0; j < n; j += PANEL) {
+    span->data = NAME(panel_at)(a, column, &span->step) + row * span->step;
+    span->row = 1;
+    span->depth = depth;
+    return depth > 0;
+}
+
+/* Rows [row, row + m) and columns [j, n) of c, panel by panel; a's part is `spans`, and b's begins at
+ * row k. What c holds counts if `accumulate`. */
+ALWAYS_INLINE void NAME(gemm_panels)(size_t row, size_t m, size_t j, size_t n, size_t n_spans,
+                                     const NAME(span) *spans, const fnn_matrix *b, size_t k,
+                                     const real *bias, int accumulate, const fnn_matrix *c)
+{
+    for (; j < n; j += PANEL) {
         const size_t columns = n - j < PANEL ? n - j : PANEL;
-        size_t last;
-        NAME(panel_function) run = NAME(panel_for)(columns, 1, &last);
-        NAME(copy_lines)(copy, PANEL, b + j, ldb, depth, columns);
-        run(m, depth, a, a_row, a_column, copy, PANEL, start != NULL ? start + j : NULL, start_row,
-            c + j, ldc, last);
-    }
-}
-
-/* The same, from a copy (depth, COPY_COLUMNS) of that many columns of a transposed a at a time. */
-static __attribute__((noinline)) void NAME(gemm_copied_columns)(
-    size_t m, size_t n, size_t depth, const real *a, size_t lda, const real *b, size_t ldb,
-    const real *start, size_t start_row, real *c, size_t ldc, real *copy)
-{
-    for (size_t i = 0; i < m; i += COPY_COLUMNS) {
-        const size_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
-        NAME(copy_lines)(copy, COPY_COLUMNS, a + i, lda, depth, rows);
-        NAME(gemm_panels)(rows, n, depth, copy, 1, COPY_COLUMNS, b, ldb,
-                          start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc, ldc);
+        size_t last, ldb, ldc;
+        NAME(panel_function) run = NAME(panel_for)(columns, &last);
+        const real *from = NAME(panel_at)(b, j, &ldb) + k * ldb;
+        real *to = NAME(panel_at)(c, j, &ldc) + row * ldc;
+        const real *start = accumulate ? to : bias != NULL ? bias + j : NULL;
+        run(m, n_spans, spans, from, ldb, start, accumulate ? ldc : 0, to, ldc, last);
     }
 }
 
@@ -253,7 +233,7 @@ ALWAYS_INLINE void NAME(row_panel)(const size_t vectors, size_t k, const real *a
         NAME(store)(c + j * VECTOR_LANES, sums[j]);
 }
 
-/* One row of c; returns how many of its columns it has left, at the end. */
+/* One row of c, all three in one panel; returns how many of its columns it has left, at the end. */
 static __attribute__((noinline)) size_t NAME(gemm_row)(size_t n, size_t k, const real *a,
                                                        const real *b, size_t ldb,
                                                        const real *start, real *c)

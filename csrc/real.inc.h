@@ -33,6 +33,7 @@
 #define JOIN_(name, dtype, isa) fnn_##name##_##dtype##_##isa
 #define JOIN(name, dtype, isa) JOIN_(name, dtype, isa)
 #define NAME(name) JOIN(name, DTYPE, ISA)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
 

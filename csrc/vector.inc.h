@@ -33,8 +33,6 @@ typedef real_sized_int NAME(indices) __attribute__((vector_size(VECTOR_BYTES)));
 #define FMA(a, b, c) ((a) * (b) + (c))
 #endif
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 /* The first n lanes of a vector in memory; the others are 0, and not touched. */
 #if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
 #define LOAD_LANES(p, n) ((vector)_mm512_maskz_loadu_pd((__mmask8)((1u << (n)) - 1), p))

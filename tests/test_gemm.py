@@ -16,9 +16,9 @@ Array = npt.NDArray[Any]
 SIZES = [
     *itertools.product([1, 7, 8, 9, 33], repeat=3),
     (0, 5, 5), (5, 0, 5), (5, 5, 0), (46, 17, 1000), (1000, 16, 15), (15, 1000, 46), (64, 300, 200),
-    (150, 1100, 300),  # b in blocks, copied into panels
+    (150, 1100, 300),  # b in blocks and many panels
     (33, 3, 2100), (100, 1, 1100), (17, 8, 784), (5, 2, 65),  # dot products; by columns, transposed
-    (1100, 70, 300),  # columns of a transposed a copied
+    (1100, 70, 300),  # a transposed, in many panels
     (70, 20, 300), (1100, 7, 20), (130, 64, 33), (4, 16, 100), (16, 3, 1000),
 ]  # fmt: skip
 
@@ -46,8 +46,9 @@ products = pytest.mark.parametrize("variant", variants())
 @dtypes
 @pytest.mark.parametrize("transpose_a", [False, True], ids=["forward", "dweights"])
 @pytest.mark.parametrize("start", ["zero", "bias", "accumulate"])
+@pytest.mark.parametrize("panels", [False, True], ids=["in_place", "panels"])
 def test_product_is_the_sum_of_products(
-    start: str, transpose_a: bool, dtype: type[Any], variant: tuple[str, str | None]
+    panels: bool, start: str, transpose_a: bool, dtype: type[Any], variant: tuple[str, str | None]
 ) -> None:
     rng = np.random.default_rng(0)
     for m, n, k in SIZES:
@@ -67,6 +68,7 @@ def test_product_is_the_sum_of_products(
             transpose_a=transpose_a,
             gemm=variant[0],
             isa=variant[1],
+            panels=panels,
         )
         assert result.dtype == dtype
         assert result.shape == (m, n)
@@ -109,6 +111,21 @@ def test_an_element_does_not_depend_on_the_tile(dtype: type[Any]) -> None:
         np.testing.assert_array_equal(
             gemm.multiply(a, part, transpose_a=True, gemm="own"), whole[:, 50 : 50 + n]
         )
+
+
+@dtypes
+@pytest.mark.parametrize("transpose_a", [False, True], ids=["forward", "dweights"])
+def test_panels_do_not_show_in_the_bits(transpose_a: bool, dtype: type[Any]) -> None:
+    rng = np.random.default_rng(5)
+    for m, n, k in SIZES:
+        a = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
+        b = rng.standard_normal((k, n)).astype(dtype)
+        for isa in kernels.supported_isas():
+            in_place, in_panels = (
+                gemm.multiply(a, b, transpose_a=transpose_a, gemm="own", isa=isa, panels=panels)
+                for panels in (False, True)
+            )
+            np.testing.assert_array_equal(in_place, in_panels, err_msg=f"{isa}, {m}, {n}, {k}")
 
 
 @pytest.mark.skipif(

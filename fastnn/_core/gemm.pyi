@@ -11,6 +11,7 @@ GEMMS: tuple[str, ...]
 blas_config: str | None
 
 def load(n_threads: int = 1) -> None: ...
+def new_memory(n_bytes: int) -> Array: ...
 def scratch_bytes(
     dtype: DType, transpose_a: bool, m: int, n: int, k: int, isa: str | None = None
 ) -> int: ...
@@ -27,6 +28,7 @@ def multiply(
     gemm: str | None = None,
     isa: str | None = None,
     scratch: Array | None = None,
+    panels: bool = False,
 ) -> Array: ...
 def time_multiply(
     out: Array,
@@ -36,4 +38,5 @@ def time_multiply(
     gemm: str,
     n_calls: int,
     isa: str | None = None,
+    panels: bool = False,
 ) -> float: ...

@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 
+from fastnn._core.geometry cimport Matrix, at, in_panels, one_panel, row_elements
 from fastnn._core.kernels cimport (
     data_of,
     fnn_gemm,
@@ -41,11 +42,8 @@ ctypedef void (*cblas_dgemm)(int order, int transpose_a, int transpose_b, int m,
 cdef cblas_sgemm sgemm = NULL
 cdef cblas_dgemm dgemm = NULL
 
-# A bias becomes what a product is added to.
-ctypedef void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows,
-                           size_t n_units) noexcept nogil
-cdef fill_rows fill_rows_f32 = kernels_for(np.dtype(np.float32)).fill_rows
-cdef fill_rows fill_rows_f64 = kernels_for(np.dtype(np.float64)).fill_rows
+cdef const fnn_kernels *kernels_f32 = kernels_for(np.dtype(np.float32))
+cdef const fnn_kernels *kernels_f64 = kernels_for(np.dtype(np.float64))
 
 GEMMS = ("auto", "own", "blas")
 
@@ -64,24 +62,66 @@ def _choose_gemm():
 GEMM = _choose_gemm()
 
 
-cdef void blas_gemm_f32(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
-                        const void *b, size_t ldb, const void *bias, int accumulate, void *c,
-                        size_t ldc, void *scratch) noexcept nogil:
-    if bias != NULL and not accumulate:
-        fill_rows_f32(c, ldc, bias, m, n)
-    sgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE, NO_TRANSPOSE,
-          <int> m, <int> n, <int> k, 1, a, <int> lda, b, <int> ldb,
-          1 if accumulate or bias != NULL else 0, c, <int> ldc)
+cdef void multiply_panels(size_t itemsize, int transpose_a, size_t row, size_t m, size_t column,
+                          size_t n, size_t k_first, size_t k, const Matrix *a, const Matrix *b,
+                          bint accumulate, const Matrix *c) noexcept nogil:
+    """c[row:row + m, column:column + n] (+)= k products each: all of it lies in one panel of a, of b
+    and of c."""
+    cdef int transposition = TRANSPOSE if transpose_a else NO_TRANSPOSE
+    cdef char *a_data = at(a[0], row, k_first, itemsize)
+    cdef size_t a_column = k_first
+    if transpose_a:
+        a_data = at(a[0], k_first, row, itemsize)
+        a_column = row
+    cdef char *b_data = at(b[0], k_first, column, itemsize)
+    cdef char *c_data = at(c[0], row, column, itemsize)
+    cdef int lda = <int> row_elements(a[0], a_column)
+    cdef int ldb = <int> row_elements(b[0], column), ldc = <int> row_elements(c[0], column)
+    if itemsize == sizeof(float):
+        sgemm(ROW_MAJOR, transposition, NO_TRANSPOSE, <int> m, <int> n, <int> k, 1, a_data, lda,
+              b_data, ldb, accumulate, c_data, ldc)
+    else:
+        dgemm(ROW_MAJOR, transposition, NO_TRANSPOSE, <int> m, <int> n, <int> k, 1, a_data, lda,
+              b_data, ldb, accumulate, c_data, ldc)
 
 
-cdef void blas_gemm_f64(int transpose_a, size_t m, size_t n, size_t k, const void *a, size_t lda,
-                        const void *b, size_t ldb, const void *bias, int accumulate, void *c,
-                        size_t ldc, void *scratch) noexcept nogil:
-    if bias != NULL and not accumulate:
-        fill_rows_f64(c, ldc, bias, m, n)
-    dgemm(ROW_MAJOR, TRANSPOSE if transpose_a else NO_TRANSPOSE, NO_TRANSPOSE,
-          <int> m, <int> n, <int> k, 1, a, <int> lda, b, <int> ldb,
-          1 if accumulate or bias != NULL else 0, c, <int> ldc)
+cdef void blas_gemm(const fnn_kernels *kernels, int transpose_a, size_t m, size_t n, size_t k,
+                    const Matrix *a, const Matrix *b, const void *bias, int accumulate,
+                    const Matrix *c) noexcept nogil:
+    """A product for each panel of b and c, and of a. A bias becomes what is added to."""
+    cdef size_t rows = m, depth = max(k, <size_t> 1), i = 0, j, p, columns
+    if transpose_a:
+        rows = min(rows, a.width)
+    else:
+        depth = min(depth, a.width)
+    while i < m:
+        j = 0
+        while j < n:
+            columns = min(n - j, min(b.width, c.width))
+            if bias != NULL and not accumulate:
+                kernels.fill_rows(at(c[0], i, j, kernels.itemsize), row_elements(c[0], j),
+                                  <const char *> bias + j * kernels.itemsize, min(rows, m - i),
+                                  columns)
+            p = 0
+            while p < k or p == 0:
+                multiply_panels(kernels.itemsize, transpose_a, i, min(rows, m - i), j, columns, p,
+                                min(depth, k - p), a, b,
+                                accumulate or bias != NULL or p > 0, c)
+                p += depth
+            j += columns
+        i += rows
+
+
+cdef void blas_gemm_f32(int transpose_a, size_t m, size_t n, size_t k, const Matrix *a,
+                        const Matrix *b, const void *bias, int accumulate, const Matrix *c,
+                        void *scratch) noexcept nogil:
+    blas_gemm(kernels_f32, transpose_a, m, n, k, a, b, bias, accumulate, c)
+
+
+cdef void blas_gemm_f64(int transpose_a, size_t m, size_t n, size_t k, const Matrix *a,
+                        const Matrix *b, const void *bias, int accumulate, const Matrix *c,
+                        void *scratch) noexcept nogil:
+    blas_gemm(kernels_f64, transpose_a, m, n, k, a, b, bias, accumulate, c)
 
 
 # ---- loading ---------------------------------------------------------------------------------
@@ -113,8 +153,8 @@ cdef void multiply_ones(void *context, fnn_team *team, int member) noexcept nogi
         ones.n_members = team_size(team)
     team_barrier(team, 0)  # then all are at it together
     for i in range(4):
-        blas_gemm_f32(0, ONES, ONES, ONES, ones.a, ONES, ones.a, ONES, NULL, 0,
-                      ones.c + member * ONES * ONES, ONES, NULL)
+        sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, ONES, ONES, ONES, 1, ones.a, ONES, ones.a, ONES,
+              0, ones.c + member * ONES * ONES, ONES)
 
 
 def _reserve(int n_threads):
@@ -215,13 +255,58 @@ def scratch_bytes(dtype, bint transpose_a, size_t m, size_t n, size_t k, isa=Non
 
 def new_scratch(dtype, bint transpose_a, size_t m, size_t n, size_t k, isa=None):
     """As many bytes of new memory, 64-byte aligned."""
-    n_bytes = scratch_bytes(dtype, transpose_a, m, n, k, isa)
+    return new_memory(scratch_bytes(dtype, transpose_a, m, n, k, isa))
+
+
+cdef class Operand:
+    """A matrix as the products take it.
+
+    Parameters
+    ----------
+    array : ndarray of two dimensions, float32 or float64, C-contiguous
+    panels : bool
+        Whether to copy it into the panels that training keeps; else it is read in place.
+    """
+
+    def __init__(self, array, bint panels, isa=None):
+        cdef const fnn_kernels *kernels = kernels_for(array.dtype, isa)
+        cdef size_t rows = array.shape[0], columns = array.shape[1]
+        self.matrix = one_panel(data_of(array, array.dtype, array.shape), columns)
+        self.memory = array
+        if panels:
+            self.memory = new_memory(array.nbytes)
+            self.matrix = in_panels(kernels, writable_data_of(self.memory, self.memory.dtype,
+                                                              self.memory.shape), rows, columns)
+            self.fill(array)
+
+    def pieces(self, array):
+        """Each panel's part of `array`, and that panel."""
+        width = int(self.matrix.width)
+        numbers = self.memory.view(array.dtype)
+        for first in range(0, array.shape[1], width):
+            piece = array[:, first:first + width]
+            begin = first // width * int(self.matrix.panel)
+            yield piece, numbers[begin:begin + piece.size].reshape(piece.shape)
+
+    def fill(self, array):
+        for piece, panel in self.pieces(array):
+            panel[...] = piece
+
+    def read(self, array):
+        """Into a C-ordered array."""
+        for piece, panel in self.pieces(array):
+            piece[...] = panel
+
+
+def new_memory(n_bytes):
+    """That many bytes, 64-byte aligned."""
     memory = np.empty(n_bytes + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start:start + n_bytes]
 
 
-def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None, scratch=None):
+def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None, scratch=None,
+             panels=False):
     """``op(a) @ b``, added to `c` or to `bias` in every row, where given.
 
     Parameters
@@ -235,6 +320,8 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     isa : str, optional
     scratch : ndarray of uint8, 64-byte aligned, optional
         By default new memory.
+    panels : bool
+        Whether the matrices are kept in panels, as in training.
 
     Returns
     -------
@@ -247,9 +334,8 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     result = np.empty((m, n), a.dtype) if c is None else c.copy()
     if m == 0 or n == 0:
         return result
-    cdef const char *a_data = data_of(a, a.dtype, a.shape)
-    cdef const char *b_data = data_of(b, a.dtype, b.shape)
-    cdef char *c_data = writable_data_of(result, a.dtype, (m, n))
+    cdef Operand left = Operand(a, panels, isa), right = Operand(b, panels, isa)
+    cdef Operand out = Operand(result, panels, isa)
     cdef const char *bias_data = NULL
     if bias is not None:
         bias_data = data_of(bias, a.dtype, (n,))
@@ -257,21 +343,22 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
         scratch = new_scratch(a.dtype, transpose_a, m, n, k, isa)
     cdef char *scratch_data = writable_data_of(scratch, np.dtype(np.uint8), scratch.shape)
     cdef fnn_gemm product = gemm_for(kernels_for(a.dtype, isa), 1, gemm)
-    product(transpose_a, m, n, k, a_data, a.shape[1], b_data, n,
-            bias_data, c is not None, c_data, n,
+    product(transpose_a, m, n, k, &left.matrix, &right.matrix, bias_data, c is not None, &out.matrix,
             scratch_data)
+    if panels:
+        out.read(result)
     return result
 
 
-def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None):
+def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None, bint panels=False):
     """Seconds that `n_calls` products ``out = op(a) @ b`` take, one after the other.
 
     Parameters
     ----------
     out : ndarray of shape (m, n), like `a`
-        Receives the product.
-    a, b, transpose_a, gemm, isa
-        As for `multiply`.
+        Receives the product, if not in panels.
+    a, b, transpose_a, gemm, isa, panels
+        As for `multiply`; `out` is in panels where it is no gradient, as in training.
     n_calls : int
 
     Returns
@@ -279,17 +366,16 @@ def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None):
     float
     """
     cdef size_t m = out.shape[0], n = out.shape[1], k = b.shape[0], i
-    a_shape = (k, m) if transpose_a else (m, k)
-    cdef const char *a_data = data_of(a, out.dtype, a_shape)
-    cdef const char *b_data = data_of(b, out.dtype, (k, n))
-    cdef char *out_data = writable_data_of(out, out.dtype, (m, n))
+    cdef Operand left = Operand(a, panels, isa), right = Operand(b, panels, isa)
+    cdef Operand result = Operand(out, panels and not transpose_a, isa)
     scratch = new_scratch(out.dtype, transpose_a, m, n, k, isa)
     cdef char *scratch_data = writable_data_of(scratch, np.dtype(np.uint8), scratch.shape)
     cdef fnn_gemm product = gemm_for(kernels_for(out.dtype, isa), 1, gemm)
-    cdef size_t lda = m if transpose_a else k
+    if a.shape != ((k, m) if transpose_a else (m, k)) or b.shape[1] != n:
+        raise ValueError(f"shapes do not match: {a.shape}, {b.shape}, {out.shape}")
     begin = time.perf_counter()
     with nogil:
         for i in range(n_calls):
-            product(transpose_a, m, n, k, a_data, lda, b_data, n, NULL, 0, out_data, n,
+            product(transpose_a, m, n, k, &left.matrix, &right.matrix, NULL, 0, &result.matrix,
                     scratch_data)
     return time.perf_counter() - begin

@@ -1,12 +1,17 @@
 # What the core is made of: the sizes of a network, and what a pass through its layers works on.
 from libc.stdint cimport int64_t
 
-from fastnn._core.kernels cimport fnn_activation, fnn_gemm, fnn_input, fnn_kernels, fnn_loss
+from fastnn._core.kernels cimport (
+    fnn_activation,
+    fnn_gemm,
+    fnn_input,
+    fnn_kernels,
+    fnn_loss,
+    fnn_matrix,
+)
 
-# A matrix of the network's dtype, one panel wide: each row follows the one before it.
-cdef struct Operand:
-    char *data
-    size_t row_elements
+# A matrix of the network's dtype, in column panels.
+ctypedef fnn_matrix Matrix
 
 # A plan's view of one layer. What it computes is in `operations`.
 cdef struct LayerPlan:
@@ -58,18 +63,18 @@ cdef struct Batch:
     bint has_labels
     size_t n_samples
     int64_t *order  # NULL: in the order given
-    char *gathered_X  # NULL: X itself can be read
+    Matrix gathered_X  # no data: X itself can be read
     char *gathered_targets
 
 # What a pass reads and writes in one layer.
 cdef struct LayerPass:
-    const char *weights
+    Matrix weights  # (n_in, n_out): the parameters themselves where they are one panel, else a copy
+    Matrix transposed  # (n_out, n_in): the same for going back; none for the first layer
     const char *bias
     const fnn_activation *activation  # of the output: linear, where the loss starts from the logits
-    Operand z  # (rows, n_out): `a` itself where it is not needed afterwards
-    Operand a  # (rows, n_out)
-    Operand d  # (rows, n_out): derivatives of the loss by a, then by z
-    Operand transposed  # (n_out, n_in): the weights, for going back; none for the first layer
+    Matrix z  # (rows, n_out), in the panels of a: `a` itself where it is not needed afterwards
+    Matrix a  # (rows, n_out); the last layer's are one panel
+    Matrix d  # (rows, n_out): derivatives of the loss by a, then by z
 
 # A pass through the layers, of a network or of a part of one.
 cdef struct Pass:
@@ -77,6 +82,7 @@ cdef struct Pass:
     fnn_gemm gemm
     char *parameters
     LayerPass *layers
+    Matrix output_d  # (rows, n_outputs), one panel: the loss's derivative; the last d, if that is one
     Batch batch
 
 # Some rows of a pass.
@@ -84,6 +90,7 @@ cdef struct Rows:
     size_t first  # in the buffers
     size_t n
     size_t sample  # the first one's place among the samples, in the order of the epoch
+    bint gathered  # they have been, in an earlier step
     char *scratch  # of the products
 
 # A part of a layer's weights, and its gradient.
@@ -105,50 +112,90 @@ cdef struct LayerOperations:
     void (*backward)(const Pass *net, size_t layer, const Rows *rows) noexcept nogil
     # the gradient of a tile of the weights over all `rows`; with a layer's first tile that of its bias
     void (*weight_gradient)(const Pass *net, const WeightTile *tile, const Rows *rows,
-                            bint accumulate, Operand dweights, char *dbias) noexcept nogil
+                            bint accumulate, Matrix dweights, char *dbias) noexcept nogil
 
 
 cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
-    return batch.gathered_X != NULL or batch.order != NULL
+    return batch.gathered_X.data != NULL or batch.order != NULL
+
+
+cdef inline Matrix one_panel(const char *data, size_t columns) noexcept nogil:
+    """A C-ordered array."""
+    cdef Matrix matrix
+    matrix.data = <char *> data
+    matrix.first_row = 0
+    matrix.columns = columns
+    matrix.width = max(columns, <size_t> 1)  # it divides
+    matrix.panel = 0
+    return matrix
+
+
+cdef inline Matrix in_panels(const fnn_kernels *kernels, char *data, size_t rows,
+                             size_t columns) noexcept nogil:
+    """Memory for (rows, columns), as products read it best."""
+    cdef Matrix matrix = one_panel(data, columns)
+    if columns > kernels.single_panel_width:
+        matrix.width = kernels.panel_width
+        matrix.panel = rows * matrix.width
+    return matrix
 
 
 cdef inline void bind_parameters(Pass *net, bint ends_in_logits) noexcept nogil:
     """What every layer reads of the parameters, and how it ends."""
     cdef size_t l
     for l in range(net.geometry.n_layers):
-        net.layers[l].weights = net.parameters + net.geometry.layers[l].weights * net.geometry.itemsize
+        net.layers[l].weights = one_panel(
+            net.parameters + net.geometry.layers[l].weights * net.geometry.itemsize,
+            net.geometry.layers[l].n_out)
         net.layers[l].bias = net.parameters + net.geometry.layers[l].bias * net.geometry.itemsize
         net.layers[l].activation = net.geometry.layers[l].activation
     if ends_in_logits:
         net.layers[net.geometry.n_layers - 1].activation = net.geometry.linear
 
 
-cdef inline char *at(Operand matrix, size_t row, size_t column, size_t itemsize) noexcept nogil:
-    return matrix.data + (row * matrix.row_elements + column) * itemsize
+cdef inline size_t width_at(Matrix matrix, size_t column) noexcept nogil:
+    """Columns of the panel that begins there: also how far apart its rows are."""
+    return min(matrix.width, matrix.columns - column)
 
 
-cdef inline Operand rows_from(Operand matrix, size_t first, size_t itemsize) noexcept nogil:
+cdef inline size_t row_elements(Matrix matrix, size_t column) noexcept nogil:
+    """How far apart the rows are in the panel of a column."""
+    return width_at(matrix, column - column % matrix.width)
+
+
+cdef inline char *at(Matrix matrix, size_t row, size_t column, size_t itemsize) noexcept nogil:
+    cdef size_t panel = 0
+    if column >= matrix.width:
+        panel = column // matrix.width
+    column -= panel * matrix.width
+    row += matrix.first_row
+    return <char *> matrix.data + itemsize * (
+        panel * matrix.panel + row * width_at(matrix, panel * matrix.width) + column)
+
+
+cdef inline Matrix rows_from(Matrix matrix, size_t first) noexcept nogil:
     """The same matrix from row `first` on."""
-    matrix.data = at(matrix, first, 0, itemsize)
+    matrix.first_row += first
     return matrix
 
 
-cdef inline Operand input_rows(const Pass *net, size_t layer, size_t first,
-                               size_t sample) noexcept nogil:
-    """What enters a layer: row `first` of the buffers and those after it.
+cdef inline Matrix columns_from(Matrix matrix, size_t first, size_t itemsize) noexcept nogil:
+    """The same matrix from column `first` on, where a panel begins or in the only one."""
+    cdef size_t panel = 0
+    if first >= matrix.width:
+        panel = first // matrix.width
+        matrix.columns -= first
+    matrix.data = <char *> matrix.data + itemsize * (panel * matrix.panel + first % matrix.width)
+    return matrix
 
-    The first layer reads X itself where it can: from `sample` on.
-    """
-    cdef size_t itemsize = net.geometry.itemsize
-    cdef Operand X
+
+cdef inline Matrix input_rows(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
+    """What enters a layer. The first one reads X itself where it can."""
     if layer > 0:
-        return rows_from(net.layers[layer - 1].a, first, itemsize)
-    X.row_elements = net.geometry.n_features
-    if net.batch.gathered_X != NULL:
-        X.data = net.batch.gathered_X + first * X.row_elements * itemsize
-    else:
-        X.data = <char *> net.batch.X + sample * X.row_elements * itemsize
-    return X
+        return rows_from(net.layers[layer - 1].a, rows.first)
+    if net.batch.gathered_X.data != NULL:
+        return rows_from(net.batch.gathered_X, rows.first)
+    return rows_from(one_panel(net.batch.X, net.geometry.n_features), rows.sample)
 
 
 cdef inline WeightTile whole_layer(const Geometry *g, size_t layer) noexcept nogil:

@@ -14,11 +14,15 @@ from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
     LayerPass,
-    Operand,
+    Matrix,
     Pass,
     Rows,
+    at,
     bind_parameters,
+    in_panels,
     needs_gathering,
+    one_panel,
+    rows_from,
 )
 from fastnn._core.kernels cimport (
     data_of,
@@ -57,7 +61,7 @@ class NotFiniteError(ValueError):
 
 
 cdef int infer_tile(const Pass *net, const Rows *rows) noexcept nogil:
-    """Takes some rows through all layers; the first layer's z must not be its a.
+    """Takes some rows through all layers; the first layer's z must not be its a, nor have gaps.
 
     Returns what is not finite, ALL_FINITE if all is.
     """
@@ -68,11 +72,13 @@ cdef int infer_tile(const Pass *net, const Rows *rows) noexcept nogil:
         gather(net, rows)
     forward(net, rows, 0, g.n_layers)
     # NaN and infinity, times anything, are in every sum: only then X itself is looked through
-    if not net.batch.own_input.all_finite(net.layers[0].z.data, rows.n * g.layers[0].n_out):
+    if not net.batch.own_input.all_finite(at(net.layers[0].z, rows.first, 0, g.itemsize),
+                                          rows.n * g.layers[0].n_out):
         X = net.batch.X + rows.sample * g.n_features * net.batch.input.itemsize
         if not net.batch.input.all_finite(X, rows.n * g.n_features):
             return INPUT_NOT_FINITE
-    if not net.batch.own_input.all_finite(last.a.data, rows.n * g.n_outputs):
+    if not net.batch.own_input.all_finite(at(last.a, rows.first, 0, g.itemsize),
+                                          rows.n * g.n_outputs):
         return OUTPUT_NOT_FINITE
     return ALL_FINITE
 
@@ -101,14 +107,15 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
     cdef Rows rows
     net.layers = <LayerPass *> (memory + job.gathered_bytes)
     bind_parameters(&net, net.batch.targets != NULL and g.loss.from_logits)
-    if job.gathered_bytes > 0:
-        net.batch.gathered_X = memory
     rows.first = 0
+    rows.gathered = False
     rows.scratch = buffers + 4 * job.buffer_bytes
     rows.sample = job.first + tile * g.row_tile
     while rows.sample < job.end:
         rows.n = min(g.row_tile, job.end - rows.sample)
-        place_layers(net.layers, job, buffers, rows.sample)
+        if job.gathered_bytes > 0:
+            net.batch.gathered_X = in_panels(g.kernels, memory, rows.n, g.n_features)
+        place_layers(&net, job, buffers, &rows)
         infer_one(job, &net, &rows)
         rows.sample = job.first + team_next_tile(team) * g.row_tile
     team_barrier(team, 0)
@@ -119,41 +126,41 @@ cdef void infer_one(Inference *job, const Pass *net, const Rows *rows) noexcept 
     cdef const Geometry *g = net.geometry
     cdef const LayerPass *last = &net.layers[g.n_layers - 1]
     cdef size_t tile = rows.sample // g.row_tile
+    cdef char *out
     job.tile_status[tile] = infer_tile(net, rows)
     if net.batch.targets == NULL:
         return
     job.tile_losses[tile] = loss_and_derivative(net, rows, 1)
     if g.loss.from_logits:  # and so far the output has been them
-        g.layers[g.n_layers - 1].activation.forward(last.a.data, last.a.data, rows.n, g.n_outputs)
+        out = at(last.a, 0, 0, g.itemsize)
+        g.layers[g.n_layers - 1].activation.forward(out, out, rows.n, g.n_outputs)
 
 
-cdef void place_layers(LayerPass *layers, const Inference *job, char *buffers,
-                       size_t sample) noexcept nogil:
-    """Where the layers write for a tile: into the users' arrays from row `sample` on, else in turn
+cdef void place_layers(Pass *net, const Inference *job, char *buffers,
+                       const Rows *rows) noexcept nogil:
+    """Where the layers write for a tile: into the users' arrays from its first sample on, else in turn
     into two buffers. The first layer's z, and the loss's derivative, have buffers of their own."""
-    cdef const Geometry *g = job.net.geometry
+    cdef const Geometry *g = net.geometry
     cdef const LayerPass *wanted
+    cdef LayerPass *layer
     cdef size_t l
     for l in range(g.n_layers):
         wanted = &job.net.layers[l]
-        layers[l].a = place(wanted.a, buffers + l % 2 * job.buffer_bytes, g.layers[l].n_out,
-                            sample, g.itemsize)
-        layers[l].z = layers[l].a
-        if wanted.z.data != NULL or l == 0:
-            layers[l].z = place(wanted.z, buffers + 2 * job.buffer_bytes, g.layers[l].n_out,
-                                sample, g.itemsize)
-        layers[l].d.data = buffers + 3 * job.buffer_bytes
-        layers[l].d.row_elements = g.layers[l].n_out
-
-
-cdef Operand place(Operand wanted, char *buffer, size_t n_units, size_t sample,
-                   size_t itemsize) noexcept nogil:
-    cdef Operand matrix
-    matrix.row_elements = n_units
-    matrix.data = buffer
-    if wanted.data != NULL:
-        matrix.data = wanted.data + sample * n_units * itemsize
-    return matrix
+        layer = &net.layers[l]
+        if wanted.a.data != NULL:
+            layer.a = rows_from(wanted.a, rows.sample)
+        elif l == g.n_layers - 1:
+            layer.a = one_panel(buffers + l % 2 * job.buffer_bytes, g.n_outputs)
+        else:
+            layer.a = in_panels(g.kernels, buffers + l % 2 * job.buffer_bytes, rows.n,
+                                g.layers[l].n_out)
+        layer.z = layer.a
+        if wanted.z.data != NULL:
+            layer.z = rows_from(wanted.z, rows.sample)
+        elif l == 0:
+            layer.z.data = buffers + 2 * job.buffer_bytes
+            layer.z.first_row = 0
+    net.output_d = one_panel(buffers + 3 * job.buffer_bytes, g.n_outputs)
 
 
 cdef size_t round_up(size_t n) noexcept nogil:
@@ -203,7 +210,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     job.net.batch.X = data_of(X, X.dtype, (n_samples, g.n_features))
     job.net.batch.n_samples = n_samples
     job.net.batch.order = NULL
-    job.net.batch.gathered_X = NULL
+    job.net.batch.gathered_X.data = NULL
     job.net.batch.targets = NULL
     job.net.batch.has_labels = False
     if targets is not None:
@@ -232,11 +239,13 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
         job.net.layers[i].a.data = NULL
         job.net.layers[i].z.data = NULL
         if i >= first_output:
-            job.net.layers[i].a.data = writable_data_of(outputs[i - first_output], plan.dtype,
-                                                        (n_samples, g.layers[i].n_out))
+            job.net.layers[i].a = one_panel(
+                writable_data_of(outputs[i - first_output], plan.dtype,
+                                 (n_samples, g.layers[i].n_out)), g.layers[i].n_out)
         if z_outputs is not None:
-            job.net.layers[i].z.data = writable_data_of(z_outputs[i], plan.dtype,
-                                                        (n_samples, g.layers[i].n_out))
+            job.net.layers[i].z = one_panel(
+                writable_data_of(z_outputs[i], plan.dtype, (n_samples, g.layers[i].n_out)),
+                g.layers[i].n_out)
     job.tile_losses = <double *> (job.net.layers + g.n_layers)
     job.tile_status = <int *> (job.tile_losses + n_tiles)
     job.member_memory = <char *> job.net.layers + table_bytes

@@ -3,6 +3,13 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "fastnn.h" nogil:
+    ctypedef struct fnn_matrix:
+        void *data
+        size_t first_row
+        size_t columns
+        size_t width
+        size_t panel
+
     ctypedef struct fnn_activation:
         const char *name
         int needs_z
@@ -38,13 +45,13 @@ cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_input:
         const char *dtype
         size_t itemsize
-        void (*gather)(void *batch, const void *data, const int64_t *order, size_t rows,
-                       size_t n_features) noexcept nogil
+        void (*gather)(const fnn_matrix *batch, const void *data, const int64_t *order,
+                       size_t rows, size_t n_features) noexcept nogil
         int (*all_finite)(const void *data, size_t n) noexcept nogil
 
-    ctypedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const void *a,
-                              size_t lda, const void *b, size_t ldb, const void *bias,
-                              int accumulate, void *c, size_t ldc,
+    ctypedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k,
+                              const fnn_matrix *a, const fnn_matrix *b, const void *bias,
+                              int accumulate, const fnn_matrix *c,
                               void *scratch) noexcept nogil
 
     ctypedef struct fnn_kernels:
@@ -56,10 +63,14 @@ cdef extern from "fastnn.h" nogil:
         const fnn_loss *losses
         const fnn_optimizer *optimizers
         const fnn_input *inputs
+        size_t panel_width
+        size_t single_panel_width
         fnn_gemm gemm
         size_t (*gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k) noexcept nogil
         void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows,
                           size_t n_units) noexcept nogil
+        void (*copy)(void *b, size_t ldb, const void *a, size_t lda, size_t rows,
+                     size_t columns) noexcept nogil
         void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows,
                           size_t columns) noexcept nogil
         void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units,

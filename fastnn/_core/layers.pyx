@@ -1,16 +1,19 @@
 """The kinds of layers: a row of operations each."""
 from fastnn._core.geometry cimport (
-    LayerPass,
+    Geometry,
     LayerOperations,
+    LayerPass,
     LayerPlan,
-    Operand,
+    Matrix,
     Pass,
     Rows,
     WeightTile,
     at,
+    columns_from,
     input_rows,
     owns_bias,
     rows_from,
+    width_at,
 )
 
 
@@ -21,46 +24,57 @@ cdef size_t dense_n_parameters(size_t n_in, size_t n_out) noexcept nogil:
 
 
 cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
-    cdef size_t itemsize = net.geometry.itemsize
+    cdef size_t itemsize = net.geometry.itemsize, column = 0, width
     cdef const LayerPlan *plan = &net.geometry.layers[layer]
     cdef const LayerPass *buffers = &net.layers[layer]
-    cdef Operand a_previous = input_rows(net, layer, rows.first, rows.sample)
-    cdef char *z = at(buffers.z, rows.first, 0, itemsize)
-    net.gemm(0, rows.n, plan.n_out, plan.n_in, a_previous.data, a_previous.row_elements,
-             buffers.weights, plan.n_out, buffers.bias, 0, z, buffers.z.row_elements,
+    cdef Matrix a_previous = input_rows(net, layer, rows), z = rows_from(buffers.z, rows.first)
+    net.gemm(0, rows.n, plan.n_out, plan.n_in, &a_previous, &buffers.weights, buffers.bias, 0, &z,
              rows.scratch)
-    buffers.activation.forward(at(buffers.a, rows.first, 0, itemsize), z, rows.n, plan.n_out)
+    while column < plan.n_out:
+        width = width_at(z, column)
+        buffers.activation.forward(at(buffers.a, rows.first, column, itemsize),
+                                   at(z, 0, column, itemsize), rows.n, width)
+        column += width
 
 
 cdef void dense_backward(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
-    """dZ = dA * activation'(Z), and dA_previous = dZ @ weights.T, from the transposed weights."""
-    cdef size_t itemsize = net.geometry.itemsize
+    """dZ = dA * activation'(Z), which the last layer has already, and dA_previous = dZ @ weights.T."""
+    cdef size_t itemsize = net.geometry.itemsize, column = 0, width
     cdef const LayerPlan *plan = &net.geometry.layers[layer]
     cdef const LayerPass *buffers = &net.layers[layer]
-    cdef Operand d = rows_from(buffers.d, rows.first, itemsize), d_previous
-    if layer < net.geometry.n_layers - 1 or not net.geometry.loss.from_logits:
-        plan.activation.backward(d.data, at(buffers.a, rows.first, 0, itemsize),
-                                 at(buffers.z, rows.first, 0, itemsize), rows.n * plan.n_out)
+    cdef Matrix d = rows_from(buffers.d, rows.first), d_previous
+    if layer == net.geometry.n_layers - 1:
+        column = plan.n_out
+    while column < plan.n_out:
+        width = width_at(d, column)
+        plan.activation.backward(at(d, 0, column, itemsize),
+                                 at(buffers.a, rows.first, column, itemsize),
+                                 at(buffers.z, rows.first, column, itemsize), rows.n * width)
+        column += width
     if layer > 0:
-        d_previous = rows_from(net.layers[layer - 1].d, rows.first, itemsize)
-        net.gemm(0, rows.n, plan.n_in, plan.n_out, d.data, d.row_elements,
-                 buffers.transposed.data, buffers.transposed.row_elements, NULL, 0,
-                 d_previous.data, d_previous.row_elements, rows.scratch)
+        d_previous = rows_from(net.layers[layer - 1].d, rows.first)
+        net.gemm(0, rows.n, plan.n_in, plan.n_out, &d, &buffers.transposed, NULL, 0, &d_previous,
+                 rows.scratch)
 
 
 cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
-                                bint accumulate, Operand dweights, char *dbias) noexcept nogil:
+                                bint accumulate, Matrix dweights, char *dbias) noexcept nogil:
     """dweights = A_previous.T @ dZ, dbias = the sum of dZ over the rows."""
-    cdef size_t itemsize = net.geometry.itemsize
-    cdef Operand a_previous = input_rows(net, tile.layer, rows.first, rows.sample)
-    cdef Operand d = rows_from(net.layers[tile.layer].d, rows.first, itemsize)
-    net.gemm(1, tile.n_rows, tile.n_columns, rows.n,
-             at(a_previous, 0, tile.first_row, itemsize), a_previous.row_elements,
-             at(d, 0, tile.first_column, itemsize), d.row_elements, NULL, accumulate,
-             dweights.data, dweights.row_elements, rows.scratch)
-    if owns_bias(tile):
-        net.geometry.kernels.sum_rows(dbias, d.data, rows.n, net.geometry.layers[tile.layer].n_out,
-                                      accumulate)
+    cdef const Geometry *g = net.geometry
+    cdef Matrix d = rows_from(net.layers[tile.layer].d, rows.first)
+    cdef Matrix a_previous = columns_from(input_rows(net, tile.layer, rows), tile.first_row,
+                                          g.itemsize)
+    cdef Matrix d_columns = columns_from(d, tile.first_column, g.itemsize)
+    cdef size_t column = 0, width
+    net.gemm(1, tile.n_rows, tile.n_columns, rows.n, &a_previous, &d_columns, NULL, accumulate,
+             &dweights, rows.scratch)
+    if not owns_bias(tile):
+        return
+    while column < g.layers[tile.layer].n_out:
+        width = width_at(d, column)
+        g.kernels.sum_rows(dbias + column * g.itemsize, at(d, 0, column, g.itemsize), rows.n, width,
+                           accumulate)
+        column += width
 
 
 cdef LayerOperations dense

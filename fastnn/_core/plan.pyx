@@ -27,11 +27,9 @@ cdef size_t L2_WEIGHTS_BYTES = 512 << 10
 cdef size_t L2_ROW_TILE = 64
 cdef size_t L3_WEIGHTS_BYTES = 4 << 20
 cdef size_t L3_ROW_TILE = 256
-# A tile of the weight phase: 48 KiB of float32 with the columns, a multiple of every register
-# tile's height in rows.
-cdef size_t WEIGHT_TILE_ELEMENTS = 12288
+# A tile of the weight phase: 64 KiB of float32, and whole panels.
+cdef size_t WEIGHT_TILE_ELEMENTS = 16384
 cdef size_t WEIGHT_TILE_COLUMNS = 256
-cdef size_t WEIGHT_TILE_ROWS = 48
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
 cdef size_t MIN_SLAB_ROWS = 64
@@ -140,6 +138,7 @@ cdef class Plan:
     cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1:
         cdef Geometry *g = &self.geometry
         cdef LayerPlan *layer = &g.layers[i]
+        cdef size_t panel = g.kernels.single_panel_width
         layer.operations = find_layer("dense")
         layer.n_in = n_in
         layer.n_out = n_out
@@ -147,8 +146,7 @@ cdef class Plan:
         layer.bias = layer.weights + n_in * n_out
         layer.activation = find_activation(g.kernels, activation)
         layer.tile_columns = min(n_out, WEIGHT_TILE_COLUMNS)
-        layer.tile_rows = (WEIGHT_TILE_ELEMENTS // layer.tile_columns // WEIGHT_TILE_ROWS
-                           * WEIGHT_TILE_ROWS)
+        layer.tile_rows = max(<size_t> 1, WEIGHT_TILE_ELEMENTS // layer.tile_columns // panel) * panel
         layer.n_tiles_down = (n_in + layer.tile_rows - 1) // layer.tile_rows
         layer.n_tiles = (layer.n_tiles_down
                          * ((n_out + layer.tile_columns - 1) // layer.tile_columns))

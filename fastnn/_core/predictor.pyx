@@ -8,7 +8,15 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from fastnn._core.access cimport Access
-from fastnn._core.geometry cimport Geometry, LayerPass, Pass, Rows, bind_parameters
+from fastnn._core.geometry cimport (
+    Geometry,
+    LayerPass,
+    Pass,
+    Rows,
+    bind_parameters,
+    in_panels,
+    one_panel,
+)
 from fastnn._core.inference cimport ALL_FINITE, infer_tile
 from fastnn._core.kernels cimport flush_denormals, set_float_state
 from fastnn._core.plan cimport Plan
@@ -55,6 +63,7 @@ cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *n
     memory += (64 - <size_t> memory % 64) % 64
     all_rows.first = 0
     all_rows.sample = 0
+    all_rows.gathered = False
     all_rows.n = rows
     all_rows.scratch = memory
     net.geometry = g
@@ -63,15 +72,17 @@ cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *n
     net.layers = <LayerPass *> (memory + scratch_bytes)
     buffers = <char *> (net.layers + g.n_layers)
     for l in range(g.n_layers):
-        net.layers[l].a.data = buffers + l % 2 * buffer_bytes
-        net.layers[l].a.row_elements = g.layers[l].n_out
+        net.layers[l].a = in_panels(g.kernels, buffers + l % 2 * buffer_bytes, rows,
+                                    g.layers[l].n_out)
         net.layers[l].z = net.layers[l].a
+    net.layers[g.n_layers - 1].a = one_panel(NULL, g.n_outputs)  # the users' arrays
+    net.layers[g.n_layers - 1].z = net.layers[g.n_layers - 1].a
     bind_parameters(net, False)
     net.layers[0].z.data = buffers + 2 * buffer_bytes
     net.batch.input = plan.own_input
     net.batch.own_input = plan.own_input
     net.batch.order = NULL
-    net.batch.gathered_X = NULL
+    net.batch.gathered_X.data = NULL
 
 
 cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, char *output,

@@ -6,12 +6,16 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from fastnn._core.geometry cimport (
     Geometry,
-    Operand,
+    LayerPass,
+    Matrix,
     Pass,
     Rows,
     Stage,
+    at,
     needs_gathering,
+    one_panel,
     rows_from,
+    width_at,
 )
 
 
@@ -33,15 +37,14 @@ cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
     cdef const Geometry *g = net.geometry
     cdef const int64_t *order = NULL
     cdef size_t n_features = g.n_features, first = rows.first, i
-    cdef size_t output_bytes = g.n_outputs * g.itemsize
+    cdef Matrix batch = rows_from(net.batch.gathered_X, first), targets
     cdef const char *X = net.batch.X
     if net.batch.order != NULL:
         order = net.batch.order + rows.sample
     else:
         X += rows.sample * n_features * net.batch.input.itemsize
-    if net.batch.gathered_X != NULL:
-        net.batch.input.gather(net.batch.gathered_X + first * n_features * g.itemsize, X, order,
-                               rows.n, n_features)
+    if batch.data != NULL:
+        net.batch.input.gather(&batch, X, order, rows.n, n_features)
     if order == NULL:
         return
     if net.batch.has_labels:
@@ -49,15 +52,15 @@ cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
             (<int32_t *> net.batch.gathered_targets)[first + i] = (
                 <const int32_t *> net.batch.targets)[order[i]]
     else:
-        net.batch.own_input.gather(net.batch.gathered_targets + first * output_bytes,
-                                   net.batch.targets, order, rows.n, g.n_outputs)
+        targets = rows_from(one_panel(net.batch.gathered_targets, g.n_outputs), first)
+        net.batch.own_input.gather(&targets, net.batch.targets, order, rows.n, g.n_outputs)
 
 
 cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil:
-    """The sum of the rows' losses; `scale` times its derivative goes into the last layer's d."""
+    """The sum of the rows' losses; `scale` times its derivative by the output goes into `output_d`."""
     cdef const Geometry *g = net.geometry
-    cdef Operand out = rows_from(net.layers[g.n_layers - 1].a, rows.first, g.itemsize)
-    cdef Operand d = rows_from(net.layers[g.n_layers - 1].d, rows.first, g.itemsize)
+    cdef const char *out = at(net.layers[g.n_layers - 1].a, rows.first, 0, g.itemsize)
+    cdef char *d = at(net.output_d, rows.first, 0, g.itemsize)
     cdef size_t target_bytes = g.n_outputs * g.itemsize
     cdef const char *targets
     if net.batch.has_labels:
@@ -67,9 +70,26 @@ cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale)
     else:
         targets = net.batch.targets + rows.sample * target_bytes
     if net.batch.has_labels:
-        return g.loss.labels(d.data, out.data, <const int32_t *> targets, rows.n, g.n_outputs,
-                             scale)
-    return g.loss.targets(d.data, out.data, targets, rows.n, g.n_outputs, scale)
+        return g.loss.labels(d, out, <const int32_t *> targets, rows.n, g.n_outputs, scale)
+    return g.loss.targets(d, out, targets, rows.n, g.n_outputs, scale)
+
+
+cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
+    """From the derivative by the output to the last layer's d, by z, in its panels."""
+    cdef const Geometry *g = net.geometry
+    cdef const LayerPass *last = &net.layers[g.n_layers - 1]
+    cdef size_t column = 0, width
+    if not g.loss.from_logits:
+        g.layers[g.n_layers - 1].activation.backward(
+            at(net.output_d, rows.first, 0, g.itemsize), at(last.a, rows.first, 0, g.itemsize),
+            at(last.z, rows.first, 0, g.itemsize), rows.n * g.n_outputs)
+    if last.d.data == net.output_d.data:
+        return
+    while column < g.n_outputs:
+        width = width_at(last.d, column)
+        g.kernels.copy(at(last.d, rows.first, column, g.itemsize), width,
+                       at(net.output_d, rows.first, column, g.itemsize), g.n_outputs, rows.n, width)
+        column += width
 
 
 cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,
@@ -77,11 +97,12 @@ cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,
     """One stage of training; the sum of the rows' losses, if it is in this stage."""
     cdef double loss = 0
     cdef size_t layer = stage.backward_end
-    if stage.gathers and needs_gathering(&net.batch):
+    if stage.gathers and needs_gathering(&net.batch) and not rows.gathered:
         gather(net, rows)
     forward(net, rows, stage.forward_first, stage.forward_end)
     if stage.has_loss:
         loss = loss_and_derivative(net, rows, scale)
+        finish_derivative(net, rows)
     while layer > stage.backward_first:
         layer -= 1
         net.geometry.layers[layer].operations.backward(net, layer, rows)

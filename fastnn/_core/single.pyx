@@ -1,6 +1,7 @@
 """Single kernels, for tests and benches: one call of C on arrays."""
 import numpy as np
 
+from fastnn._core.gemm cimport Operand
 from fastnn._core.kernels cimport (
     FNN_MAX_CONSTANTS,
     FNN_MAX_HYPERPARAMETERS,
@@ -183,7 +184,7 @@ def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uin
     return kernel.update(w, slot, g, n, constants) == 0
 
 
-def gather(data, order, dtype, isa=None):
+def gather(data, order, dtype, isa=None, bint panels=False):
     """Rows ``data[order]`` converted to `dtype`.
 
     Parameters
@@ -192,6 +193,8 @@ def gather(data, order, dtype, isa=None):
     order : ndarray of shape (rows,), int64
     dtype : numpy.dtype
     isa : str, optional
+    panels : bool
+        Whether the kernel is to write panels, as in training.
 
     Returns
     -------
@@ -200,11 +203,12 @@ def gather(data, order, dtype, isa=None):
     cdef size_t rows = order.shape[0], n_features = data.shape[1]
     cdef const fnn_input *kernel = find_input(kernels_for(dtype, isa), data.dtype)
     batch = np.empty((rows, n_features), dtype)
-    cdef char *batch_data = writable_data_of(batch, dtype, (rows, n_features))
+    cdef Operand out = Operand(batch, panels, isa)
     cdef const char *view = data_of(data, data.dtype, data.shape)
     cdef const char *order_data = data_of(order, np.dtype(np.int64), (rows,))
-    kernel.gather(batch_data, view,
-                  <const int64_t *> order_data, rows, n_features)
+    kernel.gather(&out.matrix, view, <const int64_t *> order_data, rows, n_features)
+    if panels:
+        out.read(batch)
     return batch
 
 

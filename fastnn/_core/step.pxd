@@ -31,7 +31,8 @@ cdef struct Run:
     char *tile_gradients  # FUSED: tile_gradient_bytes for each member
     size_t tile_gradient_bytes
     bint has_gradient_hook
-    bint has_transposed  # the transposed weights are those of the parameters
+    bint has_shadows  # the layers' copies of the weights are those of the parameters
+    bint gathers_once  # the batch is all samples, in the order given
     # the update
     Update update
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]

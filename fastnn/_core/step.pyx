@@ -21,10 +21,11 @@ from fastnn._core.access cimport load_relaxed
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
-    Operand,
+    Matrix,
     Rows,
     Stage,
     WeightTile,
+    one_panel,
     whole_layer,
 )
 from fastnn._core.kernels cimport (
@@ -52,16 +53,17 @@ from fastnn._core.weights cimport (
     store_gradient,
     update_network,
     update_tile,
-    write_transposed,
+    write_shadows,
 )
 
 
-cdef Rows all_rows(Run *run, int member, size_t n, size_t sample) noexcept nogil:
+cdef Rows all_rows(Run *run, int member, size_t n, size_t sample, bint gathered) noexcept nogil:
     """The rows of a slab, and the scratch of one member."""
     cdef Rows rows
     rows.first = 0
     rows.n = n
     rows.sample = sample
+    rows.gathered = gathered
     rows.scratch = run.scratch + member * run.scratch_bytes
     return rows
 
@@ -145,7 +147,7 @@ cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
     return team_barrier(team, vote)
 
 
-cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t n,
+cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t n, bint gathered,
                        double *loss) noexcept nogil:
     """The stored gradient of one mini-batch; `loss` is the sum over its samples."""
     cdef size_t done = 0
@@ -153,7 +155,7 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_
     cdef int vote
     loss[0] = 0
     while done < n:
-        slab = all_rows(run, member, min(run.n_slab_rows, n - done), start + done)
+        slab = all_rows(run, member, min(run.n_slab_rows, n - done), start + done, gathered)
         vote = row_phase(run, team, member, &slab, 1.0 / n, loss)
         if vote == RUNNING:
             vote = gradient_phase(run, team, member, &slab, done > 0)
@@ -202,10 +204,9 @@ cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradien
                     const double *constants) noexcept nogil:
     """A tile's gradient over all rows, then its update."""
     cdef WeightTile tile = find_weight_tile(run.net.geometry, number)
-    cdef Operand dweights
+    cdef Matrix dweights
     cdef char *dbias = own_gradient + tile.n_rows * tile.n_columns * run.net.geometry.itemsize
-    dweights.data = own_gradient
-    dweights.row_elements = tile.n_columns
+    dweights = one_panel(own_gradient, tile.n_columns)
     run.net.geometry.layers[tile.layer].operations.weight_gradient(&run.net, &tile, rows, False,
                                                                    dweights, dbias)
     return update_tile(&run.net, &run.update, &tile, dweights, dbias, constants)
@@ -244,12 +245,12 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
 # ---- step, epoch, run ---------------------------------------------------------------------------
 
 cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
-              double *loss) noexcept nogil:
+              bint gathered, double *loss) noexcept nogil:
     """One mini-batch of `n` samples: the sum of their losses before its update, and the update."""
-    cdef Rows rows = all_rows(run, member, n, start)
+    cdef Rows rows = all_rows(run, member, n, start, gathered)
     cdef int status = FORKED
     if run.gradient_mode == STORED:
-        status = gradient_step(run, team, member, start, n, loss)
+        status = gradient_step(run, team, member, start, n, gathered, loss)
     else:
         while status == FORKED:
             loss[0] = 0
@@ -261,16 +262,16 @@ cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t s
     return status
 
 
-cdef void write_all_transposed(Run *run, fnn_team *team) noexcept nogil:
+cdef void write_all_shadows(Run *run, fnn_team *team) noexcept nogil:
     """Unless they are there: before the first step, and where a user has changed the weights."""
     cdef WeightTile tile
     cdef size_t number
-    if run.has_transposed:
+    if run.has_shadows:
         return
     number = team_next_tile(team)
     while number < run.net.geometry.n_weight_tiles:
         tile = find_weight_tile(run.net.geometry, number)
-        write_transposed(&run.net, &tile)
+        write_shadows(&run.net, &tile)
         number = team_next_tile(team)
     team_barrier(team, RUNNING)
 
@@ -308,15 +309,17 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef Progress progress = run.progress[0]
     cdef size_t n_samples = run.net.batch.n_samples, n = 1
     cdef double loss = 0
+    cdef bint gathered = False
     cdef int status = RUNNING
-    write_all_transposed(run, team)
+    write_all_shadows(run, team)
     while status == RUNNING and progress.epoch < run.until_epoch:
         if progress.start == 0 and run.net.batch.order != NULL:
             if member == 0:
                 shuffle(run.net.batch.order, n_samples, run.bitgen)
             team_barrier(team, RUNNING)
         n = min(run.batch_size, n_samples - progress.start)
-        status = step(run, team, member, progress.n_updates, progress.start, n, &loss)
+        status = step(run, team, member, progress.n_updates, progress.start, n, gathered, &loss)
+        gathered = run.gathers_once
         if status == RUNNING or status == OUT_OF_TIME:
             record_step(&progress, loss, n, n_samples)
             if member == 0:
@@ -345,8 +348,8 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
     cdef Run *run = <Run *> context
     cdef size_t n_samples = run.net.batch.n_samples
     cdef double loss = 0
-    write_all_transposed(run, team)
-    cdef int status = gradient_step(run, team, member, 0, n_samples, &loss)
+    write_all_shadows(run, team)
+    cdef int status = gradient_step(run, team, member, 0, n_samples, False, &loss)
     if member == 0:
         run.status = status
         run.epoch_losses[0] = loss / n_samples

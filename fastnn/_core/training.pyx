@@ -154,7 +154,7 @@ cdef class Trainer(Workspace):
         self.user_code.views = views
         as_left = self.state.is_as_left(self.user_code.is_watched())
         self.state.save_if_due(as_left)
-        run.has_transposed = run.has_transposed and as_left
+        run.has_shadows = run.has_shadows and as_left
         start = now()
         self.n_threads = choose_threads(&self.tuner, self.most_threads, 1, start)
         run.deadline = start + (ADVANCE_SECONDS if self.tuner.trial < 0 else TRIAL_SECONDS)
@@ -171,7 +171,7 @@ cdef class Trainer(Workspace):
         record_run(&self.tuner, progress.n_updates - n_updates, now() - start, now())
         if status & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE):
             raise FloatingPointError(self.describe_failure(status))
-        run.has_transposed = True
+        run.has_shadows = True
         self.state.note_checksum(self.user_code.is_watched())
 
     cdef int replay(self) except -1:
@@ -182,7 +182,7 @@ cdef class Trainer(Workspace):
         """
         cdef uint64_t n_good = self.state.progress.n_updates
         self.state.restore()
-        self.run.has_transposed = False
+        self.run.has_shadows = False
         if n_good == self.state.progress.n_updates:
             return 0
         self.run.updates_allowed = n_good

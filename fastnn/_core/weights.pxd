@@ -1,4 +1,4 @@
-from fastnn._core.geometry cimport Geometry, Operand, Pass, Rows, WeightTile
+from fastnn._core.geometry cimport Geometry, Matrix, Pass, Rows, WeightTile
 from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_optimizer
 
 # The optimiser's side of a run: what it changes, and by which rule.
@@ -7,12 +7,12 @@ cdef struct Update:
     char *slots[FNN_MAX_SLOTS]
     size_t n_slots
 
-cdef Operand gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil
+cdef Matrix gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil
 cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogil
 cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
                          bint accumulate, char *gradient) noexcept nogil
-cdef void write_transposed(const Pass *net, const WeightTile *tile) noexcept nogil
+cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil
 cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile,
-                     Operand dweights, const char *dbias, const double *constants) noexcept nogil
+                     Matrix dweights, const char *dbias, const double *constants) noexcept nogil
 cdef int update_network(const Pass *net, const Update *update, const char *gradient,
                         const double *constants) noexcept nogil

@@ -1,16 +1,21 @@
 """The weight phase: the gradient of a tile of the weights, and the optimiser's update of it."""
 from fastnn._core.geometry cimport (
     Geometry,
+    LayerPass,
     LayerPlan,
-    Operand,
+    Matrix,
     Pass,
     Rows,
     WeightTile,
     at,
+    columns_from,
+    one_panel,
     owns_bias,
+    rows_from,
     whole_layer,
+    width_at,
 )
-from fastnn._core.kernels cimport FNN_MAX_SLOTS
+from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_kernels
 
 
 cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogil:
@@ -29,13 +34,11 @@ cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogi
     return tile
 
 
-cdef Operand gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil:
+cdef Matrix gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil:
     """Where a tile's gradient stands in a block laid out like the parameters."""
-    cdef Operand dweights
-    dweights.row_elements = g.layers[tile.layer].n_out
-    dweights.data = gradient + g.layers[tile.layer].weights * g.itemsize
-    dweights.data = at(dweights, tile.first_row, tile.first_column, g.itemsize)
-    return dweights
+    cdef const LayerPlan *layer = &g.layers[tile.layer]
+    cdef Matrix dweights = one_panel(gradient + layer.weights * g.itemsize, layer.n_out)
+    return rows_from(columns_from(dweights, tile.first_column, g.itemsize), tile.first_row)
 
 
 cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
@@ -58,47 +61,63 @@ cdef int update_block(const Pass *net, const Update *update, size_t first, const
 
 
 cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile,
-                     Operand dweights, const char *dbias, const double *constants) noexcept nogil:
-    """The optimiser on one tile, and on its layer's bias; then the tile's transposed weights."""
+                     Matrix dweights, const char *dbias, const double *constants) noexcept nogil:
+    """The optimiser on one tile, and on its layer's bias; then the tile's shadows."""
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
     cdef size_t itemsize = net.geometry.itemsize, i
     cdef size_t first = layer.weights + tile.first_row * layer.n_out + tile.first_column
     cdef size_t n = tile.n_rows * tile.n_columns
     cdef int bad = 0
     if layer.n_tiles == 1:  # the bias stands right behind the weights, here as in the block
-        bad = update_block(net, update, first, dweights.data, n + layer.n_out, constants)
+        bad = update_block(net, update, first, at(dweights, 0, 0, itemsize), n + layer.n_out,
+                           constants)
     elif tile.n_columns == layer.n_out:
-        bad = update_block(net, update, first, dweights.data, n, constants)
+        bad = update_block(net, update, first, at(dweights, 0, 0, itemsize), n, constants)
     else:
         for i in range(tile.n_rows):
             bad |= update_block(net, update, first + i * layer.n_out, at(dweights, i, 0, itemsize),
                                 tile.n_columns, constants)
     if owns_bias(tile) and layer.n_tiles > 1:
         bad |= update_block(net, update, layer.bias, dbias, layer.n_out, constants)
-    write_transposed(net, tile)
+    write_shadows(net, tile)
     return bad
 
 
 cdef int update_network(const Pass *net, const Update *update, const char *gradient,
                         const double *constants) noexcept nogil:
-    """The optimiser on all parameters at once, and all transposed weights."""
+    """The optimiser on all parameters at once, and all shadows."""
     cdef WeightTile tile
     cdef size_t layer
     cdef int bad = update_block(net, update, 0, gradient, net.geometry.n_parameters, constants)
-    for layer in range(1, net.geometry.n_layers):
+    for layer in range(net.geometry.n_layers):
         tile = whole_layer(net.geometry, layer)
-        write_transposed(net, &tile)
+        write_shadows(net, &tile)
     return bad
 
 
-cdef void write_transposed(const Pass *net, const WeightTile *tile) noexcept nogil:
-    """The transpose of one tile of the weights, where it belongs."""
-    cdef size_t itemsize = net.geometry.itemsize
+cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil:
+    """One tile of the weights as the products read it: in panels, and transposed."""
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
-    cdef size_t first = tile.first_row * layer.n_out + tile.first_column
-    cdef Operand transposed = net.layers[tile.layer].transposed
-    if transposed.data != NULL:
-        net.geometry.kernels.transpose(
-            at(transposed, tile.first_column, tile.first_row, itemsize), transposed.row_elements,
-            net.parameters + (layer.weights + first) * itemsize, layer.n_out,
-            tile.n_rows, tile.n_columns)
+    cdef const LayerPass *buffers = &net.layers[tile.layer]
+    cdef const fnn_kernels *kernels = net.geometry.kernels
+    cdef size_t itemsize = net.geometry.itemsize, done = 0, n
+    cdef Matrix weights = rows_from(columns_from(
+        one_panel(net.parameters + layer.weights * itemsize, layer.n_out), tile.first_column,
+        itemsize), tile.first_row)
+    cdef size_t width
+    if buffers.weights.width < layer.n_out:
+        while done < tile.n_columns:
+            width = width_at(buffers.weights, tile.first_column + done)
+            n = min(width, tile.n_columns - done)
+            kernels.copy(at(buffers.weights, tile.first_row, tile.first_column + done, itemsize),
+                         width, at(weights, 0, done, itemsize), layer.n_out, tile.n_rows, n)
+            done += n
+    done = 0
+    if buffers.transposed.data != NULL:
+        while done < tile.n_rows:
+            width = width_at(buffers.transposed, tile.first_row + done)
+            n = min(width, tile.n_rows - done)
+            kernels.transpose(
+                at(buffers.transposed, tile.first_column, tile.first_row + done, itemsize), width,
+                at(weights, done, 0, itemsize), layer.n_out, n, tile.n_columns)
+            done += n

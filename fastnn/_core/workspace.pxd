@@ -1,4 +1,4 @@
-from fastnn._core.geometry cimport Operand
+from fastnn._core.geometry cimport Matrix
 from fastnn._core.plan cimport Plan
 from fastnn._core.signals cimport UserCode
 from fastnn._core.state cimport Progress
@@ -25,5 +25,6 @@ cdef class Workspace:
     cdef char *hold_writable(self, array, dtype, tuple shape) except? NULL
     cdef object array(self, tuple shape, dtype)
     cdef char *scratch(self, size_t n, size_t itemsize) except NULL
-    cdef Operand matrix(self, size_t rows, size_t n_units) except *
+    cdef Matrix matrix(self, size_t rows, size_t n_units) except *
+    cdef char *numbers(self, size_t rows, size_t n_units) except NULL
     cdef int execute(self, bint only_gradient) except -1

@@ -9,8 +9,10 @@ from fastnn._core.geometry cimport (
     Geometry,
     LayerPass,
     LayerPlan,
-    Operand,
+    Matrix,
     bind_parameters,
+    in_panels,
+    one_panel,
 )
 from fastnn._core.kernels cimport (
     data_of,
@@ -41,6 +43,9 @@ cdef double SMALL_FLOPS = 3e6
 cdef double SIGNALS_IN_TILES_FLOPS = 1e8
 cdef double CLOCK_EVERY_STEP_FLOPS = 1e6
 cdef int CLOCK_INTERVAL = 16
+# Rows of X at least this many bytes apart are gathered even where they could be read in place: they
+# fall into few sets of the L1 cache, and each into another page.
+cdef size_t FAR_APART = 4096
 cdef int NOBODY = 0
 
 
@@ -127,8 +132,10 @@ cdef class Workspace:
             batch.order = <int64_t *> self.hold_writable(self.order, np.dtype(np.int64),
                                                          (n_samples,))
             batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
-        if shuffled or X.dtype != self.plan.dtype:
-            batch.gathered_X = self.matrix(rows, g.n_features).data
+        batch.gathered_X.data = NULL
+        if shuffled or X.dtype != self.plan.dtype or X.strides[0] >= FAR_APART:
+            batch.gathered_X = self.matrix(rows, g.n_features)
+            self.run.gathers_once = not shuffled and rows == n_samples
         return 0
 
     cdef int make_layers(self, size_t rows) except -1:
@@ -138,18 +145,25 @@ cdef class Workspace:
         cdef LayerPass *buffers
         cdef size_t i
         self.run.net.layers = <LayerPass *> self.scratch(g.n_layers, sizeof(LayerPass))
+        bind_parameters(&self.run.net, g.loss.from_logits)
         for i in range(g.n_layers):
             layer = &g.layers[i]
             buffers = &self.run.net.layers[i]
             buffers.a = self.matrix(rows, layer.n_out)
+            if i == g.n_layers - 1:
+                buffers.a = one_panel(self.numbers(rows, layer.n_out), layer.n_out)
             buffers.d = self.matrix(rows, layer.n_out)
             buffers.z = buffers.a
             if layer.activation.needs_z and (i < g.n_layers - 1 or not g.loss.from_logits):
-                buffers.z = self.matrix(rows, layer.n_out)
+                buffers.z.data = self.numbers(rows, layer.n_out)
+            if layer.n_out > g.kernels.single_panel_width:
+                buffers.weights = self.matrix(layer.n_in, layer.n_out)
             buffers.transposed.data = NULL
             if i > 0:
                 buffers.transposed = self.matrix(layer.n_out, layer.n_in)
-        bind_parameters(&self.run.net, g.loss.from_logits)
+        self.run.net.output_d = self.run.net.layers[g.n_layers - 1].d
+        if g.n_outputs > g.kernels.single_panel_width:
+            self.run.net.output_d = one_panel(self.numbers(rows, g.n_outputs), g.n_outputs)
         return 0
 
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1:
@@ -210,12 +224,13 @@ cdef class Workspace:
         cdef char *data = self.hold_writable(memory, np.dtype(np.uint8), memory.shape)
         return data + (64 - <size_t> data % 64) % 64
 
-    cdef Operand matrix(self, size_t rows, size_t n_units) except *:
+    cdef char *numbers(self, size_t rows, size_t n_units) except NULL:
         """Memory for (rows, n_units) numbers of the plan's dtype."""
-        cdef Operand matrix
-        matrix.row_elements = n_units
-        matrix.data = self.scratch(rows * n_units, self.plan.geometry.itemsize)
-        return matrix
+        return self.scratch(rows * n_units, self.plan.geometry.itemsize)
+
+    cdef Matrix matrix(self, size_t rows, size_t n_units) except *:
+        """The same, in panels."""
+        return in_panels(self.plan.geometry.kernels, self.numbers(rows, n_units), rows, n_units)
 
     cdef int execute(self, bint only_gradient) except -1:
         """Runs the team; returns its status, or raises what the user's code raised."""
