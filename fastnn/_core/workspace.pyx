@@ -46,6 +46,10 @@ cdef int CLOCK_INTERVAL = 16
 # Rows of X at least this many bytes apart are gathered even where they could be read in place: they
 # fall into few sets of the L1 cache, and each into another page.
 cdef size_t FAR_APART = 4096
+# Weights whose rows are at most this many bytes long are read where they are by fewer rows than
+# these: copying them at every update costs more than reading rows that are not adjacent.
+cdef size_t NEAR = 512
+cdef size_t PANEL_ROWS = 64
 cdef int NOBODY = 0
 
 
@@ -156,7 +160,8 @@ cdef class Workspace:
             buffers.z = buffers.a
             if layer.activation.needs_z and (i < g.n_layers - 1 or not g.loss.from_logits):
                 buffers.z.data = self.numbers(rows, layer.n_out)
-            if layer.n_out > g.kernels.single_panel_width:
+            if layer.n_out > g.kernels.single_panel_width and (
+                    rows >= PANEL_ROWS or layer.n_out * g.itemsize > NEAR):
                 buffers.weights = self.matrix(layer.n_in, layer.n_out)
             buffers.transposed.data = NULL
             if i > 0:
