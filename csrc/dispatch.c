@@ -1,5 +1,9 @@
-/* Which kernels this CPU can run: the only file that asks it anything. */
+/* Which kernels this CPU can run, and its caches: the only file that asks it anything. */
 #include <string.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "fastnn.h"
 
@@ -51,4 +55,81 @@ const fnn_kernels *fnn_find_kernels(const char *isa, const char *dtype)
             return *table;
     }
     return NULL;
+}
+
+/* ---- caches -------------------------------------------------------------------------------- */
+
+static const struct {
+    size_t least, most; /* what lies outside is a hypervisor's invention */
+    size_t usual;       /* where the size is unknown */
+} limits[] = {
+    {(size_t)1 << 12, (size_t)1 << 20, (size_t)1 << 15},
+    {(size_t)1 << 16, (size_t)1 << 27, (size_t)1 << 20},
+    {(size_t)1 << 19, (size_t)1 << 31, (size_t)1 << 23},
+};
+
+/* The data or unified cache of a level (from 1 on) in bytes; 0: the CPU does not say. */
+static size_t ask_cpu(unsigned level)
+{
+#if defined(__x86_64__)
+    static const unsigned leaves[] = {4, 0x8000001D}; /* Intel's and AMD's, of one format */
+    for (int i = 0; i < 2; i++) {
+        unsigned eax, ebx, ecx, edx;
+        for (unsigned cache = 0; cache < 16; cache++) {
+            if (!__get_cpuid_count(leaves[i], cache, &eax, &ebx, &ecx, &edx) || (eax & 31) == 0)
+                break;
+            const int holds_data = (eax & 31) != 2;
+            if (holds_data && (eax >> 5 & 7) == level) {
+                const size_t ways = (ebx >> 22) + 1, partitions = (ebx >> 12 & 1023) + 1;
+                return ways * partitions * ((ebx & 4095) + 1) * ((size_t)ecx + 1);
+            }
+        }
+    }
+#else
+    (void)level;
+#endif
+    return 0;
+}
+
+/* The same, from the operating system. */
+static size_t ask_system(unsigned level)
+{
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+    static const int names[] = {
+        _SC_LEVEL1_DCACHE_SIZE,
+        _SC_LEVEL2_CACHE_SIZE,
+        _SC_LEVEL3_CACHE_SIZE,
+    };
+    const long size = sysconf(names[level - 1]);
+    return size > 0 ? (size_t)size : 0;
+#else
+    (void)level;
+    return 0;
+#endif
+}
+
+static size_t find_cache(unsigned level, size_t least)
+{
+    const size_t answers[] = {ask_cpu(level), ask_system(level), limits[level - 1].usual};
+    size_t i = 0;
+    while (answers[i] < limits[level - 1].least || answers[i] > limits[level - 1].most)
+        i++; /* the usual size is within the limits */
+    return answers[i] > least ? answers[i] : least;
+}
+
+static fnn_caches caches;
+
+void fnn_set_caches(const fnn_caches *sizes)
+{
+    caches = *sizes;
+}
+
+const fnn_caches *fnn_find_caches(void)
+{
+    if (caches.l1_data == 0) {
+        caches.l1_data = find_cache(1, 0);
+        caches.l2 = find_cache(2, caches.l1_data);
+        caches.l3 = find_cache(3, caches.l2);
+    }
+    return &caches;
 }

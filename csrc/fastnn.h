@@ -154,6 +154,16 @@ int fnn_isa_supported(const char *isa);
 /* The table, or NULL if there is none of that name. */
 const fnn_kernels *fnn_find_kernels(const char *isa, const char *dtype);
 
+/* Bytes that one core finds; l3 is shared. 4096 <= l1_data <= l2 <= l3. */
+typedef struct fnn_caches {
+    size_t l1_data, l2, l3;
+} fnn_caches;
+
+/* The machine's, asked at the first call, or what was set. That call, and setting, come before any
+ * other thread: when fastnn is imported. */
+const fnn_caches *fnn_find_caches(void);
+void fnn_set_caches(const fnn_caches *sizes);
+
 /* ---- denormal numbers ---------------------------------------------------------------------- */
 
 /* Denormals cost ~150 cycles each, so loops run with them flushed to zero. The caller that sets the

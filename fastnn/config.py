@@ -18,7 +18,9 @@ _FLOPS_WORTH_A_TEAM = 3e6
 _MAX_THREADS = 256
 
 # Environment variables: those that are read at import, and those of setup.py.
-_VARIABLES = {"FASTNN_ISA", "FASTNN_GEMM", "FASTNN_DEBUG", "FASTNN_SANITIZE"}
+_VARIABLES = {
+    "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_CACHES", "FASTNN_DEBUG", "FASTNN_SANITIZE",
+}  # fmt: skip
 
 _n_threads: int | None = None
 
@@ -32,8 +34,8 @@ def warn_of_unknown_variables() -> None:
         several = len(unknown) > 1
         warnings.warn(
             f"the environment variable{'s' * several} {', '.join(unknown)} "
-            f"{'are' if several else 'is'} not known to fastnn, which reads FASTNN_ISA and "
-            "FASTNN_GEMM",
+            f"{'are' if several else 'is'} not known to fastnn, which reads FASTNN_ISA, "
+            "FASTNN_GEMM and FASTNN_CACHES",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -116,14 +118,39 @@ def fma_peak(seconds: float = 0.05) -> float:
     return float(kernels.fma_peak(np.dtype(np.float32), seconds) / 1e9)
 
 
+def _cpu() -> str:
+    """The CPU's name, and on x86 the numbers of its family and model."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            first, _, _ = file.read().partition("\n\n")
+    except OSError:
+        first = ""
+    pairs = (line.partition(":") for line in first.splitlines())
+    entries = {name.strip(): value.strip() for name, _, value in pairs}
+    name = entries.get("model name") or platform.processor() or platform.machine()
+    numbers = [
+        f"{text} {entries[key]}"
+        for text, key in (("family", "cpu family"), ("model", "model"))
+        if key in entries
+    ]
+    return f"{name} ({', '.join(numbers)})" if numbers else name
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:g} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:g} KiB"
+
+
 def configuration() -> dict[str, str]:
     """What the library runs on, as texts by name. Loads the BLAS."""
     gemm.load()
+    l1_data, l2, l3 = map(_size, kernels.caches())
     return {
         "fastnn": __version__,
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
+        "CPU": _cpu(),
+        "caches": f"L1d {l1_data}, L2 {l2} a core, L3 {l3}",
         "instruction set": f"{kernels.ISA} (this CPU runs {', '.join(kernels.supported_isas())})",
         "matrix products": gemm.GEMM,
         "BLAS": str(gemm.blas_config),
@@ -132,7 +159,7 @@ def configuration() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Prints what the library runs on: versions, instruction set, BLAS, threads."""
+    """Prints what the library runs on: versions, CPU, instruction set, BLAS, threads."""
     entries = configuration()
     width = max(map(len, entries))
     for name, text in entries.items():

@@ -1,6 +1,7 @@
 """What the library runs on, and that importing it changes nothing."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -138,8 +139,8 @@ def test_fma_peak_counts_what_wider_registers_do() -> None:
 def test_configuration_says_what_is_in_use() -> None:
     entries = config.configuration()
     assert set(entries) == {
-        "fastnn", "Python", "NumPy", "platform", "instruction set", "matrix products", "BLAS",
-        "threads",
+        "fastnn", "Python", "NumPy", "platform", "CPU", "caches", "instruction set",
+        "matrix products", "BLAS", "threads",
     }  # fmt: skip
     assert entries["matrix products"] == gemm.GEMM
     assert all(isinstance(text, str) for text in entries.values())
@@ -149,12 +150,85 @@ def test_configuration_says_what_is_in_use() -> None:
     assert "OpenBLAS" in entries["BLAS"]
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        (
+            "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 207\nmodel name\t: A CPU: X\n\n"
+            "processor\t: 1\nmodel name\t: another\n",
+            "A CPU: X (family 6, model 207)",
+        ),
+        ("processor\t: 0\nCPU part\t: 0xd40\n", "processor of the platform"),
+        (None, "processor of the platform"),
+    ],
+    ids=["x86", "arm", "no file"],
+)
+def test_configuration_names_the_cpu(
+    cpuinfo: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    monkeypatch.setattr(
+        config, "open", lambda path: (tmp_path / os.path.basename(path)).open(), raising=False
+    )
+    monkeypatch.setattr(config.platform, "processor", lambda: "processor of the platform")
+    assert config.configuration()["CPU"] == expected
+
+
 def test_show_config_prints_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     fastnn.show_config()
     printed = capsys.readouterr().out
     for name, text in config.configuration().items():
         assert name in printed
         assert text in printed
+
+
+# ---- caches ------------------------------------------------------------------------------------
+
+
+def test_caches_are_plausible_and_ascend() -> None:
+    l1_data, l2, l3 = kernels.caches()
+    assert 2**12 <= l1_data <= 2**20
+    assert l1_data <= l2 <= l3 <= 2**31
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="others may not say")
+def test_caches_are_those_that_linux_found() -> None:
+    """Some CPU's of each level: cores may differ."""
+    found: dict[int, set[int]] = {1: set(), 2: set(), 3: set()}
+    for index in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index*"):
+        entries = {name: (index / name).read_text().strip() for name in ("type", "level", "size")}
+        if entries["type"] != "Instruction" and int(entries["level"]) in found:
+            found[int(entries["level"])].add(2**10 * int(entries["size"].removesuffix("K")))
+    for size, sizes in zip(kernels.caches(), found.values(), strict=True):
+        assert size in sizes or not sizes
+
+
+def test_caches_of_another_cpu_can_be_named(run_script: Callable[..., str]) -> None:
+    script = """
+        import fastnn
+        from fastnn._core import kernels
+        print(kernels.caches(), fastnn.config.configuration()["caches"])
+    """
+    assert run_script(script, FASTNN_CACHES="49152, 1310720,33554432") == (
+        "(49152, 1310720, 33554432) L1d 48 KiB, L2 1.25 MiB a core, L3 32 MiB\n"
+    )
+    assert run_script(script, FASTNN_CACHES="") == run_script(script)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "large", "32768", "32768,1048576", "32768,1048576,33554432,1", "32K,1M,32M", "32768;2;3",
+        "-32768,1048576,33554432", "0,1048576,33554432", "4095,1048576,33554432",
+        "1048576,32768,33554432", "32768,33554432,1048576", f"32768,1048576,{2**40 + 1}",
+        f"32768,1048576,1{'0' * 5000}",
+    ],
+)  # fmt: skip
+def test_wrong_sizes_of_caches_are_an_error(wrong: str, run_script: Callable[..., str]) -> None:
+    with pytest.raises(AssertionError, match="FASTNN_CACHES must be the bytes of L1 data") as error:
+        run_script("import fastnn", FASTNN_CACHES=wrong)
+    assert f"got {wrong!r}" in str(error.value)
 
 
 # ---- instruction sets --------------------------------------------------------------------------
@@ -222,9 +296,9 @@ def test_an_unknown_variable_of_ours_is_warned_of(run_script: Callable[..., str]
     """
     assert run_script(script, FASTNN_THREADS="4", FASTNN_GEM="own").splitlines() == [
         "RuntimeWarning <string> the environment variables FASTNN_GEM, FASTNN_THREADS are not "
-        "known to fastnn, which reads FASTNN_ISA and FASTNN_GEMM"
+        "known to fastnn, which reads FASTNN_ISA, FASTNN_GEMM and FASTNN_CACHES"
     ]
-    known = {"FASTNN_ISA": "baseline", "FASTNN_GEMM": "own"}
+    known = {"FASTNN_ISA": "baseline", "FASTNN_GEMM": "own", "FASTNN_CACHES": "4096,4096,4096"}
     assert run_script(script, FASTNN_DEBUG="1", FASTNN_SANITIZE="thread", **known) == ""
 
 

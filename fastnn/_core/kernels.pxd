@@ -77,6 +77,11 @@ cdef extern from "fastnn.h" nogil:
                          int accumulate) noexcept nogil
         double (*fma_burst)(size_t repeats) noexcept nogil
 
+    ctypedef struct fnn_caches:
+        size_t l1_data
+        size_t l2
+        size_t l3
+
     ctypedef struct fnn_team:
         pass
     ctypedef void (*fnn_region)(void *context, fnn_team *team, int member) noexcept nogil
@@ -88,6 +93,7 @@ cdef void team_run(fnn_region region, void *context, int n_threads) noexcept nog
 cdef int team_size(fnn_team *team) noexcept nogil
 cdef size_t team_next_tile(fnn_team *team) noexcept nogil
 cdef int team_barrier(fnn_team *team, int vote) noexcept nogil
+cdef const fnn_caches *find_caches() noexcept nogil
 
 cdef const fnn_kernels *kernels_for(object dtype, object isa=*) except NULL
 cdef const fnn_activation *find_activation(const fnn_kernels *kernels, str name) except NULL

@@ -16,6 +16,8 @@ cdef extern from "fastnn.h" nogil:
     const char *const *fnn_isa_names
     int fnn_isa_supported(const char *isa)
     const fnn_kernels *fnn_find_kernels(const char *isa, const char *dtype)
+    const fnn_caches *fnn_find_caches()
+    void fnn_set_caches(const fnn_caches *sizes)
     uint64_t fnn_flush_denormals()
     void fnn_set_float_state(uint64_t state)
     void fnn_team_run(fnn_region region, void *context, int n_threads)
@@ -46,6 +48,10 @@ cdef size_t team_next_tile(fnn_team *team) noexcept nogil:
 
 cdef int team_barrier(fnn_team *team, int vote) noexcept nogil:
     return fnn_team_barrier(team, vote)
+
+
+cdef const fnn_caches *find_caches() noexcept nogil:
+    return fnn_find_caches()
 
 
 # ---- instruction sets ----------------------------------------------------------------------
@@ -95,6 +101,40 @@ cdef const fnn_kernels *kernels_for(object dtype, object isa=None) except NULL:
     cdef bytes dtype_name = _DTYPE_NAMES[dtype]
     return fnn_find_kernels(isa.encode(), dtype_name)
 
+
+# ---- caches ----------------------------------------------------------------------------------
+
+def caches():
+    """Bytes of the caches that one core finds: L1 data, L2, and the L3 that it shares.
+
+    They are the machine's, or what the environment variable FASTNN_CACHES said when fastnn was
+    imported.
+    """
+    cdef const fnn_caches *sizes = find_caches()
+    return sizes.l1_data, sizes.l2, sizes.l3
+
+
+def _choose_caches():
+    """Asks the machine, unless FASTNN_CACHES names the sizes."""
+    forced = os.environ.get("FASTNN_CACHES", "")
+    cdef fnn_caches sizes
+    if not forced:
+        find_caches()
+        return
+    try:
+        l1_data, l2, l3 = [int(size) for size in forced.split(",")]
+    except ValueError:  # no integer, or not three
+        l1_data = l2 = l3 = 0
+    if not 4096 <= l1_data <= l2 <= l3 <= 2**40:
+        raise ImportError(
+            "FASTNN_CACHES must be the bytes of L1 data, L2 and L3, none smaller than the one "
+            f"before, from 4096 to 2**40, such as 32768,1048576,33554432, got {forced!r}"
+        )
+    sizes.l1_data, sizes.l2, sizes.l3 = l1_data, l2, l3
+    fnn_set_caches(&sizes)
+
+
+_choose_caches()
 
 # ---- look-ups by name: an unknown name is a mistake of the tables in Python, not of a user ----
 
