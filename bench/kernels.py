@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
+from bench.peers.nets import LOW_SHARE
 from bench.peers.process import openblas_core
 from fastnn._core import gemm
 
@@ -41,6 +42,9 @@ LAYERS = (
     (209, 12288, 20), (209, 20, 7), (256, 784, 512), (256, 512, 512), (256, 512, 10),
     (16, 16, 16), (128, 128, 128), (256, 256, 256), (1024, 1024, 1024),
     (1024, 1024, 2048), (1024, 2048, 2048), (1024, 2048, 1000),
+    # rows 2, 4, 8 and 16 KiB apart, each after a width that is not
+    (256, 500, 500), (256, 512, 512), (256, 1000, 1000), (256, 1024, 1024),
+    (256, 2000, 2000), (256, 2048, 2048), (256, 4000, 4000), (256, 4096, 4096),
 )  # fmt: skip
 
 
@@ -115,6 +119,15 @@ class Result:
         """Above 1 the own product is faster."""
         return self.gflops("own") / self.gflops("blas")
 
+    @property
+    def is_low(self) -> bool:
+        return self.gflops("own") / self.peak < LOW_SHARE
+
+    @property
+    def marks(self) -> str:
+        low = [f"below {LOW_SHARE:.0%} of the peak"] * self.is_low
+        return ", ".join(low + ["behind BLAS"] * (self.ratio < 1))
+
     def __str__(self) -> str:
         figures = [
             f"{self.gflops(product):8.3g} {self.gflops(product) / self.peak:7.1%}"
@@ -122,7 +135,8 @@ class Result:
         ]
         own = self.rounds["own"]
         spread = (max(own) - min(own)) / statistics.median(own)
-        return f"{self.shape} {' '.join(figures)} {self.ratio:8.2f} {spread:8.0%}"
+        line = f"{self.shape} {' '.join(figures)} {self.ratio:8.2f} {spread:8.0%}"
+        return f"{line}  {self.marks}".rstrip()
 
 
 def measure(
@@ -166,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     os.environ.update(openblas_core())  # read when the BLAS is loaded
     fastnn.show_config()
+    print(f"FMA peak {fastnn.config.fma_peak():.0f} GFLOP/s, float32")
     for shape in grid:
         verify(shape)
     print(f"{len(grid)} products agree with float64")
@@ -182,7 +197,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         results.append(measure(TIMER, shape, seconds, n_rounds))
         print(results[-1], flush=True)
     lost = [result for result in results if result.ratio < 1]
+    low = sum(result.is_low for result in results)
     print(f"the own product is ahead at {len(results) - len(lost)} of {len(results)}")
+    print(f"it is below {LOW_SHARE:.0%} of the peak at {low} of {len(results)}")
     for result in lost:
         print(f"BLAS is ahead: {result.shape}, {1 / result.ratio:.2f} times as fast")
     if options.json is not None:

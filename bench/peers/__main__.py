@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             path.open("a").close()  # a file that cannot be written is better known before the race
 
     fastnn.show_config()
+    peak = fastnn.config.fma_peak()
+    print(f"FMA peak {peak:.0f} GFLOP/s a core, float32")
     bandwidth = memory_bandwidth()
     peers = [name for name in options.peers if is_installed(name)]
     if absent := [name for name in options.peers if name not in peers]:
@@ -63,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json is not None:
         document = {
             "configuration": fastnn.config.configuration(),
+            "fma_peak_gflops": peak,
             "versions": versions,
             "environment_of_peers": core,
             "memory_bytes_a_second": bandwidth,

@@ -8,11 +8,21 @@ from typing import Any
 
 from bench.peers.field import is_ours
 from bench.peers.measure import Result, Row
-from bench.peers.nets import NO_SLOWER_WHEN_BUSY, ONE_THREAD, Bar
+from bench.peers.nets import LOW_SHARE, NO_SLOWER_WHEN_BUSY, ONE_THREAD, Bar
 from fastnn.plots import bar_chart, format_duration
 from fastnn.timing import HEADINGS, columns, figures
 
-__all__ = ["CAPTION", "Verdict", "as_json", "conclusions", "plot", "summary", "table", "verdicts"]
+__all__ = [
+    "CAPTION",
+    "Verdict",
+    "as_json",
+    "conclusions",
+    "marks",
+    "plot",
+    "summary",
+    "table",
+    "verdicts",
+]
 
 CAPTION = (
     "float32. Training: all start from the same weights and take the same consecutive "
@@ -25,6 +35,7 @@ CAPTION = (
     "spread: slowest round minus fastest. ratio: time over that of fastnn; below 1 is faster.",
     "GFLOP/s counts matrix products only; peak: share of the fused multiply-adds of all threads.",
     "compiling: by how much the first run took longer than a later one; not part of a step.",
+    f"mark: the best of fastnn is below {LOW_SHARE:.0%} of the peak, or behind a peer.",
 )
 
 
@@ -123,24 +134,41 @@ def table(row: Row, bandwidth: float) -> str:
         rows.append((result.contestant, *cells, compiling))
     lines += columns(rows)
     if peer := row.fastest_peer:
-        lines.append(f"  fastest peer: {peer.contestant}{_lead(row)}")
+        lead = _lead(row)
+        ahead = f", {lead:.2f}x as fast as fastnn" if lead > 1 else ""
+        lines.append(f"  fastest peer: {peer.contestant}{ahead}")
     lines += [f"  bar: {verdict}" for verdict in verdicts(row)]
+    lines += [f"  mark: {mark}" for mark in marks(row)]
     lines += [f"  {trouble}" for trouble in row.troubles]
     return "\n".join(lines)
 
 
-def _lead(row: Row) -> str:
-    """By how much the fastest peer is ahead of the best of ours, if it is."""
+def _best_of_ours(row: Row) -> Result | None:
     ours = [r for r in row.results if is_ours(r.contestant) and r.contestant != ONE_THREAD]
-    best = min((r.seconds for r in ours), default=None)
-    peer = row.fastest_peer
-    if best is None or peer is None or peer.seconds >= best:
-        return ""
-    return f", {best / peer.seconds:.2f}x as fast as fastnn"
+    return min(ours, key=lambda r: r.seconds, default=None)
+
+
+def _lead(row: Row) -> float:
+    """How many times as fast as the best of ours the fastest peer is; 0 if either is absent."""
+    best, peer = _best_of_ours(row), row.fastest_peer
+    return best.seconds / peer.seconds if best and peer else 0.0
+
+
+def marks(row: Row) -> list[str]:
+    """Where the best of ours leaves something to be done; nothing with ``--quick``."""
+    best, peer, lead = _best_of_ours(row), row.fastest_peer, _lead(row)
+    found: list[str] = []
+    if row.quick:
+        return found
+    if best and (share := _share(row, best)) < LOW_SHARE:
+        found.append(f"{share:.1%} of the peak, below {LOW_SHARE:.0%}")
+    if peer and lead > 1:
+        found.append(f"behind {peer.contestant}, {lead:.2f}x as fast")
+    return found
 
 
 def conclusions(rows: Sequence[Row]) -> list[str]:
-    """Which bars were missed, where a peer is faster than everything of ours, what went wrong."""
+    """Which bars were missed, the marks, and what went wrong."""
     judged = [(row, verdict) for row in rows for verdict in verdicts(row)]
     n_met = sum(verdict.met is True for _, verdict in judged)
     lines = [f"{n_met} of {len(judged)} bars met"]
@@ -150,9 +178,7 @@ def conclusions(rows: Sequence[Row]) -> list[str]:
         if not verdict.met
     ]
     lines += [
-        f"a peer wins: {row.net.title}; {_threads(row)}: {row.fastest_peer.contestant}{_lead(row)}"
-        for row in rows
-        if row.fastest_peer and _lead(row)
+        f"mark: {row.net.title}; {_threads(row)}: {mark}" for row in rows for mark in marks(row)
     ]
     lines += [
         f"trouble: {row.net.title}; {_threads(row)}: {trouble}"
@@ -165,8 +191,8 @@ def conclusions(rows: Sequence[Row]) -> list[str]:
 def summary(rows: Sequence[Row]) -> str:
     """All rows, one line each, as a Markdown table."""
     lines = [
-        "| net | threads | fastnn | fastest peer | its time | ratio | peak | bars |",
-        "|---|---|---|---|---|---|---|---|",
+        "| net | threads | fastnn | fastest peer | its time | ratio | peak | bars | marks |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         ours, peer = row.result("fastnn"), row.fastest_peer
@@ -179,6 +205,7 @@ def summary(rows: Sequence[Row]) -> str:
             f"{peer.seconds / ours.seconds:.2f}" if ours and peer else "",
             f"{_share(row, ours):.1%}" if ours else "",
             "; ".join(map(str, verdicts(row))),
+            "; ".join(marks(row)),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -203,6 +230,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 for result in row.results
             ],
             "bars": [asdict(verdict) for verdict in verdicts(row)],
+            "marks": marks(row),
         }
         for row in rows
     ]
