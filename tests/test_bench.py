@@ -20,7 +20,7 @@ from fastnn.reference import loops, vectorized
 # At the end, so that an installed fastnn is found before the one beside bench.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from bench import kernels, waiting
+from bench import cache, kernels, waiting
 from bench.peers import __main__ as peers
 from bench.peers import report
 from bench.peers.field import is_installed
@@ -374,6 +374,97 @@ def test_kernels_without_a_timer_only_verifies(small_grid, monkeypatch, capsys):
     monkeypatch.setattr(kernels, "TIMER", None)
     assert kernels.main([]) == 0
     assert "3 products agree" in capsys.readouterr().out
+
+
+CACHEGRIND = """\
+==7== Cachegrind, a cache and branch-prediction profiler
+==41== I   refs:      100
+==41== D1  misses:        1,234,000  (  1,000,000 rd   + 234,000 wr)
+==41== LLd misses:           10,000  (      8,000 rd   +   2,000 wr)
+==41== D1  miss rate:           2.1% (        2.7%     +     0.9%  )
+==42== D1  misses:        1,236,560  (  1,002,560 rd   + 234,000 wr)
+==42== LLd misses:           10,640  (      8,640 rd   +   2,000 wr)
+==42== LL misses:            99,999  (     99,999 rd   +       0 wr)
+"""
+
+
+def test_cache_counts_what_the_second_process_misses_more(monkeypatch):
+    def run(command, env, **options):
+        assert {"--D1=49152,12,64", "--LL=2097152,16,64"} <= set(command)
+        assert env["FASTNN_CACHES"].startswith("49152,2097152,")
+        assert env["FASTNN_ISA"] == "avx2"
+        return subprocess.CompletedProcess(command, 0, "41 42\n", CACHEGRIND)
+
+    monkeypatch.setattr(cache.subprocess, "run", run)
+    monkeypatch.setattr(cache, "WIDTHS", ((10,),))
+    # forward: 64 rows of 10 inputs and 10 units are 6,400 multiply-adds
+    assert cache.count(cache.CPUS[0], ["forward"]) == {("forward", 10): (400.0, 100.0)}
+
+
+def test_cache_passes_on_why_cachegrind_failed(monkeypatch):
+    failed = subprocess.CompletedProcess("", 1, "", "no such instruction")
+    monkeypatch.setattr(cache.subprocess, "run", lambda *a, **k: failed)
+    with pytest.raises(RuntimeError, match="no such instruction"):
+        cache.count(cache.CPUS[0], ["forward"])
+
+
+def test_cache_does_every_case_less_and_more_often_in_a_process_of_its_own(run_script):
+    printed = run_script(
+        f"""
+        import sys
+        sys.path.append({str(Path(cache.__file__).parents[1])!r})
+        from bench import cache
+        cache.WIDTHS = cache.STEP_WIDTHS = ((5, 8),)
+        times = []
+        in_a_fork = cache.in_a_fork
+        def spy(action):
+            times.append(action.args)
+            return in_a_fork(action)
+        cache.in_a_fork = spy
+        cache.run(cache.ROLES)
+        print([case.role for case in cache.cases(cache.ROLES)])
+        print([n for (n,) in times])
+        """
+    )
+    *pids, roles, times = printed.splitlines()
+    assert roles == str(2 * ["forward", "dX", "dW"] + 2 * ["step"])
+    assert times == str(6 * [0, 1] + 2 * [1, 2])
+    assert len({pid for line in pids for pid in line.split()}) == 16
+
+
+def test_cache_says_when_a_case_fails(run_script):
+    with pytest.raises(AssertionError, match="the reason") as error:
+        run_script(
+            f"""
+            import sys
+            sys.path.append({str(Path(cache.__file__).parents[1])!r})
+            from bench import cache
+            def fail():
+                raise ValueError("the reason")
+            cache.in_a_fork(fail)
+            """
+        )
+    assert "ChildProcessError: a case failed" in str(error.value)
+
+
+@pytest.mark.parametrize(("misses", "exit_code"), [(1.3, 0), (1.31, 1)])
+def test_cache_judges_the_l1(monkeypatch, capsys, misses, exit_code):
+    def count(cpu, roles):
+        counts = {(role, width): (1.0, 1.0) for role in roles for width in (1000, 1024)}
+        if cpu is cache.CPUS[1]:
+            counts["dX", 1024] = (misses, 5.0)
+        return counts
+
+    monkeypatch.setattr(cache, "count", count)
+    assert cache.main(["--roles", "dX", "dW"]) == exit_code
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith("  dX")] == [
+        ["dX", "1000,", "1024", "1", "1", "1.00", "1", "1", "1.00"],
+        ["dX", "1000,", "1024", "1", f"{misses:.3g}", f"{misses:.2f}", "1", "5", "5.00"],
+    ]
+    for cpu in cache.CPUS:
+        assert str(cpu) in lines
+    assert lines[-1] == (f"{cache.CPUS[1].name}: dX 1024: 1.31" if exit_code else "none")
 
 
 def test_waiting_counts_what_a_call_takes_longer_during_training(monkeypatch):
