@@ -45,12 +45,13 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
     }
     const int is_row = m == 1 && !transpose_a && n >= ROW_VECTORS * VECTOR_LANES;
     const size_t first = is_row ? NAME(gemm_one_row)(n, k, a, b, bias, accumulate, c) : 0;
+    const size_t block = NAME(k_block)();
     const size_t panel = transpose_a && a->width < m ? a->width : m; /* rows at a time */
     for (size_t i = 0; i < m; i += panel) {
         const size_t rows = m - i < panel ? m - i : panel;
         size_t done = 0;
         do {
-            const size_t depth = k - done < K_BLOCK ? k - done : K_BLOCK;
+            const size_t depth = k - done < block ? k - done : block;
             const size_t n_spans = transpose_a ? NAME(span_down)(spans, a, done, i, depth)
                                                : NAME(spans_along)(spans, a, i, done, depth);
             NAME(gemm_panels)(i, rows, first, n, n_spans, spans, b, done, bias,

@@ -33,6 +33,7 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
 {
     size_t ldc;
     real *rows = NAME(panel_at)(c, 0, &ldc);
+    const size_t block = NAME(k_block)();
     for (size_t i = 0; i < m; i += PANEL, rows += PANEL * ldc) {
         const size_t width = m - i < PANEL ? m - i : PANEL;
         size_t last, lda;
@@ -42,9 +43,9 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
             NAME(transpose)(columns, PANEL, accumulate ? rows : bias, accumulate ? ldc : 0, width, n);
         else
             memset(columns, 0, sizeof(real) * n * PANEL);
-        for (size_t p = 0; p < k; p += K_BLOCK) {
+        for (size_t p = 0; p < k; p += block) {
             NAME(span) span;
-            NAME(span_down)(&span, b, p, 0, k - p < K_BLOCK ? k - p : K_BLOCK);
+            NAME(span_down)(&span, b, p, 0, k - p < block ? k - p : block);
             run(n, 1, &span, panel + p * lda, lda, columns, PANEL, columns, PANEL, last);
         }
         NAME(transpose)(rows, ldc, columns, PANEL, n, width);

@@ -36,9 +36,19 @@ typedef struct NAME(span) {
     size_t row, step, depth;
 } NAME(span);
 
-/* k's at a time: a panel of b of that height stays in a cache, with AVX-512 the L2, else the L1. */
+/* Spans at most, and k's at a time: a panel of b of that height stays in a cache beside what else
+ * is read, with AVX-512 in the L2, else in the L1. */
 #define MAX_SPANS 32
-#define K_BLOCK (VECTOR_BYTES == 64 ? 512 : 256)
+
+ALWAYS_INLINE size_t NAME(k_block)(void)
+{
+    const fnn_caches *caches = fnn_find_caches();
+    const size_t depth = (VECTOR_BYTES == 64 ? caches->l2 / 8 : caches->l1_data / 2)
+                         / (PANEL * sizeof(real)) / MATRIX_PANEL * MATRIX_PANEL;
+    return depth < MATRIX_PANEL              ? MATRIX_PANEL
+           : depth > MAX_SPANS * MATRIX_PANEL ? MAX_SPANS * MATRIX_PANEL
+                                              : depth;
+}
 
 /* A tile of c, (rows, vectors * lanes), whose rows are ldc apart, from `start`, whose rows are
  * start_row apart (0 for a bias; NULL: zeros), plus a @ b; the tile's first row is row `first` of the
