@@ -10,7 +10,6 @@
 /* mask ? a : b, lane by lane; a comparison gives all ones or all zeros. */
 #define SELECT(mask, a, b)                                                                        \
     ((vector)(((NAME(indices))(a) & (mask)) | ((NAME(indices))(b) & ~(mask))))
-#define CONSTANT(x) ((real)(x) - (vector){0})
 
 #if REAL_IS_DOUBLE
 #define MANTISSA_BITS 52

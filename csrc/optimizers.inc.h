@@ -8,9 +8,79 @@
 #ifndef FASTNN_OPTIMIZERS_INC_H
 #define FASTNN_OPTIMIZERS_INC_H
 
-#include "real.inc.h"
+#include "vector.inc.h"
 
-#define FINITE(x) (R(fabs)(x) <= REAL_MAX)
+/* A rule for a vector of parameters: changes w and the slots by the gradient g, and returns, for each
+ * lane, NaN if what it wrote is not finite, else 0. */
+typedef vector (*NAME(rule))(vector *w, vector *slots, vector g, const void *constants);
+
+/* 0 where x is finite, else NaN: x times 0, added to `sum`. */
+#define NOT_FINITE(x, sum) FMA(x, CONSTANT(0), sum)
+
+/* A rule for `lanes` parameters from i on. n_slots and rule are constants where this is inlined. */
+ALWAYS_INLINE vector NAME(update_lanes)(const size_t n_slots, const NAME(rule) rule, real *w,
+                                        void *const *slots, const real *g, size_t i, size_t lanes,
+                                        const void *constants)
+{
+    const int whole = lanes == VECTOR_LANES;
+    vector parameters = whole ? NAME(load)(w + i) : NAME(load_lanes)(w + i, lanes);
+    const vector gradient = whole ? NAME(load)(g + i) : NAME(load_lanes)(g + i, lanes);
+    vector values[FNN_MAX_SLOTS];
+#pragma GCC unroll 4
+    for (size_t s = 0; s < n_slots; s++) {
+        const real *slot = (const real *)slots[s] + i;
+        values[s] = whole ? NAME(load)(slot) : NAME(load_lanes)(slot, lanes);
+    }
+    vector bad = rule(&parameters, values, gradient, constants);
+    if (whole)
+        NAME(store)(w + i, parameters);
+    else
+        NAME(store_lanes)(w + i, parameters, lanes);
+#pragma GCC unroll 4
+    for (size_t s = 0; s < n_slots; s++) {
+        real *slot = (real *)slots[s] + i;
+        if (whole)
+            NAME(store)(slot, values[s]);
+        else
+            NAME(store_lanes)(slot, values[s], lanes);
+    }
+    if (!whole) { /* what the rule makes of lanes that are not there does not count */
+        real of_lanes[VECTOR_LANES];
+        NAME(store)(of_lanes, bad);
+        bad = NAME(load_lanes)(of_lanes, lanes);
+    }
+    return bad;
+}
+
+/* All n parameters. Those before the first cache line's begin come first: slots lie in their lines
+ * like the parameters, and vectors across two lines took twice the time. */
+ALWAYS_INLINE int NAME(update_all)(const size_t n_slots, const NAME(rule) rule, void *w_,
+                                   void *const *slots, const void *g_, size_t n,
+                                   const void *constants)
+{
+    real *w = w_;
+    const real *g = g_;
+    const size_t past = (uintptr_t)w / sizeof(real) % VECTOR_LANES;
+    size_t i = past == 0 ? 0 : VECTOR_LANES - past;
+    vector bad = {0};
+    i = i < n ? i : n;
+    if (i > 0)
+        bad += NAME(update_lanes)(n_slots, rule, w, slots, g, 0, i, constants);
+    for (; i + VECTOR_LANES <= n; i += VECTOR_LANES)
+        bad += NAME(update_lanes)(n_slots, rule, w, slots, g, i, VECTOR_LANES, constants);
+    if (i < n)
+        bad += NAME(update_lanes)(n_slots, rule, w, slots, g, i, n - i, constants);
+    return NAME(any)(bad != 0);
+}
+
+/* The constants are copied, so that they stay in registers whatever is written. */
+#define UPDATE(name, rule, n_slots, constants_type)                                               \
+    static int NAME(name)(void *w, void *const *slots, const void *g, size_t n,                   \
+                          const void *constants_)                                                 \
+    {                                                                                             \
+        const NAME(constants_type) constants = *(const NAME(constants_type) *)constants_;         \
+        return NAME(update_all)(n_slots, NAME(rule), w, slots, g, n, &constants);                 \
+    }
 
 /* That a struct has a double for each name, and that the core's buffers hold the structs. */
 #define CHECK_SIZES(hyperparameters, names, constants)                                            \
@@ -41,21 +111,15 @@ static void NAME(sgd_prepare)(void *constants_, const double *hyperparameters, u
     constants->learning_rate = (real)given->learning_rate;
 }
 
-static int NAME(sgd_update)(void *w_, void *const *slots, const void *g_, size_t n,
-                            const void *constants_)
+ALWAYS_INLINE vector NAME(sgd_rule)(vector *w, vector *slots, vector g, const void *constants_)
 {
     (void)slots;
-    real *restrict w = w_;
-    const real *restrict g = g_;
     const NAME(sgd_constants) *constants = constants_;
-    const real learning_rate = constants->learning_rate;
-    real_sized_int bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        w[i] -= learning_rate * g[i];
-        bad |= !FINITE(w[i]);
-    }
-    return bad != 0;
+    *w -= constants->learning_rate * g;
+    return NOT_FINITE(*w, CONSTANT(0));
 }
+
+UPDATE(sgd_update, sgd_rule, 0, sgd_constants)
 
 /* ---- momentum, and Nesterov's ---- */
 
@@ -81,41 +145,27 @@ static void NAME(momentum_prepare)(void *constants_, const double *hyperparamete
 }
 
 /* v = momentum v + g;  w -= lr v */
-static int NAME(momentum_update)(void *w_, void *const *slots, const void *g_, size_t n,
-                                 const void *constants_)
+ALWAYS_INLINE vector NAME(momentum_rule)(vector *w, vector *slots, vector g, const void *constants_)
 {
-    real *restrict w = w_;
-    real *restrict v = slots[0];
-    const real *restrict g = g_;
     const NAME(momentum_constants) *constants = constants_;
-    const real learning_rate = constants->learning_rate, momentum = constants->momentum;
-    real_sized_int bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        v[i] = momentum * v[i] + g[i];
-        w[i] -= learning_rate * v[i];
-        bad |= !FINITE(w[i]);
-    }
-    return bad != 0;
+    slots[0] = constants->momentum * slots[0] + g;
+    *w -= constants->learning_rate * slots[0];
+    return NOT_FINITE(*w, CONSTANT(0));
 }
+
+UPDATE(momentum_update, momentum_rule, 1, momentum_constants)
 
 /* v = momentum v + g;  w -= lr (g + momentum v).  Nesterov's rule as Sutskever et al. (2013) write
  * it, in the variables of PyTorch and Keras. */
-static int NAME(nesterov_update)(void *w_, void *const *slots, const void *g_, size_t n,
-                                 const void *constants_)
+ALWAYS_INLINE vector NAME(nesterov_rule)(vector *w, vector *slots, vector g, const void *constants_)
 {
-    real *restrict w = w_;
-    real *restrict v = slots[0];
-    const real *restrict g = g_;
     const NAME(momentum_constants) *constants = constants_;
-    const real learning_rate = constants->learning_rate, momentum = constants->momentum;
-    real_sized_int bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        v[i] = momentum * v[i] + g[i];
-        w[i] -= learning_rate * (g[i] + momentum * v[i]);
-        bad |= !FINITE(w[i]);
-    }
-    return bad != 0;
+    slots[0] = constants->momentum * slots[0] + g;
+    *w -= constants->learning_rate * (g + constants->momentum * slots[0]);
+    return NOT_FINITE(*w, CONSTANT(0));
 }
+
+UPDATE(nesterov_update, nesterov_rule, 1, momentum_constants)
 
 /* ---- RMSprop ---- */
 
@@ -143,23 +193,15 @@ static void NAME(rmsprop_prepare)(void *constants_, const double *hyperparameter
 }
 
 /* s = rho s + (1 - rho) g^2;  w -= lr g / (sqrt(s) + epsilon) */
-static int NAME(rmsprop_update)(void *w_, void *const *slots, const void *g_, size_t n,
-                                const void *constants_)
+ALWAYS_INLINE vector NAME(rmsprop_rule)(vector *w, vector *slots, vector g, const void *constants_)
 {
-    real *restrict w = w_;
-    real *restrict s = slots[0];
-    const real *restrict g = g_;
     const NAME(rmsprop_constants) *constants = constants_;
-    const real learning_rate = constants->learning_rate, epsilon = constants->epsilon;
-    const real rho = constants->rho, one_minus_rho = constants->one_minus_rho;
-    real_sized_int bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        s[i] = rho * s[i] + one_minus_rho * (g[i] * g[i]);
-        w[i] -= learning_rate * g[i] / (R(sqrt)(s[i]) + epsilon);
-        bad |= !FINITE(s[i]) | !FINITE(w[i]);
-    }
-    return bad != 0;
+    slots[0] = constants->rho * slots[0] + constants->one_minus_rho * (g * g);
+    *w -= constants->learning_rate * g / (SQRT(slots[0]) + constants->epsilon);
+    return NOT_FINITE(*w, NOT_FINITE(slots[0], CONSTANT(0)));
 }
+
+UPDATE(rmsprop_update, rmsprop_rule, 1, rmsprop_constants)
 
 /* ---- Adagrad ---- */
 
@@ -185,22 +227,15 @@ static void NAME(adagrad_prepare)(void *constants_, const double *hyperparameter
 }
 
 /* s += g^2;  w -= lr g / (sqrt(s) + epsilon) */
-static int NAME(adagrad_update)(void *w_, void *const *slots, const void *g_, size_t n,
-                                const void *constants_)
+ALWAYS_INLINE vector NAME(adagrad_rule)(vector *w, vector *slots, vector g, const void *constants_)
 {
-    real *restrict w = w_;
-    real *restrict s = slots[0];
-    const real *restrict g = g_;
     const NAME(adagrad_constants) *constants = constants_;
-    const real learning_rate = constants->learning_rate, epsilon = constants->epsilon;
-    real_sized_int bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        s[i] += g[i] * g[i];
-        w[i] -= learning_rate * g[i] / (R(sqrt)(s[i]) + epsilon);
-        bad |= !FINITE(s[i]) | !FINITE(w[i]);
-    }
-    return bad != 0;
+    slots[0] += g * g;
+    *w -= constants->learning_rate * g / (SQRT(slots[0]) + constants->epsilon);
+    return NOT_FINITE(*w, NOT_FINITE(slots[0], CONSTANT(0)));
 }
+
+UPDATE(adagrad_update, adagrad_rule, 1, adagrad_constants)
 
 /* ---- Adam, with and without decoupled weight decay ---- */
 
@@ -256,27 +291,19 @@ static void NAME(adamw_prepare)(void *constants_, const double *hyperparameters,
  * w = (1 - lr weight_decay) w - lr m^ / (sqrt(v^) + epsilon),  m^ and v^ bias-corrected.
  * Kingma and Ba (2015); decoupled decay: Loshchilov and Hutter (2019). Adam is the case of
  * weight_decay 0, where the first factor is exactly 1. */
-static int NAME(adam_update)(void *w_, void *const *slots, const void *g_, size_t n,
-                             const void *constants_)
+ALWAYS_INLINE vector NAME(adam_rule)(vector *w, vector *slots, vector g, const void *constants_)
 {
-    real *restrict w = w_;
-    real *restrict m = slots[0];
-    real *restrict v = slots[1];
-    const real *restrict g = g_;
     const NAME(adam_constants) *constants = constants_;
-    const real learning_rate = constants->learning_rate, v_correction = constants->v_correction;
-    const real beta_1 = constants->beta_1, one_minus_beta_1 = constants->one_minus_beta_1;
-    const real beta_2 = constants->beta_2, one_minus_beta_2 = constants->one_minus_beta_2;
-    const real epsilon = constants->epsilon, decay = constants->decay;
-    real_sized_int bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        m[i] = beta_1 * m[i] + one_minus_beta_1 * g[i];
-        v[i] = beta_2 * v[i] + one_minus_beta_2 * (g[i] * g[i]);
-        w[i] = decay * w[i] - learning_rate * m[i] / (R(sqrt)(v[i]) * v_correction + epsilon);
-        bad |= !FINITE(v[i]) | !FINITE(w[i]);
-    }
-    return bad != 0;
+    const vector m = constants->beta_1 * slots[0] + constants->one_minus_beta_1 * g;
+    const vector v = constants->beta_2 * slots[1] + constants->one_minus_beta_2 * (g * g);
+    *w = constants->decay * *w
+         - constants->learning_rate * m / (SQRT(v) * constants->v_correction + constants->epsilon);
+    slots[0] = m;
+    slots[1] = v;
+    return NOT_FINITE(*w, NOT_FINITE(v, CONSTANT(0)));
 }
+
+UPDATE(adam_update, adam_rule, 2, adam_constants)
 
 static const fnn_optimizer NAME(optimizers)[] = {
     {"sgd", NAME(sgd_names), 0, NAME(sgd_prepare), NAME(sgd_update)},

@@ -9,6 +9,8 @@ typedef real NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
 #define vector NAME(vector)
 #define VECTOR_LANES (VECTOR_BYTES / sizeof(real))
 
+#define CONSTANT(x) ((real)(x) - (vector){0})
+
 #if defined(__clang__)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
@@ -88,6 +90,32 @@ ALWAYS_INLINE vector NAME(load)(const real *p)
 }
 
 ALWAYS_INLINE void NAME(store)(real *p, vector v) { memcpy(p, &v, sizeof v); }
+
+#if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
+#define SQRT(x) ((vector)_mm512_sqrt_pd((__m512d)(x)))
+#elif VECTOR_BYTES == 64
+#define SQRT(x) ((vector)_mm512_sqrt_ps((__m512)(x)))
+#elif VECTOR_BYTES == 32 && REAL_IS_DOUBLE
+#define SQRT(x) ((vector)_mm256_sqrt_pd((__m256d)(x)))
+#elif VECTOR_BYTES == 32
+#define SQRT(x) ((vector)_mm256_sqrt_ps((__m256)(x)))
+#elif defined(__x86_64__) && REAL_IS_DOUBLE
+#define SQRT(x) ((vector)_mm_sqrt_pd((__m128d)(x)))
+#elif defined(__x86_64__)
+#define SQRT(x) ((vector)_mm_sqrt_ps((__m128)(x)))
+#elif defined(__aarch64__) && REAL_IS_DOUBLE
+#define SQRT(x) ((vector)vsqrtq_f64((float64x2_t)(x)))
+#elif defined(__aarch64__)
+#define SQRT(x) ((vector)vsqrtq_f32((float32x4_t)(x)))
+#else
+#define SQRT(x) NAME(sqrt_lanes)(x)
+ALWAYS_INLINE vector NAME(sqrt_lanes)(vector x)
+{
+    for (size_t lane = 0; lane < VECTOR_LANES; lane++)
+        x[lane] = R(sqrt)(x[lane]);
+    return x;
+}
+#endif
 
 /* Whether a comparison holds in any lane. */
 ALWAYS_INLINE int NAME(any)(NAME(indices) mask)

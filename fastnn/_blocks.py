@@ -34,6 +34,12 @@ def aligned_copy(block: Array, dtype: np.dtype[Any]) -> Array:
     return copy
 
 
+def aligned_rows(n_rows: int, n: int, dtype: np.dtype[Any]) -> Array:
+    """Blocks of n numbers, an array of shape (n_rows, n): each row starts at a multiple of 64 bytes."""
+    row = -(-n * dtype.itemsize // 64) * 64 // dtype.itemsize
+    return aligned(n_rows * row, dtype).reshape(n_rows, row)[:, :n]
+
+
 def split(block: Array, sizes: Sequence[int]) -> list[tuple[Array, Array]]:
     """Views of weights and bias of each layer of a block of parameters."""
     views = []

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn._blocks import aligned, aligned_copy, check_finite, count_parameters, split
+from fastnn._blocks import aligned, aligned_copy, aligned_rows, check_finite, count_parameters, split
 from fastnn._core import kernels
 from fastnn._description import entries, integer, text
 from fastnn.initializers import draw_weights
@@ -170,11 +170,14 @@ class State:
         block, *rest = entries(tensors, list(shapes), "the tensors")
         for name, shape in shapes.items():
             _check_tensor(tensors[name], shape, dtype, name)
+        slots = aligned_rows(len(rest[0]) if rest else 0, n_parameters, dtype)
+        if rest:
+            slots[:] = rest[0]
         state = cls(
             aligned_copy(block, dtype),
             _read_random_state(random_state),
             chosen,
-            np.array(rest[0]) if rest else np.empty((0, n_parameters), dtype),
+            slots,
             integer(n_updates, _MAX_UPDATES, "n_updates"),
         )
         state.check(sizes)
@@ -188,7 +191,7 @@ class State:
     def check(self, sizes: Sequence[int]) -> None:
         """Refuses parameters and slots that are not finite: no step leaves such ones."""
         check_finite(self.parameters, sizes, self.parameters.dtype)
-        if not kernels.all_finite(self.slots, self.slots.dtype):
+        if not all(kernels.all_finite(slot, slot.dtype) for slot in self.slots):
             raise ValueError("slots must be finite, got NaN or infinity")
 
     def slots_for(self, optimizer: Optimizer) -> tuple[Array, int]:
@@ -196,7 +199,7 @@ class State:
         if self.training is not None and self.training.optimizer.name == optimizer.name:
             return self.slots, self.n_updates
         # Not numpy.zeros: it does not ask for huge pages, which costs far more than filling
-        slots = np.empty((optimizer.n_slots, self.parameters.size), self.parameters.dtype)
+        slots = aligned_rows(optimizer.n_slots, self.parameters.size, self.parameters.dtype)
         slots.fill(0)
         return slots, 0
 
@@ -209,7 +212,8 @@ class State:
                 self.training.check(dtype)
         with np.errstate(all="ignore"):  # numbers too small for the dtype become 0
             parameters = aligned_copy(self.parameters, dtype)
-            slots = self.slots.astype(dtype)
+            slots = aligned_rows(*self.slots.shape, dtype)
+            slots[:] = self.slots
         bit_generator = np.random.PCG64()
         bit_generator.state = self.bit_generator.state
         return replace(

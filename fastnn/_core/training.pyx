@@ -50,6 +50,7 @@ cdef class Trainer(Workspace):
     optimizer : str
     hyperparameters : dict of str to float
     slots : ndarray of shape (n_slots, n_parameters), of the plan's dtype
+        Each row C-contiguous.
     n_updates : int
         Steps that `slots` have seen.
     bit_generator : numpy.random.BitGenerator, optional
@@ -87,12 +88,10 @@ cdef class Trainer(Workspace):
     cdef int hold_optimizer(self, str optimizer, hyperparameters, slots) except -1:
         cdef Run *run = &self.run
         cdef size_t n_parameters = self.plan.geometry.n_parameters, i
-        cdef char *slot
         run.update.optimizer = find_optimizer(self.plan.geometry.kernels, optimizer)
         run.update.n_slots = run.update.optimizer.n_slots
-        slot = self.hold_writable(slots, self.plan.dtype, (run.update.n_slots, n_parameters))
         for i in range(run.update.n_slots):
-            run.update.slots[i] = slot + i * n_parameters * self.plan.geometry.itemsize
+            run.update.slots[i] = self.hold_writable(slots[i], self.plan.dtype, (n_parameters,))
         fill_hyperparameters(run.update.optimizer, run.hyperparameters, hyperparameters)
         return 0
 
