@@ -184,8 +184,10 @@ typedef void (*fnn_region)(void *context, fnn_team *team, int member);
  * barrier no more than what that member did itself: the region has to do it again. */
 void fnn_team_run(fnn_region region, void *context, int n_threads);
 int fnn_team_size(const fnn_team *team);
-/* Hands out 0, 1, 2, ... since the last barrier, each number to one member. */
-size_t fnn_team_next_tile(fnn_team *team);
+/* Hands out the numbers below n_tiles, since the last barrier, each to one member; n_tiles when there
+ * are none left. A member gets those of its own share first, the same in every round, so that what
+ * belongs to a tile stays in that member's cache; then what others have left. */
+size_t fnn_team_next_tile(fnn_team *team, int member, size_t n_tiles);
 /* Waits until all members are here; returns the bitwise or of their votes, to all the same. */
 int fnn_team_barrier(fnn_team *team, int vote);
 

@@ -66,7 +66,7 @@ static void advance(signal_counter *counter)
 struct fnn_team {
     int n_members;
     int forked; /* this is a child's copy: the team was left behind, but for the caller */
-    _Atomic size_t next_tile;
+    size_t next_tile; /* of a team of one */
     _Atomic int arrived;
     _Atomic int votes;
     int verdict; /* of the last barrier: it is read before its reader comes to the next one */
@@ -75,20 +75,37 @@ struct fnn_team {
 
 int fnn_team_size(const fnn_team *team) { return team->n_members; }
 
-size_t fnn_team_next_tile(fnn_team *team)
+/* Tiles taken of each member's share since the last barrier, each count in a cache line of its own. */
+static struct {
+    _Alignas(64) _Atomic size_t taken;
+} shares[MAX_WORKERS + 1];
+
+static void forget_shares(int n_members)
 {
-    if (team->n_members > 1)
-        return atomic_fetch_add_explicit(&team->next_tile, 1, memory_order_relaxed);
-    /* alone: not a locked instruction, of some 20 cycles */
-    const size_t tile = atomic_load_explicit(&team->next_tile, memory_order_relaxed);
-    atomic_store_explicit(&team->next_tile, tile + 1, memory_order_relaxed);
-    return tile;
+    for (int member = 0; member < n_members; member++)
+        atomic_store_explicit(&shares[member].taken, 0, memory_order_relaxed);
+}
+
+size_t fnn_team_next_tile(fnn_team *team, int member, size_t n_tiles)
+{
+    if (team->n_members == 1) /* no locked instruction, of some 20 cycles */
+        return team->next_tile < n_tiles ? team->next_tile++ : n_tiles;
+    const size_t n_members = (size_t)team->n_members;
+    for (size_t i = 0; i < n_members; i++) {
+        const size_t owner = ((size_t)member + i) % n_members;
+        const size_t first = owner * n_tiles / n_members, end = (owner + 1) * n_tiles / n_members;
+        const size_t tile = first
+            + atomic_fetch_add_explicit(&shares[owner].taken, 1, memory_order_relaxed);
+        if (tile < end)
+            return tile;
+    }
+    return n_tiles;
 }
 
 int fnn_team_barrier(fnn_team *team, int vote)
 {
     if (team->n_members == 1) {
-        atomic_store_explicit(&team->next_tile, 0, memory_order_relaxed);
+        team->next_tile = 0;
         return vote;
     }
     const unsigned round = atomic_load(&team->barrier.value);
@@ -96,7 +113,7 @@ int fnn_team_barrier(fnn_team *team, int vote)
         atomic_fetch_or(&team->votes, vote);
     if (atomic_fetch_add(&team->arrived, 1) == team->n_members - 1) { /* the last one */
         team->verdict = atomic_exchange(&team->votes, 0);
-        atomic_store(&team->next_tile, 0);
+        forget_shares(team->n_members);
         atomic_store(&team->arrived, 0);
         advance(&team->barrier);
     } else {
@@ -216,6 +233,7 @@ void fnn_team_run(fnn_region region, void *context, int n_threads)
     fnn_team team = {.n_members = n_workers + 1, .barrier = SIGNAL_COUNTER_INIT};
     fnn_team *const outer = called; /* in a child forked inside a region, which calls again */
     called = &team;
+    forget_shares(team.n_members); /* a fork may have come between two barriers */
     shared.region = region;
     shared.context = context;
     shared.team = &team;

@@ -103,21 +103,22 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
     cdef char *memory = job.member_memory + member * job.member_bytes
     cdef char *buffers = memory + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
     cdef Pass net = job.net
-    cdef size_t tile = team_next_tile(team)
+    cdef size_t n_tiles = (job.end - job.first + g.row_tile - 1) // g.row_tile
+    cdef size_t tile = team_next_tile(team, member, n_tiles)
     cdef Rows rows
     net.layers = <LayerPass *> (memory + job.gathered_bytes)
     bind_parameters(&net, net.batch.targets != NULL and g.loss.from_logits)
     rows.first = 0
     rows.gathered = False
     rows.scratch = buffers + 4 * job.buffer_bytes
-    rows.sample = job.first + tile * g.row_tile
-    while rows.sample < job.end:
+    while tile < n_tiles:
+        rows.sample = job.first + tile * g.row_tile
         rows.n = min(g.row_tile, job.end - rows.sample)
         if job.gathered_bytes > 0:
             net.batch.gathered_X = in_panels(g.kernels, memory, rows.n, g.n_features)
         place_layers(&net, job, buffers, &rows)
         infer_one(job, &net, &rows)
-        rows.sample = job.first + team_next_tile(team) * g.row_tile
+        tile = team_next_tile(team, member, n_tiles)
     team_barrier(team, 0)
 
 

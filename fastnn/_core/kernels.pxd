@@ -91,7 +91,7 @@ cdef uint64_t flush_denormals() noexcept nogil
 cdef void set_float_state(uint64_t state) noexcept nogil
 cdef void team_run(fnn_region region, void *context, int n_threads) noexcept nogil
 cdef int team_size(fnn_team *team) noexcept nogil
-cdef size_t team_next_tile(fnn_team *team) noexcept nogil
+cdef size_t team_next_tile(fnn_team *team, int member, size_t n_tiles) noexcept nogil
 cdef int team_barrier(fnn_team *team, int vote) noexcept nogil
 cdef const fnn_caches *find_caches() noexcept nogil
 

@@ -22,7 +22,7 @@ cdef extern from "fastnn.h" nogil:
     void fnn_set_float_state(uint64_t state)
     void fnn_team_run(fnn_region region, void *context, int n_threads)
     int fnn_team_size(const fnn_team *team)
-    size_t fnn_team_next_tile(fnn_team *team)
+    size_t fnn_team_next_tile(fnn_team *team, int member, size_t n_tiles)
     int fnn_team_barrier(fnn_team *team, int vote)
 
 
@@ -42,8 +42,8 @@ cdef int team_size(fnn_team *team) noexcept nogil:
     return fnn_team_size(team)
 
 
-cdef size_t team_next_tile(fnn_team *team) noexcept nogil:
-    return fnn_team_next_tile(team)
+cdef size_t team_next_tile(fnn_team *team, int member, size_t n_tiles) noexcept nogil:
+    return fnn_team_next_tile(team, member, n_tiles)
 
 
 cdef int team_barrier(fnn_team *team, int vote) noexcept nogil:

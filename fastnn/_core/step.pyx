@@ -80,11 +80,12 @@ cdef int votes_of(Run *run, int member) noexcept nogil:
 cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *slab, int member,
                      size_t tile_rows, double scale) noexcept nogil:
     """All tiles of one stage; their losses go into `tile_losses`."""
-    cdef size_t tile = team_next_tile(team)
+    cdef size_t n_tiles = (slab.n + tile_rows - 1) // tile_rows
+    cdef size_t tile = team_next_tile(team, member, n_tiles)
     cdef Rows rows = slab[0]
     cdef double loss
     cdef int vote = RUNNING
-    while tile * tile_rows < slab.n and vote == RUNNING:
+    while tile < n_tiles and vote == RUNNING:
         rows.first = tile * tile_rows
         rows.n = min(tile_rows, slab.n - rows.first)
         rows.sample = slab.sample + rows.first
@@ -92,7 +93,7 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
         if stage.has_loss:
             run.tile_losses[tile] = loss
         vote = votes_of(run, member)
-        tile = team_next_tile(team)
+        tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
 
 
@@ -120,13 +121,14 @@ cdef int gradient_phase(Run *run, fnn_team *team, int member, const Rows *slab,
                         bint accumulate) noexcept nogil:
     """The gradient of a slab, stored."""
     cdef WeightTile tile
-    cdef size_t number = team_next_tile(team)
+    cdef size_t n_tiles = run.net.geometry.n_weight_tiles
+    cdef size_t number = team_next_tile(team, member, n_tiles)
     cdef int vote = RUNNING
-    while number < run.net.geometry.n_weight_tiles and vote == RUNNING:
+    while number < n_tiles and vote == RUNNING:
         tile = find_weight_tile(run.net.geometry, number)
         store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
         vote = votes_of(run, member)
-        number = team_next_tile(team)
+        number = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
 
 
@@ -180,8 +182,8 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
     cdef const Geometry *g = run.net.geometry
     cdef double constants[FNN_MAX_CONSTANTS]
     cdef char *own_gradient = run.tile_gradients + member * run.tile_gradient_bytes
-    cdef size_t number = team_next_tile(team)
     cdef size_t n_tiles = 1 if run.gradient_mode == FUSED_AT_ONCE else g.n_weight_tiles
+    cdef size_t number = team_next_tile(team, member, n_tiles)
     cdef int bad, vote = RUNNING
     run.update.optimizer.prepare(constants, run.hyperparameters, n_updates + 1)
     while number < n_tiles:
@@ -193,7 +195,7 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
             bad = stored_tile(run, number, constants)
         if bad:
             vote |= UPDATE_NOT_FINITE
-        number = team_next_tile(team)
+        number = team_next_tile(team, member, n_tiles)
     n_updates += 1
     if member == 0 and is_time_to_return(run, n_updates):
         vote |= OUT_OF_TIME
@@ -262,17 +264,17 @@ cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t s
     return status
 
 
-cdef void write_all_shadows(Run *run, fnn_team *team) noexcept nogil:
+cdef void write_all_shadows(Run *run, fnn_team *team, int member) noexcept nogil:
     """Unless they are there: before the first step, and where a user has changed the weights."""
     cdef WeightTile tile
-    cdef size_t number
+    cdef size_t n_tiles = run.net.geometry.n_weight_tiles, number
     if run.has_shadows:
         return
-    number = team_next_tile(team)
-    while number < run.net.geometry.n_weight_tiles:
+    number = team_next_tile(team, member, n_tiles)
+    while number < n_tiles:
         tile = find_weight_tile(run.net.geometry, number)
         write_shadows(&run.net, &tile)
-        number = team_next_tile(team)
+        number = team_next_tile(team, member, n_tiles)
     team_barrier(team, RUNNING)
 
 
@@ -311,7 +313,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef double loss = 0
     cdef bint gathered = False
     cdef int status = RUNNING
-    write_all_shadows(run, team)
+    write_all_shadows(run, team, member)
     while status == RUNNING and progress.epoch < run.until_epoch:
         if progress.start == 0 and run.net.batch.order != NULL:
             if member == 0:
@@ -348,7 +350,7 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
     cdef Run *run = <Run *> context
     cdef size_t n_samples = run.net.batch.n_samples
     cdef double loss = 0
-    write_all_shadows(run, team)
+    write_all_shadows(run, team, member)
     cdef int status = gradient_step(run, team, member, 0, n_samples, False, &loss)
     if member == 0:
         run.status = status
