@@ -107,6 +107,10 @@ typedef struct fnn_input {
 
 /* ---- matrix product ------------------------------------------------------------------------ */
 
+/* Columns, at most, of a product whose elements may be sums in another order than those of a wider
+ * one: who cuts a product by columns leaves no part with so few. */
+enum { FNN_NARROW_COLUMNS = 8 };
+
 /* c (m, n) = start + op(a) (m, k) @ b (k, n), where start is what c holds if `accumulate`, else
  * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the matrix a
  * is then (k, m). Panels are as wide as `panel_width` says, or there is one alone. scratch: as much

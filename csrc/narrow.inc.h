@@ -132,7 +132,7 @@ static __attribute__((noinline)) void NAME(gemm_few)(size_t m, size_t n, size_t 
 #define DOT_COLUMNS 4
 /* Rows that pass all columns while they are in the L1 cache, and columns at most. */
 #define DOT_ROWS 8
-#define DOT_MAX_COLUMNS 8
+#define DOT_MAX_COLUMNS FNN_NARROW_COLUMNS
 /* Numbers of b, at most, that are copied without scratch: any single column. */
 #define DOT_FEW DOT_BLOCK
 

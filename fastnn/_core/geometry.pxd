@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t
 
 from fastnn._core.kernels cimport (
+    FNN_NARROW_COLUMNS,
     fnn_activation,
     fnn_gemm,
     fnn_input,
@@ -9,6 +10,13 @@ from fastnn._core.kernels cimport (
     fnn_loss,
     fnn_matrix,
 )
+
+cdef enum:
+    # Bytes between two rows that lie far apart: such rows fall into few sets of the L1 cache, and each
+    # into another page
+    FAR_APART = 4096
+    # Rows that are worth a copy of the weights that they share
+    PACK_ROWS = 48
 
 # A matrix of the network's dtype, in column panels.
 ctypedef fnn_matrix Matrix
@@ -27,9 +35,10 @@ cdef struct LayerPlan:
     size_t n_tiles_down
     size_t n_tiles
 
-# What a tile of rows goes through between two barriers: layers forward, the loss, layers back. A
-# layer that needs all rows at once ends one stage and starts another.
+# What is done between two barriers: layers forward, the loss, layers back. Each tile of rows goes
+# through all of that; or each tile of the units of one layer, forward or back, for all rows.
 cdef struct Stage:
+    bint by_units
     bint gathers  # takes the rows of the mini-batch in
     size_t forward_first  # layers [forward_first, forward_end) forward
     size_t forward_end
@@ -51,8 +60,6 @@ cdef struct Geometry:
     size_t row_tile  # samples in a tile of the row phase, at most
     size_t slab_rows  # samples whose activations are held at a time
     LayerPlan *layers
-    size_t n_stages
-    Stage *stages
 
 # The samples, as the user gave them, and the part of them that has been gathered.
 cdef struct Batch:
@@ -93,6 +100,11 @@ cdef struct Rows:
     bint gathered  # they have been, in an earlier step
     char *scratch  # of the products
 
+# Some units of a layer.
+cdef struct Units:
+    size_t first
+    size_t n
+
 # A part of a layer's weights, and its gradient.
 cdef struct WeightTile:
     size_t layer
@@ -107,9 +119,14 @@ cdef struct LayerOperations:
     const char *name
     size_t (*n_parameters)(size_t n_in, size_t n_out) noexcept nogil
     # a = f(z), z from the rows that enter the layer
-    void (*forward)(const Pass *net, size_t layer, const Rows *rows) noexcept nogil
-    # d by z from d by a, and d by a of the layer before
-    void (*backward)(const Pass *net, size_t layer, const Rows *rows) noexcept nogil
+    void (*forward)(const Pass *net, size_t layer, const Rows *rows,
+                    const Units *units) noexcept nogil
+    # d by z from d by a; the last layer's follows from the loss
+    void (*derivative)(const Pass *net, size_t layer, const Rows *rows,
+                       const Units *units) noexcept nogil
+    # d by a of `units` of the layer before, from d by z
+    void (*backward)(const Pass *net, size_t layer, const Rows *rows,
+                     const Units *units) noexcept nogil
     # the gradient of a tile of the weights over all `rows`; with a layer's first tile that of its bias
     void (*weight_gradient)(const Pass *net, const WeightTile *tile, const Rows *rows,
                             bint accumulate, Matrix dweights, char *dbias) noexcept nogil
@@ -196,6 +213,35 @@ cdef inline Matrix input_rows(const Pass *net, size_t layer, const Rows *rows) n
     if net.batch.gathered_X.data != NULL:
         return rows_from(net.batch.gathered_X, rows.first)
     return rows_from(one_panel(net.batch.X, net.geometry.n_features), rows.sample)
+
+
+cdef inline Units all_units(size_t n) noexcept nogil:
+    cdef Units units
+    units.first = 0
+    units.n = n
+    return units
+
+
+cdef inline size_t n_unit_tiles(const Geometry *g, size_t n_units) noexcept nogil:
+    """Tiles of units, whole panels each; the last one has some more rather than being narrow."""
+    if n_units <= FNN_NARROW_COLUMNS:
+        return 1
+    return ((n_units - FNN_NARROW_COLUMNS + g.kernels.single_panel_width - 1)
+            // g.kernels.single_panel_width)
+
+
+cdef inline Units unit_tile(const Geometry *g, size_t n_units, size_t tile) noexcept nogil:
+    cdef Units units
+    units.first = tile * g.kernels.single_panel_width
+    units.n = g.kernels.single_panel_width
+    if tile + 1 == n_unit_tiles(g, n_units):
+        units.n = n_units - units.first
+    return units
+
+
+cdef inline bint packs_weights(const Geometry *g, size_t layer, size_t rows) noexcept nogil:
+    """Whether to copy weights that are no panels, some units' at a time, for so many rows."""
+    return rows >= PACK_ROWS and g.layers[layer].n_out * g.itemsize >= FAR_APART
 
 
 cdef inline WeightTile whole_layer(const Geometry *g, size_t layer) noexcept nogil:

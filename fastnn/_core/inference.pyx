@@ -14,19 +14,25 @@ from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
     LayerPass,
+    LayerPlan,
     Matrix,
     Pass,
     Rows,
+    Units,
     at,
     bind_parameters,
     in_panels,
+    n_unit_tiles,
     needs_gathering,
     one_panel,
     rows_from,
+    unit_tile,
 )
 from fastnn._core.kernels cimport (
     data_of,
+    find_caches,
     find_input,
+    fnn_activation,
     fnn_team,
     team_barrier,
     team_next_tile,
@@ -39,6 +45,8 @@ from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
 
+# Samples of a tile, at least, where few are shared out: enough to use each weight several times.
+cdef size_t MIN_TILE_ROWS = 16
 # Samples that go through between two chances for Ctrl-C: at most this many operations.
 cdef double FLOPS_AT_A_TIME = 2e9
 
@@ -61,16 +69,21 @@ class NotFiniteError(ValueError):
 
 
 cdef int infer_tile(const Pass *net, const Rows *rows) noexcept nogil:
-    """Takes some rows through all layers; the first layer's z must not be its a, nor have gaps.
+    """Takes some rows through all layers; returns what is not finite, ALL_FINITE if all is."""
+    if needs_gathering(&net.batch):
+        gather(net, rows)
+    forward(net, rows, 0, net.geometry.n_layers)
+    return find_not_finite(net, rows)
 
-    Returns what is not finite, ALL_FINITE if all is.
+
+cdef int find_not_finite(const Pass *net, const Rows *rows) noexcept nogil:
+    """What is not finite of some rows, once they have been through all layers.
+
+    The first layer's z must not be its a, nor have gaps.
     """
     cdef const Geometry *g = net.geometry
     cdef const LayerPass *last = &net.layers[g.n_layers - 1]
     cdef const char *X
-    if needs_gathering(&net.batch):
-        gather(net, rows)
-    forward(net, rows, 0, g.n_layers)
     # NaN and infinity, times anything, are in every sum: only then X itself is looked through
     if not net.batch.own_input.all_finite(at(net.layers[0].z, rows.first, 0, g.itemsize),
                                           rows.n * g.layers[0].n_out):
@@ -88,6 +101,8 @@ cdef struct Inference:
     Pass net  # its layers: a and z in the users' arrays, where these are wanted, else no data
     size_t first  # the rows [first, end) are wanted
     size_t end
+    size_t tile_rows
+    bint by_units  # one tile: it is the units of each layer that are shared out
     double *tile_losses
     int *tile_status
     char *member_memory  # member_bytes for each
@@ -97,38 +112,77 @@ cdef struct Inference:
 
 
 cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
-    """The tiles between `first` and `end`; run by every member of the team."""
+    """The rows between `first` and `end`; run by every member of the team."""
     cdef Inference *job = <Inference *> context
     cdef const Geometry *g = job.net.geometry
     cdef char *memory = job.member_memory + member * job.member_bytes
-    cdef char *buffers = memory + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
+    cdef char *shared = job.member_memory if job.by_units else memory
+    cdef char *buffers = shared + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
     cdef Pass net = job.net
-    cdef size_t n_tiles = (job.end - job.first + g.row_tile - 1) // g.row_tile
-    cdef size_t tile = team_next_tile(team, member, n_tiles)
+    cdef size_t n_tiles = (job.end - job.first + job.tile_rows - 1) // job.tile_rows, tile
     cdef Rows rows
     net.layers = <LayerPass *> (memory + job.gathered_bytes)
     bind_parameters(&net, net.batch.targets != NULL and g.loss.from_logits)
     rows.first = 0
     rows.gathered = False
-    rows.scratch = buffers + 4 * job.buffer_bytes
+    rows.scratch = (memory + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
+                    + 4 * job.buffer_bytes)
+    tile = 0 if job.by_units else team_next_tile(team, member, n_tiles)
     while tile < n_tiles:
-        rows.sample = job.first + tile * g.row_tile
-        rows.n = min(g.row_tile, job.end - rows.sample)
+        rows.sample = job.first + tile * job.tile_rows
+        rows.n = min(job.tile_rows, job.end - rows.sample)
         if job.gathered_bytes > 0:
-            net.batch.gathered_X = in_panels(g.kernels, memory, rows.n, g.n_features)
+            net.batch.gathered_X = in_panels(g.kernels, shared, rows.n, g.n_features)
         place_layers(&net, job, buffers, &rows)
-        infer_one(job, &net, &rows)
+        if job.by_units:
+            infer_units(job, &net, &rows, team, member)
+            break
+        finish_tile(job, &net, &rows, infer_tile(&net, &rows))
         tile = team_next_tile(team, member, n_tiles)
     team_barrier(team, 0)
 
 
-cdef void infer_one(Inference *job, const Pass *net, const Rows *rows) noexcept nogil:
-    """A tile, and its loss where there are targets."""
+cdef void infer_units(Inference *job, Pass *net, const Rows *rows, fnn_team *team,
+                      int member) noexcept nogil:
+    """One tile, of which the members share the units of each layer."""
+    cdef const Geometry *g = net.geometry
+    cdef LayerPass *last = &net.layers[g.n_layers - 1]
+    cdef const fnn_activation *output = last.activation
+    cdef char *out = at(last.a, 0, 0, g.itemsize)
+    cdef size_t layer
+    if member == 0 and needs_gathering(&net.batch):
+        gather(net, rows)
+    team_barrier(team, 0)
+    last.activation = g.linear  # softmax needs all units
+    for layer in range(g.n_layers):
+        run_units(net, layer, rows, team, member)
+        team_barrier(team, 0)
+    if member == 0:
+        output.forward(out, out, rows.n, g.n_outputs)
+        finish_tile(job, net, rows, find_not_finite(net, rows))
+
+
+cdef void run_units(const Pass *net, size_t layer, const Rows *rows, fnn_team *team,
+                    int member) noexcept nogil:
+    """A member's tiles of the units of a layer."""
+    cdef const LayerPlan *plan = &net.geometry.layers[layer]
+    cdef size_t n_tiles = n_unit_tiles(net.geometry, plan.n_out)
+    cdef size_t tile = team_next_tile(team, member, n_tiles)
+    cdef Units units
+    while tile < n_tiles:
+        units = unit_tile(net.geometry, plan.n_out, tile)
+        plan.operations.forward(net, layer, rows, &units)
+        tile = team_next_tile(team, member, n_tiles)
+
+
+cdef void finish_tile(Inference *job, const Pass *net, const Rows *rows,
+                      int status) noexcept nogil:
+    """A tile's status, and its loss where there are targets."""
     cdef const Geometry *g = net.geometry
     cdef const LayerPass *last = &net.layers[g.n_layers - 1]
-    cdef size_t tile = rows.sample // g.row_tile
+    cdef size_t tile = rows.sample // job.tile_rows
     cdef char *out
-    job.tile_status[tile] = infer_tile(net, rows)
+    job.tile_status[tile] = status
     if net.batch.targets == NULL:
         return
     job.tile_losses[tile] = loss_and_derivative(net, rows, 1)
@@ -222,16 +276,27 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
         else:
             job.net.batch.targets = data_of(targets, plan.dtype, (n_samples, g.n_outputs))
 
+    cdef double flops = plan.flops_a_row * n_samples, begin = now()
+    cdef Tuner *tuner = plan.tuner_for(flops) if n_threads > 1 else NULL
+    if tuner != NULL:
+        n_threads = choose_threads(tuner, n_threads, flops, begin)
+    n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
+    job.by_units = (n_tiles == 1 and n_threads > 1 and g.n_layers > 1 and len(outputs) == 1
+                    and targets is None and g.n_parameters * g.itemsize > find_caches().l2)
+    if targets is None and not job.by_units:  # else how the losses are summed up must not depend on it
+        n_tiles = (n_tiles + n_threads - 1) // n_threads * n_threads
+    job.tile_rows = min(n_samples, max(MIN_TILE_ROWS, (n_samples + n_tiles - 1) // n_tiles))
+
     # One piece of memory: the arrays that are wanted, then for each tile its loss and its status,
     # then what each member needs.
-    n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
+    n_tiles = (n_samples + job.tile_rows - 1) // job.tile_rows
     job.gathered_bytes = 0
     if X.dtype != plan.dtype:
-        job.gathered_bytes = round_up(min(g.row_tile, n_samples) * g.n_features * g.itemsize)
-    job.buffer_bytes = round_up(min(g.row_tile, n_samples) * g.widest * g.itemsize)
+        job.gathered_bytes = round_up(job.tile_rows * g.n_features * g.itemsize)
+    job.buffer_bytes = round_up(job.tile_rows * g.widest * g.itemsize)
     job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
                         + 4 * job.buffer_bytes
-                        + plan.forward_scratch(min(g.row_tile, n_samples)))
+                        + plan.forward_scratch(job.tile_rows))
     cdef size_t table_bytes = round_up(
         g.n_layers * sizeof(LayerPass) + n_tiles * (sizeof(double) + sizeof(int)))
     memory = np.empty(64 + table_bytes + n_threads * job.member_bytes, np.uint8)
@@ -251,22 +316,18 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     job.tile_status = <int *> (job.tile_losses + n_tiles)
     job.member_memory = <char *> job.net.layers + table_bytes
 
-    cdef double flops = plan.flops_a_row * n_samples, begin = now()
-    cdef Tuner *tuner = plan.tuner_for(flops) if n_threads > 1 else NULL
-    if tuner != NULL:
-        n_threads = choose_threads(tuner, n_threads, flops, begin)
-    rows_at_a_time = (<size_t> max(1.0, FLOPS_AT_A_TIME / plan.flops_a_row / g.row_tile)
-                      * g.row_tile)
+    rows_at_a_time = (<size_t> max(1.0, FLOPS_AT_A_TIME / plan.flops_a_row / job.tile_rows)
+                      * job.tile_rows)
     job.first = 0
     while job.first < n_samples:
         job.end = min(n_samples, job.first + rows_at_a_time)
         with nogil:
             team_run(infer_rows, &job, n_threads)
         PyErr_CheckSignals()
-        for i in range(job.first // g.row_tile, (job.end + g.row_tile - 1) // g.row_tile):
+        for i in range(job.first // job.tile_rows, (job.end + job.tile_rows - 1) // job.tile_rows):
             if job.tile_status[i] != ALL_FINITE:
-                refuse(job.tile_status[i], outputs[len(outputs) - 1], i * g.row_tile,
-                       min(n_samples, (i + 1) * g.row_tile))
+                refuse(job.tile_status[i], outputs[len(outputs) - 1], i * job.tile_rows,
+                       min(n_samples, (i + 1) * job.tile_rows))
             if targets is not None:
                 total += job.tile_losses[i]
         job.first = job.end

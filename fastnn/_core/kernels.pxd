@@ -49,6 +49,9 @@ cdef extern from "fastnn.h" nogil:
                        size_t rows, size_t n_features) noexcept nogil
         int (*all_finite)(const void *data, size_t n) noexcept nogil
 
+    enum:
+        FNN_NARROW_COLUMNS
+
     ctypedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k,
                               const fnn_matrix *a, const fnn_matrix *b, const void *bias,
                               int accumulate, const fnn_matrix *c,

@@ -7,12 +7,17 @@ from fastnn._core.geometry cimport (
     Matrix,
     Pass,
     Rows,
+    Units,
     WeightTile,
     at,
     columns_from,
+    in_panels,
     input_rows,
+    n_unit_tiles,
     owns_bias,
+    packs_weights,
     rows_from,
+    unit_tile,
     width_at,
 )
 
@@ -23,38 +28,82 @@ cdef size_t dense_n_parameters(size_t n_in, size_t n_out) noexcept nogil:
     return (n_in + 1) * n_out
 
 
-cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
-    cdef size_t itemsize = net.geometry.itemsize, column = 0, width
-    cdef const LayerPlan *plan = &net.geometry.layers[layer]
+cdef Matrix packed_weights(const Pass *net, size_t layer, const Units *units,
+                           char *memory) noexcept nogil:
+    """A copy of the weights that lead to some units, in panels."""
+    cdef const Geometry *g = net.geometry
+    cdef const LayerPlan *plan = &g.layers[layer]
+    cdef Matrix packed = in_panels(g.kernels, memory, plan.n_in, units.n)
+    cdef size_t column = 0, width
+    while column < units.n:
+        width = width_at(packed, column)
+        g.kernels.copy(at(packed, 0, column, g.itemsize), width,
+                       at(net.layers[layer].weights, 0, units.first + column, g.itemsize),
+                       plan.n_out, plan.n_in, width)
+        column += width
+    return packed
+
+
+cdef void multiply_units(const Pass *net, size_t layer, const Rows *rows, const Units *units,
+                         const Matrix *weights) noexcept nogil:
+    """z of some units, `weights` being those that lead to them."""
+    cdef size_t itemsize = net.geometry.itemsize
     cdef const LayerPass *buffers = &net.layers[layer]
-    cdef Matrix a_previous = input_rows(net, layer, rows), z = rows_from(buffers.z, rows.first)
-    net.gemm(0, rows.n, plan.n_out, plan.n_in, &a_previous, &buffers.weights, buffers.bias, 0, &z,
-             rows.scratch)
-    while column < plan.n_out:
-        width = width_at(z, column)
-        buffers.activation.forward(at(buffers.a, rows.first, column, itemsize),
-                                   at(z, 0, column, itemsize), rows.n, width)
+    cdef Matrix a_previous = input_rows(net, layer, rows)
+    cdef Matrix z = columns_from(rows_from(buffers.z, rows.first), units.first, itemsize)
+    net.gemm(0, rows.n, units.n, net.geometry.layers[layer].n_in, &a_previous, weights,
+             buffers.bias + units.first * itemsize, 0, &z, rows.scratch)
+
+
+cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows,
+                        const Units *units) noexcept nogil:
+    cdef const Geometry *g = net.geometry
+    cdef const LayerPass *buffers = &net.layers[layer]
+    cdef size_t column = units.first, tile, width
+    cdef Matrix weights
+    cdef Units part
+    if (buffers.weights.width > g.kernels.single_panel_width
+            and packs_weights(g, layer, rows.n)):
+        for tile in range(n_unit_tiles(g, units.n)):
+            part = unit_tile(g, units.n, tile)
+            part.first += units.first
+            weights = packed_weights(net, layer, &part, rows.scratch)
+            multiply_units(net, layer, rows, &part, &weights)
+    else:
+        weights = columns_from(buffers.weights, units.first, g.itemsize)
+        multiply_units(net, layer, rows, units, &weights)
+    while column < units.first + units.n:
+        width = width_at(buffers.z, column)
+        buffers.activation.forward(at(buffers.a, rows.first, column, g.itemsize),
+                                   at(buffers.z, rows.first, column, g.itemsize), rows.n, width)
         column += width
 
 
-cdef void dense_backward(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
-    """dZ = dA * activation'(Z), which the last layer has already, and dA_previous = dZ @ weights.T."""
-    cdef size_t itemsize = net.geometry.itemsize, column = 0, width
-    cdef const LayerPlan *plan = &net.geometry.layers[layer]
+cdef void dense_derivative(const Pass *net, size_t layer, const Rows *rows,
+                           const Units *units) noexcept nogil:
+    """dZ = dA * activation'(Z)"""
+    cdef size_t itemsize = net.geometry.itemsize, column = units.first, width
     cdef const LayerPass *buffers = &net.layers[layer]
-    cdef Matrix d = rows_from(buffers.d, rows.first), d_previous
-    if layer == net.geometry.n_layers - 1:
-        column = plan.n_out
-    while column < plan.n_out:
-        width = width_at(d, column)
-        plan.activation.backward(at(d, 0, column, itemsize),
-                                 at(buffers.a, rows.first, column, itemsize),
-                                 at(buffers.z, rows.first, column, itemsize), rows.n * width)
+    while column < units.first + units.n:
+        width = width_at(buffers.d, column)
+        net.geometry.layers[layer].activation.backward(
+            at(buffers.d, rows.first, column, itemsize),
+            at(buffers.a, rows.first, column, itemsize),
+            at(buffers.z, rows.first, column, itemsize), rows.n * width)
         column += width
-    if layer > 0:
-        d_previous = rows_from(net.layers[layer - 1].d, rows.first)
-        net.gemm(0, rows.n, plan.n_in, plan.n_out, &d, &buffers.transposed, NULL, 0, &d_previous,
-                 rows.scratch)
+
+
+cdef void dense_backward(const Pass *net, size_t layer, const Rows *rows,
+                         const Units *units) noexcept nogil:
+    """dA_previous = dZ @ weights.T, from the transposed weights."""
+    cdef size_t itemsize = net.geometry.itemsize
+    cdef const LayerPass *buffers = &net.layers[layer]
+    cdef Matrix d = rows_from(buffers.d, rows.first)
+    cdef Matrix d_previous = columns_from(rows_from(net.layers[layer - 1].d, rows.first),
+                                          units.first, itemsize)
+    cdef Matrix transposed = columns_from(buffers.transposed, units.first, itemsize)
+    net.gemm(0, rows.n, units.n, net.geometry.layers[layer].n_out, &d, &transposed, NULL, 0,
+             &d_previous, rows.scratch)
 
 
 cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
@@ -81,6 +130,7 @@ cdef LayerOperations dense
 dense.name = b"dense"
 dense.n_parameters = dense_n_parameters
 dense.forward = dense_forward
+dense.derivative = dense_derivative
 dense.backward = dense_backward
 dense.weight_gradient = dense_weight_gradient
 

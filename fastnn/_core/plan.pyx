@@ -9,8 +9,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastnn._core.gemm cimport gemm_for
-from fastnn._core.geometry cimport Geometry, LayerPlan, Stage
-from fastnn._core.kernels cimport find_activation, find_input, find_loss, kernels_for
+from fastnn._core.geometry cimport Geometry, LayerPlan, packs_weights
+from fastnn._core.kernels cimport FNN_NARROW_COLUMNS, find_activation, find_input, find_loss, kernels_for
 from fastnn._core.layers cimport find_layer
 from fastnn._core.tuner cimport Tuner
 
@@ -77,7 +77,7 @@ cdef size_t checked_sum(size_t total, size_t n_parameters) except? 0:
 
 
 cdef class Plan:
-    """Sizes, kernels, stages and tiles of one network.
+    """Sizes, kernels and tiles of one network.
 
     Parameters
     ----------
@@ -98,7 +98,6 @@ cdef class Plan:
     def __cinit__(self, layers, size_t n_features, str loss, dtype):
         cdef Geometry *g = &self.geometry
         cdef size_t n_in = n_features, row_elements = n_features, i
-        cdef Stage *stage
         memset(self.tuners, 0, sizeof(self.tuners))
         self.dtype = dtype
         self.pool = Pool()
@@ -108,10 +107,8 @@ cdef class Plan:
         g.itemsize = g.kernels.itemsize
         g.n_layers = len(layers)
         g.n_features = n_features
-        g.n_stages = 1
         g.layers = <LayerPlan *> calloc(g.n_layers, sizeof(LayerPlan))
-        g.stages = <Stage *> calloc(g.n_stages, sizeof(Stage))
-        if g.layers == NULL or g.stages == NULL:
+        if g.layers == NULL:
             raise MemoryError("no memory for the plan")
         check_size(n_features)
         for i, (n_units, activation) in enumerate(layers):
@@ -119,11 +116,6 @@ cdef class Plan:
             self.add_layer(i, n_in, n_units, activation)
             n_in = n_units
             row_elements += 3 * n_in  # z, activations, derivatives
-        stage = &g.stages[0]
-        stage.gathers = True
-        stage.forward_end = g.n_layers
-        stage.has_loss = True
-        stage.backward_end = g.n_layers
         g.n_outputs = n_in
         self.own_input = find_input(g.kernels, dtype)
         g.row_tile = min(<size_t> (ROW_TILE_FLOPS / self.training_flops(1)),
@@ -158,7 +150,6 @@ cdef class Plan:
 
     def __dealloc__(self):
         free(self.geometry.layers)
-        free(self.geometry.stages)
 
     def __reduce__(self):
         raise TypeError("a plan cannot be pickled: it is made from a network's description")
@@ -184,6 +175,9 @@ cdef class Plan:
         for i in range(g.n_layers):
             n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
                                                           g.layers[i].n_in))
+            if packs_weights(g, i, rows):
+                n_bytes = max(n_bytes, (g.kernels.single_panel_width + FNN_NARROW_COLUMNS)
+                              * g.layers[i].n_in * g.itemsize)
         return (n_bytes + 63) // 64 * 64
 
     cdef size_t training_scratch(self, size_t rows) noexcept:

@@ -1,7 +1,4 @@
-"""The way of some rows through the layers: gathered, forward, the loss, and back.
-
-Training and inference both take it; inference ends at the loss. The weights are only read.
-"""
+"""Some rows on their way: gathered, and the loss at its end. Training and inference both take it."""
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from fastnn._core.geometry cimport (
@@ -10,7 +7,6 @@ from fastnn._core.geometry cimport (
     Matrix,
     Pass,
     Rows,
-    Stage,
     at,
     needs_gathering,
     one_panel,
@@ -90,20 +86,3 @@ cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
         g.kernels.copy(at(last.d, rows.first, column, g.itemsize), width,
                        at(net.output_d, rows.first, column, g.itemsize), g.n_outputs, rows.n, width)
         column += width
-
-
-cdef double run_stage(const Pass *net, const Stage *stage, const Rows *rows,
-                      double scale) noexcept nogil:
-    """One stage of training; the sum of the rows' losses, if it is in this stage."""
-    cdef double loss = 0
-    cdef size_t layer = stage.backward_end
-    if stage.gathers and needs_gathering(&net.batch) and not rows.gathered:
-        gather(net, rows)
-    forward(net, rows, stage.forward_first, stage.forward_end)
-    if stage.has_loss:
-        loss = loss_and_derivative(net, rows, scale)
-        finish_derivative(net, rows)
-    while layer > stage.backward_first:
-        layer -= 1
-        net.geometry.layers[layer].operations.backward(net, layer, rows)
-    return loss

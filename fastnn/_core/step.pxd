@@ -1,6 +1,6 @@
 from libc.stdint cimport uint64_t
 
-from fastnn._core.geometry cimport Pass
+from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
 from fastnn._core.signals cimport Signals
 from fastnn._core.state cimport Progress
@@ -21,6 +21,8 @@ cdef enum GradientMode:
 # All that the members of the team share. Only member 0 writes to it between the phases.
 cdef struct Run:
     Pass net
+    Stage *stages
+    size_t n_stages
     size_t n_slab_rows  # samples whose activations are held at a time
     double *tile_losses
     char *scratch  # of the products; scratch_bytes for each member

@@ -3,7 +3,8 @@
 A step has two phases, with a barrier after each:
 
 1. rows: tiles of samples go through all layers forward, through the loss, and back. The weights
-   are only read. A layer that needs all rows at once divides this phase into stages.
+   are only read. Where there are few rows for many weights, this phase has stages, in some of which
+   it is the units of one layer that are shared out.
 2. weights: tiles of the weight matrices get ``dW = A_prev.T @ dZ`` over the whole batch, and at
    once the optimiser's update, while their gradient is in the cache.
 
@@ -36,7 +37,6 @@ from fastnn._core.kernels cimport (
     team_barrier,
     team_next_tile,
 )
-from fastnn._core.rows cimport run_stage
 from fastnn._core.signals cimport (
     FORKED,
     LOSS_NOT_FINITE,
@@ -46,6 +46,7 @@ from fastnn._core.signals cimport (
     UserCode,
     pending_signals,
 )
+from fastnn._core.stages cimport n_tiles_of_units, run_rows, run_units
 from fastnn._core.state cimport Progress
 from fastnn._core.weights cimport (
     find_weight_tile,
@@ -79,19 +80,24 @@ cdef int votes_of(Run *run, int member) noexcept nogil:
 
 cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *slab, int member,
                      size_t tile_rows, double scale) noexcept nogil:
-    """All tiles of one stage; their losses go into `tile_losses`."""
-    cdef size_t n_tiles = (slab.n + tile_rows - 1) // tile_rows
-    cdef size_t tile = team_next_tile(team, member, n_tiles)
+    """All tiles of one stage; the losses of tiles of rows go into `tile_losses`."""
+    cdef size_t n_tiles = (slab.n + tile_rows - 1) // tile_rows, tile
     cdef Rows rows = slab[0]
     cdef double loss
     cdef int vote = RUNNING
+    if stage.by_units:
+        n_tiles = n_tiles_of_units(run.net.geometry, stage)
+    tile = team_next_tile(team, member, n_tiles)
     while tile < n_tiles and vote == RUNNING:
-        rows.first = tile * tile_rows
-        rows.n = min(tile_rows, slab.n - rows.first)
-        rows.sample = slab.sample + rows.first
-        loss = run_stage(&run.net, stage, &rows, scale)
-        if stage.has_loss:
-            run.tile_losses[tile] = loss
+        if stage.by_units:
+            run_units(&run.net, stage, slab, tile)
+        else:
+            rows.first = tile * tile_rows
+            rows.n = min(tile_rows, slab.n - rows.first)
+            rows.sample = slab.sample + rows.first
+            loss = run_rows(&run.net, stage, &rows, scale)
+            if stage.has_loss:
+                run.tile_losses[tile] = loss
         vote = votes_of(run, member)
         tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
@@ -104,8 +110,8 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
     cdef size_t n_tiles = (slab.n + g.row_tile - 1) // g.row_tile, i
     cdef size_t tile_rows = (slab.n + n_tiles - 1) // n_tiles
     cdef int vote = RUNNING
-    for i in range(g.n_stages):
-        vote = stage_phase(run, &g.stages[i], team, slab, member, tile_rows, scale)
+    for i in range(run.n_stages):
+        vote = stage_phase(run, &run.stages[i], team, slab, member, tile_rows, scale)
         if vote != RUNNING:
             return vote
     i = 0

@@ -8,10 +8,13 @@ from fastnn._core.geometry cimport (
     Batch,
     Geometry,
     LayerPass,
+    FAR_APART,
     LayerPlan,
     Matrix,
+    Stage,
     bind_parameters,
     in_panels,
+    needs_gathering,
     one_panel,
 )
 from fastnn._core.kernels cimport (
@@ -22,6 +25,7 @@ from fastnn._core.kernels cimport (
 )
 from fastnn._core.plan cimport Plan
 from fastnn._core.rows cimport check_labels
+from fastnn._core.stages cimport make_stages, most_stages
 from fastnn._core.signals cimport INTERRUPTED, UserCode, begin_run
 from fastnn._core.step cimport (
     FUSED,
@@ -43,9 +47,6 @@ cdef double SMALL_FLOPS = 3e6
 cdef double SIGNALS_IN_TILES_FLOPS = 1e8
 cdef double CLOCK_EVERY_STEP_FLOPS = 1e6
 cdef int CLOCK_INTERVAL = 16
-# Rows of X at least this many bytes apart are gathered even where they could be read in place: they
-# fall into few sets of the L1 cache, and each into another page.
-cdef size_t FAR_APART = 4096
 # Weights whose rows are at most this many bytes long are read where they are by fewer rows than
 # these: copying them at every update costs more than reading rows that are not adjacent.
 cdef size_t NEAR = 512
@@ -103,6 +104,8 @@ cdef class Workspace:
         run.scratch = self.scratch(n_threads, run.scratch_bytes)
         self.hold_batch(X, targets, shuffled)
         self.make_layers(rows)
+        run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
+        run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch), n_threads)
         run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile,
                                                   sizeof(double))
         if stores_gradient and gradient is None:
@@ -137,7 +140,7 @@ cdef class Workspace:
                                                          (n_samples,))
             batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
         batch.gathered_X.data = NULL
-        if shuffled or X.dtype != self.plan.dtype or X.strides[0] >= FAR_APART:
+        if shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FAR_APART:
             batch.gathered_X = self.matrix(rows, g.n_features)
             self.run.gathers_once = not shuffled and rows == n_samples
         return 0
