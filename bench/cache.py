@@ -42,7 +42,7 @@ STEP_WIDTHS = WIDTHS[:2]
 BATCH = 64  # rows of a product, samples of a step
 
 # Of time_multiply: how the operands lie.
-KEYWORDS: dict[str, Any] = {}
+KEYWORDS: dict[str, Any] = {"panels": True}
 
 
 @dataclass(frozen=True)

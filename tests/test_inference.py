@@ -433,3 +433,33 @@ def test_a_loss_that_is_nan_is_an_error() -> None:
         net.evaluate(X, np.arange(100) % 2)
     with pytest.raises(ValueError, match="the loss is NaN"):
         net.loss_and_gradients(X, np.arange(100) % 2)
+
+
+# What is cut by units, in panels of every instruction set, and what is left of them: 5 and 8 columns
+# would be summed up in another order if they were multiplied alone.
+WIDE = [40, 1093, 1096, 1025, 10]
+
+
+@dtypes
+@pytest.mark.parametrize("n", [1, 7, 47, 48, 100, 300])
+def test_a_wide_network_gives_each_row_the_same_bits(n: int, dtype: np.dtype[Any]) -> None:
+    net = Network.from_sizes(WIDE, "tanh", dtype=dtype, seed=0)
+    X = np.random.default_rng(0).standard_normal((n, 40)).astype(dtype)
+    one_by_one = np.concatenate([net.predict_proba(X[i : i + 1], threads=1) for i in range(n)])
+    for threads in (1, 2, 3):
+        np.testing.assert_array_equal(net.predict_proba(X, threads=threads), one_by_one)
+    other = X.astype(np.float64 if dtype == np.float32 else np.float32)
+    if dtype == np.float32:  # the same numbers, converted in the core
+        np.testing.assert_array_equal(net.predict_proba(other, threads=2), one_by_one)
+    np.testing.assert_array_equal(net.forward(X)[-1], one_by_one)
+    expected = reference_of(net).forward(X.astype(np.float64))[-1][1]
+    np.testing.assert_allclose(one_by_one, expected, atol=1e4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_wide_network_names_the_row_that_is_not_finite(threads: int) -> None:
+    net = Network.from_sizes(WIDE, seed=0)
+    X = np.zeros((20, 40), np.float32)
+    X[13, 7] = np.inf
+    with pytest.raises(ValueError, match=r"X\[13, 7\]"):
+        net.predict_proba(X, threads=threads)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import fastnn
 from fastnn import Dense, Network
 from fastnn._core import training
 from fastnn._files import read_model
@@ -108,6 +109,36 @@ def test_loss_and_gradients_are_the_reference(
     # 10 layers, each forth and back, of sums of at most 15 terms and a few roundings; over the
     # samples, a sum of n_samples terms.
     bound = (2 * 10 * 20 + n_samples) * float(np.finfo(dtype).eps)
+    assert value == pytest.approx(expected, rel=bound, abs=bound)
+    for found, wanted in zip(net.split(gradient), gradients, strict=True):
+        for block, right in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(block, right, rtol=0, atol=bound * np.abs(right).max())
+
+
+@pytest.mark.parametrize(
+    ("output", "loss"),
+    [("softmax", "categorical_cross_entropy"), ("gelu", "huber"), ("tanh", "mean_squared_error")],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("n_samples", [1, 30, 100])
+def test_gradients_of_wide_layers_are_the_reference(
+    n_samples: int, threads: int, output: str, loss: str
+) -> None:
+    """Of several panels each, the last one narrow; units are shared out for few samples."""
+    rng = np.random.default_rng(n_samples)
+    net = Network(
+        [Dense(261, "silu"), Dense(195, "tanh"), Dense(133, output)],
+        n_features=1030, loss=loss, dtype="float64", seed=1,
+    )  # fmt: skip
+    X = rng.standard_normal((n_samples, 1030))
+    y = targets_for(output, loss, rng, (n_samples, 133))
+    fastnn.set_num_threads(threads)
+    try:
+        value, gradient = net.loss_and_gradients(X, y)
+    finally:
+        fastnn.set_num_threads(None)
+    expected, gradients = reference_of(net).loss_and_gradients(X, y)
+    bound = 1e-12  # 3 layers, forth and back, of sums of at most 1,030 terms, whose signs vary
     assert value == pytest.approx(expected, rel=bound, abs=bound)
     for found, wanted in zip(net.split(gradient), gradients, strict=True):
         for block, right in zip(found, wanted, strict=True):
@@ -217,6 +248,8 @@ CASES: dict[str, tuple[list[int], str, int, int | None, str]] = {
     "remainder": ([20, 33, 17, 3], "softmax", 333, 100, "float32"),
     "remainder, float64": ([20, 33, 17, 3], "softmax", 333, 100, "float64"),
     "several tiles of weights": ([300, 200, 10], "softmax", 300, 130, "float32"),
+    "units shared out": ([40, 1093, 1096, 1025], "softmax", 90, 30, "float32"),
+    "units shared out, float64": ([300, 1093, 69, 3], "softmax", 90, 30, "float64"),
     "full batch": ([64, 100, 1], "sigmoid", 300, None, "float32"),
     "slabs": ([4, 300, 2], "softmax", 20_000, None, "float32"),
     "slabs, shuffled": ([4, 300, 2], "softmax", 20_000, 19_000, "float64"),

@@ -47,7 +47,8 @@ cnp.import_array()
 
 # Samples of a tile, at least, where few are shared out: enough to use each weight several times.
 cdef size_t MIN_TILE_ROWS = 16
-# Samples that go through between two chances for Ctrl-C: at most this many operations.
+# Samples that go through between two chances for Ctrl-C: this many operations, or a tile for each
+# member of the team.
 cdef double FLOPS_AT_A_TIME = 2e9
 
 
@@ -316,8 +317,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     job.tile_status = <int *> (job.tile_losses + n_tiles)
     job.member_memory = <char *> job.net.layers + table_bytes
 
-    rows_at_a_time = (<size_t> max(1.0, FLOPS_AT_A_TIME / plan.flops_a_row / job.tile_rows)
-                      * job.tile_rows)
+    rows_at_a_time = job.tile_rows * <size_t> max(
+        <double> n_threads, FLOPS_AT_A_TIME / plan.flops_a_row / job.tile_rows)
     job.first = 0
     while job.first < n_samples:
         job.end = min(n_samples, job.first + rows_at_a_time)
