@@ -57,7 +57,8 @@ cdef struct Geometry:
     size_t widest  # units of the widest layer
     size_t n_parameters
     size_t n_weight_tiles
-    size_t row_tile  # samples in a tile of the row phase, at most
+    size_t row_block  # samples whose losses are summed up together: the sizes alone decide
+    size_t row_tile  # samples in a tile of the row phase, at most: several blocks
     size_t slab_rows  # samples whose activations are held at a time
     LayerPlan *layers
 

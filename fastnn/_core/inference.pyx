@@ -40,7 +40,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
-from fastnn._core.rows cimport check_labels, forward, gather, loss_and_derivative
+from fastnn._core.rows cimport check_labels, forward, gather, sum_losses
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
@@ -104,7 +104,7 @@ cdef struct Inference:
     size_t end
     size_t tile_rows
     bint by_units  # one tile: it is the units of each layer that are shared out
-    double *tile_losses
+    double *block_losses
     int *tile_status
     char *member_memory  # member_bytes for each
     size_t member_bytes
@@ -186,7 +186,7 @@ cdef void finish_tile(Inference *job, const Pass *net, const Rows *rows,
     job.tile_status[tile] = status
     if net.batch.targets == NULL:
         return
-    job.tile_losses[tile] = loss_and_derivative(net, rows, 1)
+    sum_losses(net, rows, g.row_block, 1, job.block_losses + rows.sample // g.row_block)
     if g.loss.from_logits:  # and so far the output has been them
         out = at(last.a, 0, 0, g.itemsize)
         g.layers[g.n_layers - 1].activation.forward(out, out, rows.n, g.n_outputs)
@@ -253,7 +253,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     """
     cdef Geometry *g = &plan.geometry
     cdef Inference job
-    cdef size_t n_samples = X.shape[0], n_tiles, rows_at_a_time, i
+    cdef size_t n_samples = X.shape[0], n_tiles, n_blocks, rows_at_a_time, i
     cdef size_t first_output = g.n_layers - <size_t> len(outputs)
     cdef double total = 0
     if n_samples == 0:
@@ -284,13 +284,18 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
     job.by_units = (n_tiles == 1 and n_threads > 1 and g.n_layers > 1 and len(outputs) == 1
                     and targets is None and g.n_parameters * g.itemsize > find_caches().l2)
-    if targets is None and not job.by_units:  # else how the losses are summed up must not depend on it
+    if not job.by_units:
         n_tiles = (n_tiles + n_threads - 1) // n_threads * n_threads
-    job.tile_rows = min(n_samples, max(MIN_TILE_ROWS, (n_samples + n_tiles - 1) // n_tiles))
+    job.tile_rows = (n_samples + n_tiles - 1) // n_tiles
+    if targets is None:
+        job.tile_rows = max(MIN_TILE_ROWS, job.tile_rows)
+    else:  # losses are summed up by blocks
+        job.tile_rows = (job.tile_rows + g.row_block - 1) // g.row_block * g.row_block
 
     # One piece of memory: the arrays that are wanted, then for each tile its loss and its status,
     # then what each member needs.
     n_tiles = (n_samples + job.tile_rows - 1) // job.tile_rows
+    n_blocks = (n_samples + g.row_block - 1) // g.row_block
     job.gathered_bytes = 0
     if X.dtype != plan.dtype:
         job.gathered_bytes = round_up(job.tile_rows * g.n_features * g.itemsize)
@@ -299,7 +304,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
                         + 4 * job.buffer_bytes
                         + plan.forward_scratch(job.tile_rows))
     cdef size_t table_bytes = round_up(
-        g.n_layers * sizeof(LayerPass) + n_tiles * (sizeof(double) + sizeof(int)))
+        g.n_layers * sizeof(LayerPass) + n_blocks * sizeof(double) + n_tiles * sizeof(int))
     memory = np.empty(64 + table_bytes + n_threads * job.member_bytes, np.uint8)
     job.net.layers = <LayerPass *> round_up(<size_t> cnp.PyArray_DATA(memory))
     for i in range(g.n_layers):
@@ -313,8 +318,8 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
             job.net.layers[i].z = one_panel(
                 writable_data_of(z_outputs[i], plan.dtype, (n_samples, g.layers[i].n_out)),
                 g.layers[i].n_out)
-    job.tile_losses = <double *> (job.net.layers + g.n_layers)
-    job.tile_status = <int *> (job.tile_losses + n_tiles)
+    job.block_losses = <double *> (job.net.layers + g.n_layers)
+    job.tile_status = <int *> (job.block_losses + n_blocks)
     job.member_memory = <char *> job.net.layers + table_bytes
 
     rows_at_a_time = job.tile_rows * <size_t> max(
@@ -329,11 +334,12 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
             if job.tile_status[i] != ALL_FINITE:
                 refuse(job.tile_status[i], outputs[len(outputs) - 1], i * job.tile_rows,
                        min(n_samples, (i + 1) * job.tile_rows))
-            if targets is not None:
-                total += job.tile_losses[i]
         job.first = job.end
     if tuner != NULL:
         record_run(tuner, flops, now() - begin, now())
+    if targets is not None:
+        for i in range(n_blocks):
+            total += job.block_losses[i]
     return total / n_samples
 
 

@@ -10,23 +10,22 @@ from libc.string cimport memset
 
 from fastnn._core.gemm cimport gemm_for
 from fastnn._core.geometry cimport Geometry, LayerPlan, packs_weights
-from fastnn._core.kernels cimport FNN_NARROW_COLUMNS, find_activation, find_input, find_loss, kernels_for
+from fastnn._core.kernels cimport FNN_NARROW_COLUMNS, find_activation, find_caches, find_input, find_loss, kernels_for
 from fastnn._core.layers cimport find_layer
 from fastnn._core.tuner cimport Tuner
 
-# Operations of a tile of the row phase, forward and back: some 8 us, well above what starting it
-# costs; and its samples, at least and at most. 16 let a mini-batch of 32 feed two threads.
-cdef double ROW_TILE_FLOPS = 2e6
-cdef size_t MIN_ROW_TILE = 16
-cdef size_t MAX_ROW_TILE = 512
+# Operations of a block of the row phase, forward and back: some 8 us, well above what starting a
+# tile costs; and its samples, at least and at most. 16 let a mini-batch of 32 feed two threads.
+cdef double ROW_BLOCK_FLOPS = 2e6
+cdef size_t MIN_ROW_BLOCK = 16
+cdef size_t MAX_ROW_BLOCK = 512
 # Its inputs and widest outputs: 256 KiB of float32, a fraction of an L2 cache.
-cdef size_t ROW_TILE_ELEMENTS = 65536
-# Weights are read again for every tile of samples: fewer, taller tiles where they do not fit the L2
-# cache beside the samples, and where they come from memory.
-cdef size_t L2_WEIGHTS_BYTES = 512 << 10
-cdef size_t L2_ROW_TILE = 64
-cdef size_t L3_WEIGHTS_BYTES = 4 << 20
-cdef size_t L3_ROW_TILE = 256
+cdef size_t ROW_BLOCK_ELEMENTS = 65536
+# Taller ones where there are many weights, which are read again for every tile.
+cdef size_t MANY_WEIGHTS_BYTES = 512 << 10
+cdef size_t MANY_WEIGHTS_ROWS = 64
+# Samples of a tile, at most, where the weights do not fit the L2 cache beside them.
+cdef size_t TALL_ROW_TILE = 256
 # A tile of the weight phase: 64 KiB of float32, and whole panels.
 cdef size_t WEIGHT_TILE_ELEMENTS = 16384
 cdef size_t WEIGHT_TILE_COLUMNS = 256
@@ -118,13 +117,14 @@ cdef class Plan:
             row_elements += 3 * n_in  # z, activations, derivatives
         g.n_outputs = n_in
         self.own_input = find_input(g.kernels, dtype)
-        g.row_tile = min(<size_t> (ROW_TILE_FLOPS / self.training_flops(1)),
-                         ROW_TILE_ELEMENTS // (n_features + g.widest))
-        g.row_tile = min(MAX_ROW_TILE, max(MIN_ROW_TILE, g.row_tile))
-        if g.n_parameters * g.itemsize > L3_WEIGHTS_BYTES:
-            g.row_tile = max(g.row_tile, L3_ROW_TILE)
-        elif g.n_parameters * g.itemsize > L2_WEIGHTS_BYTES:
-            g.row_tile = max(g.row_tile, L2_ROW_TILE)
+        g.row_block = min(<size_t> (ROW_BLOCK_FLOPS / self.training_flops(1)),
+                          ROW_BLOCK_ELEMENTS // (n_features + g.widest))
+        g.row_block = min(MAX_ROW_BLOCK, max(MIN_ROW_BLOCK, g.row_block))
+        if g.n_parameters * g.itemsize > MANY_WEIGHTS_BYTES:
+            g.row_block = max(g.row_block, MANY_WEIGHTS_ROWS)
+        g.row_tile = g.row_block
+        if g.n_parameters * g.itemsize > find_caches().l2 // 2:
+            g.row_tile *= max(<size_t> 1, TALL_ROW_TILE // g.row_block)
         g.slab_rows = max(MIN_SLAB_ROWS, SLAB_BYTES // (row_elements * g.itemsize))
 
     cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1:

@@ -4,7 +4,8 @@ from fastnn._core.geometry cimport Geometry, Pass, Rows, Units, all_units
 
 cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except -1
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
-cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil
+cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,
+                     double *losses) noexcept nogil
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil
 
 

@@ -70,6 +70,19 @@ cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale)
     return g.loss.targets(d, out, targets, rows.n, g.n_outputs, scale)
 
 
+cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,
+                     double *losses) noexcept nogil:
+    """The same block by block: `losses` receives a sum for each."""
+    cdef Rows block = rows[0]
+    cdef size_t done = 0
+    while done < rows.n:
+        block.first = rows.first + done
+        block.sample = rows.sample + done
+        block.n = min(block_rows, rows.n - done)
+        losses[done // block_rows] = loss_and_derivative(net, &block, scale)
+        done += block.n
+
+
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
     """From the derivative by the output to the last layer's d, by z, in its panels."""
     cdef const Geometry *g = net.geometry

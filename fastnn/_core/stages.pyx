@@ -16,7 +16,7 @@ from fastnn._core.geometry cimport (
     needs_gathering,
     unit_tile,
 )
-from fastnn._core.rows cimport finish_derivative, forward, gather, loss_and_derivative
+from fastnn._core.rows cimport finish_derivative, forward, gather, sum_losses
 
 # Rows, at most, for which units are shared out, and bytes of a layer's weights, at least: reading what
 # another core has just written costs more then than another barrier.
@@ -115,20 +115,18 @@ cdef void backward(const Pass *net, size_t layer, const Rows *rows, const Units 
     net.geometry.layers[layer - 1].operations.derivative(net, layer - 1, rows, units)
 
 
-cdef double run_rows(const Pass *net, const Stage *stage, const Rows *rows,
-                     double scale) noexcept nogil:
-    """A tile of rows; the sum of their losses, if it is in this stage."""
-    cdef double loss = 0
+cdef void run_rows(const Pass *net, const Stage *stage, const Rows *rows, size_t block_rows,
+                   double scale, double *losses) noexcept nogil:
+    """A tile of rows; `losses` receives the sum of each block's, if they are in this stage."""
     cdef size_t layer = stage.backward_end
     cdef Units units
     if stage.gathers and needs_gathering(&net.batch) and not rows.gathered:
         gather(net, rows)
     forward(net, rows, stage.forward_first, stage.forward_end)
     if stage.has_loss:
-        loss = loss_and_derivative(net, rows, scale)
+        sum_losses(net, rows, block_rows, scale, losses)
         finish_derivative(net, rows)
     while layer > max(stage.backward_first, <size_t> 1):
         layer -= 1
         units = all_units(net.geometry.layers[layer].n_in)
         backward(net, layer, rows, &units)
-    return loss

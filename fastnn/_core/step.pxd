@@ -24,7 +24,7 @@ cdef struct Run:
     Stage *stages
     size_t n_stages
     size_t n_slab_rows  # samples whose activations are held at a time
-    double *tile_losses
+    double *block_losses
     char *scratch  # of the products; scratch_bytes for each member
     size_t scratch_bytes
     # the gradient

@@ -36,6 +36,7 @@ from fastnn._core.kernels cimport (
     set_float_state,
     team_barrier,
     team_next_tile,
+    team_size,
 )
 from fastnn._core.signals cimport (
     FORKED,
@@ -79,14 +80,17 @@ cdef int votes_of(Run *run, int member) noexcept nogil:
 # ---- phase 1: rows ------------------------------------------------------------------------------
 
 cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *slab, int member,
-                     size_t tile_rows, double scale) noexcept nogil:
-    """All tiles of one stage; the losses of tiles of rows go into `tile_losses`."""
+                     size_t block_rows, double scale) noexcept nogil:
+    """All tiles of one stage; the losses of blocks of rows go into `block_losses`."""
+    cdef const Geometry *g = run.net.geometry
+    cdef size_t n_blocks = (slab.n + block_rows - 1) // block_rows, members = team_size(team)
+    cdef size_t tile_rows = block_rows * min(g.row_tile // g.row_block,
+                                             (n_blocks + members - 1) // members)
     cdef size_t n_tiles = (slab.n + tile_rows - 1) // tile_rows, tile
     cdef Rows rows = slab[0]
-    cdef double loss
     cdef int vote = RUNNING
     if stage.by_units:
-        n_tiles = n_tiles_of_units(run.net.geometry, stage)
+        n_tiles = n_tiles_of_units(g, stage)
     tile = team_next_tile(team, member, n_tiles)
     while tile < n_tiles and vote == RUNNING:
         if stage.by_units:
@@ -95,9 +99,8 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
             rows.first = tile * tile_rows
             rows.n = min(tile_rows, slab.n - rows.first)
             rows.sample = slab.sample + rows.first
-            loss = run_rows(&run.net, stage, &rows, scale)
-            if stage.has_loss:
-                run.tile_losses[tile] = loss
+            run_rows(&run.net, stage, &rows, block_rows, scale,
+                     run.block_losses + rows.first // block_rows)
         vote = votes_of(run, member)
         tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
@@ -107,16 +110,16 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
                    double *loss) noexcept nogil:
     """Phase 1 of a slab; adds the sum of its losses to `loss`."""
     cdef const Geometry *g = run.net.geometry
-    cdef size_t n_tiles = (slab.n + g.row_tile - 1) // g.row_tile, i
-    cdef size_t tile_rows = (slab.n + n_tiles - 1) // n_tiles
+    cdef size_t n_blocks = (slab.n + g.row_block - 1) // g.row_block, i
+    cdef size_t block_rows = (slab.n + n_blocks - 1) // n_blocks
     cdef int vote = RUNNING
     for i in range(run.n_stages):
-        vote = stage_phase(run, &run.stages[i], team, slab, member, tile_rows, scale)
+        vote = stage_phase(run, &run.stages[i], team, slab, member, block_rows, scale)
         if vote != RUNNING:
             return vote
     i = 0
-    while i * tile_rows < slab.n:  # every member the same sum, in the order of the tiles
-        loss[0] += run.tile_losses[i]
+    while i * block_rows < slab.n:  # every member the same sum, in the order of the blocks
+        loss[0] += run.block_losses[i]
         i += 1
     return vote
 

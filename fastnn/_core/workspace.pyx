@@ -106,8 +106,8 @@ cdef class Workspace:
         self.make_layers(rows)
         run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
         run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch), n_threads)
-        run.tile_losses = <double *> self.scratch((rows + g.row_tile - 1) // g.row_tile,
-                                                  sizeof(double))
+        run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
+                                                   sizeof(double))
         if stores_gradient and gradient is None:
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
