@@ -45,7 +45,7 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
     }
     const int is_row = m == 1 && !transpose_a && n >= ROW_VECTORS * VECTOR_LANES;
     const size_t first = is_row ? NAME(gemm_one_row)(n, k, a, b, bias, accumulate, c) : 0;
-    const size_t block = NAME(k_block)();
+    const size_t block = NAME(k_block)(k);
     const size_t panel = transpose_a && a->width < m ? a->width : m; /* rows at a time */
     for (size_t i = 0; i < m; i += panel) {
         const size_t rows = m - i < panel ? m - i : panel;

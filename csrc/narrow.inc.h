@@ -33,7 +33,7 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
 {
     size_t ldc;
     real *rows = NAME(panel_at)(c, 0, &ldc);
-    const size_t block = NAME(k_block)();
+    const size_t block = NAME(k_block)(k);
     for (size_t i = 0; i < m; i += PANEL, rows += PANEL * ldc) {
         const size_t width = m - i < PANEL ? m - i : PANEL;
         size_t last, lda;

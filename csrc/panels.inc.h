@@ -40,14 +40,15 @@ typedef struct NAME(span) {
  * is read, with AVX-512 in the L2, else in the L1. */
 #define MAX_SPANS 32
 
-ALWAYS_INLINE size_t NAME(k_block)(void)
+ALWAYS_INLINE size_t NAME(k_block)(size_t k)
 {
+    if (k <= SINGLE_PANEL)
+        return SINGLE_PANEL;
     const fnn_caches *caches = fnn_find_caches();
-    const size_t depth = (VECTOR_BYTES == 64 ? caches->l2 / 8 : caches->l1_data / 2)
-                         / (PANEL * sizeof(real)) / MATRIX_PANEL * MATRIX_PANEL;
-    return depth < MATRIX_PANEL              ? MATRIX_PANEL
-           : depth > MAX_SPANS * MATRIX_PANEL ? MAX_SPANS * MATRIX_PANEL
-                                              : depth;
+    const size_t bytes = VECTOR_BYTES == 64 ? caches->l2 / 8 : caches->l1_data / 2;
+    const size_t depth = bytes / (PANEL * sizeof(real)) / SINGLE_PANEL * SINGLE_PANEL;
+    const size_t most = MAX_SPANS * MATRIX_PANEL;
+    return depth < SINGLE_PANEL ? SINGLE_PANEL : depth > most ? most : depth;
 }
 
 /* A tile of c, (rows, vectors * lanes), whose rows are ldc apart, from `start`, whose rows are

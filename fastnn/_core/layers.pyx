@@ -44,7 +44,7 @@ cdef Matrix packed_weights(const Pass *net, size_t layer, const Units *units,
     return packed
 
 
-cdef void multiply_units(const Pass *net, size_t layer, const Rows *rows, const Units *units,
+cdef inline void multiply_units(const Pass *net, size_t layer, const Rows *rows, const Units *units,
                          const Matrix *weights) noexcept nogil:
     """z of some units, `weights` being those that lead to them."""
     cdef size_t itemsize = net.geometry.itemsize
