@@ -25,7 +25,8 @@
 
 /* A matrix in column panels: each of `width` columns, (rows, width) without gaps; the last one is
  * narrower where that does not divide the columns. So all that a product reads lies close together,
- * however wide the matrix is. A C-ordered array is one panel, and so is a part of its columns. */
+ * however wide the matrix is. A C-ordered array is one panel, and so is a part of its columns. Panels
+ * of one column are what training keeps of narrow networks: vectors lie along the samples then. */
 typedef struct fnn_matrix {
     void *data;
     size_t first_row; /* rows of memory before the matrix's own first one */
@@ -113,8 +114,10 @@ enum { FNN_NARROW_COLUMNS = 8 };
 
 /* c (m, n) = start + op(a) (m, k) @ b (k, n), where start is what c holds if `accumulate`, else
  * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the matrix a
- * is then (k, m). Panels are as wide as `panel_width` says, or there is one alone. scratch: as much
- * memory as `gemm_scratch` says, 64-byte aligned, of arbitrary content; NULL where that is 0 bytes. */
+ * is then (k, m). Panels are as wide as `panel_width` says, or there is one alone; or what has samples
+ * for rows (a and c, or with a transposed a and b) is in panels of one column, but that c may be one
+ * panel. scratch: as much memory as `gemm_scratch` says, 64-byte aligned, of arbitrary content; NULL
+ * where that is 0 bytes. */
 typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_matrix *a,
                          const fnn_matrix *b, const void *bias, int accumulate,
                          const fnn_matrix *c, void *scratch);
@@ -145,7 +148,7 @@ typedef struct fnn_kernels {
     /* b (columns, rows), ldb elements a row = the transpose of a (rows, columns), lda a row. */
     void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
     /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units). */
-    void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units, int accumulate);
+    void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units, int accumulate);
     /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how
      * many floating-point operations that was. Time it to know the machine's peak. */
     double (*fma_burst)(size_t repeats);

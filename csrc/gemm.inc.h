@@ -5,6 +5,7 @@
 
 #include "narrow.inc.h"
 #include "panels.inc.h"
+#include "samples.inc.h"
 
 /* Whether the elements of a matrix's only row lie next to each other. */
 static int NAME(row_is_one_piece)(const fnn_matrix *x, size_t columns)
@@ -31,6 +32,10 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
 {
     const real *bias = bias_;
     NAME(span) spans[MAX_SPANS];
+    if (a->width == 1 && (transpose_a ? b->width == 1 : k > 1 || c->width == 1)) {
+        (transpose_a ? NAME(gemm_of_columns) : NAME(gemm_samples))(m, n, k, a, b, bias, accumulate, c);
+        return;
+    }
     if (transpose_a && NAME(is_few_long_sums)(m, n, k)) {
         NAME(gemm_few)(m, n, k, a, b, bias, accumulate, c);
         return;

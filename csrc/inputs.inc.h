@@ -3,15 +3,43 @@
 #ifndef FASTNN_INPUTS_INC_H
 #define FASTNN_INPUTS_INC_H
 
+#include "layout.inc.h"
 #include "matrix.inc.h"
 #include "vector.inc.h"
 
+/* Rows of a narrow batch in single columns that are gathered before they are transposed. */
+#define GATHERED_NUMBERS (4096 / sizeof(real))
+
 /* Row after row, as the user's rows may come from memory; each is spread over the panels. */
 #define INPUT(source, suffix)                                                                     \
+    static __attribute__((noinline)) void NAME(gather_columns_##suffix)(                          \
+        const fnn_matrix *batch, const source *restrict data, const int64_t *order, size_t rows,  \
+        size_t n_features)                                                                        \
+    {                                                                                             \
+        real block[GATHERED_NUMBERS] __attribute__((aligned(64)));                                \
+        const size_t height = GATHERED_NUMBERS / n_features / VECTOR_LANES * VECTOR_LANES;        \
+        size_t row;                                                                               \
+        real *to = NAME(panel_at)(batch, 0, &row);                                                \
+        for (size_t first = 0; first < rows; first += height) {                                   \
+            const size_t n = rows - first < height ? rows - first : height;                       \
+            real *restrict next = block;                                                          \
+            for (size_t i = first; i < first + n; i++, next += n_features) {                      \
+                const source *row = data + (order != NULL ? (size_t)order[i] : i) * n_features;   \
+                for (size_t j = 0; j < n_features; j++)                                           \
+                    next[j] = (real)row[j];                                                       \
+            }                                                                                     \
+            NAME(transpose)(to + first, batch->panel, block, n_features, n, n_features);          \
+        }                                                                                         \
+    }                                                                                             \
+                                                                                                  \
     static void NAME(gather_##suffix)(const fnn_matrix *batch, const void *data_,                 \
                                       const int64_t *order, size_t rows, size_t n_features)       \
     {                                                                                             \
         const source *restrict data = data_;                                                      \
+        if (batch->width == 1 && n_features > 1 && n_features <= CACHE_LINE) {                    \
+            NAME(gather_columns_##suffix)(batch, data, order, rows, n_features);                  \
+            return;                                                                               \
+        }                                                                                         \
         for (size_t i = 0; i < rows; i++) {                                                       \
             const source *row = data + (order != NULL ? (size_t)order[i] : i) * n_features;       \
             for (size_t first = 0, columns; first < n_features; first += columns) {               \

@@ -1,24 +1,75 @@
-/* Sums over the rows of a matrix: in four chains a column, of every fourth row each, as an addition
- * takes several cycles; then the chains in pairs. The same order under every instruction set. */
+/* Sums over the rows of a matrix, in several chains, as an addition takes several cycles; the same ones
+ * in the same order under every instruction set. */
 #ifndef FASTNN_REDUCTIONS_INC_H
 #define FASTNN_REDUCTIONS_INC_H
 
+#include "matrix.inc.h"
 #include "vector.inc.h"
 
+/* The sum of up to 64 bytes of numbers, by halves: the first to the one after the middle, and so on. */
+#define BLOCK_VECTORS (64 / VECTOR_BYTES)
+
+ALWAYS_INLINE real NAME(sum_of_chains)(const vector sums[BLOCK_VECTORS])
+{
+    vector halves[BLOCK_VECTORS];
+    memcpy(halves, sums, sizeof halves);
+    for (size_t half = BLOCK_VECTORS / 2; half > 0; half /= 2) {
+        for (size_t b = 0; b < half; b++)
+            halves[b] += halves[b + half];
+    }
+    real chains[VECTOR_LANES];
+    NAME(store)(chains, halves[0]);
+    for (size_t half = VECTOR_LANES / 2; half > 0; half /= 2) {
+        for (size_t i = 0; i < half; i++)
+            chains[i] += chains[i + half];
+    }
+    return chains[0];
+}
+
+/* A single column: vectors lie along the rows. As many chains as 256 bytes have numbers, added by
+ * halves. */
+#define LINE_VECTORS (4 * BLOCK_VECTORS)
+
+static real NAME(sum_line)(const real *d, size_t rows)
+{
+    vector chains[LINE_VECTORS] = {{0}};
+    for (; rows >= LINE_VECTORS * VECTOR_LANES; rows -= LINE_VECTORS * VECTOR_LANES) {
+#pragma GCC unroll 16
+        for (size_t c = 0; c < LINE_VECTORS; c++, d += VECTOR_LANES)
+            chains[c] += NAME(load)(d);
+    }
+#pragma GCC unroll 16
+    for (size_t c = 0; c < LINE_VECTORS; c++) {
+        const size_t lanes = rows < VECTOR_LANES ? rows : VECTOR_LANES;
+        if (lanes > 0)
+            chains[c] += NAME(load_lanes)(d, lanes);
+        d += lanes;
+        rows -= lanes;
+    }
+#pragma GCC unroll 2
+    for (size_t half = LINE_VECTORS / 2; half >= BLOCK_VECTORS; half /= 2) {
+#pragma GCC unroll 8
+        for (size_t c = 0; c < half; c++)
+            chains[c] += chains[c + half];
+    }
+    return NAME(sum_of_chains)(chains);
+}
+
+/* Several columns: four chains a column, of every fourth row each, which are added in pairs. */
 #define SUM_CHAINS 4
 
 /* Sums of one vector of columns, `lanes` of them. */
-static void NAME(sum_columns)(real *sums, const real *d, size_t rows, size_t n_units, size_t lanes,
+static void NAME(sum_columns)(real *sums, const real *d, size_t rows, size_t ldd, size_t lanes,
                               int accumulate)
 {
     vector chains[SUM_CHAINS] = {{0}};
     size_t i = 0;
-    for (; i + SUM_CHAINS <= rows; i += SUM_CHAINS, d += SUM_CHAINS * n_units) {
+    for (; i + SUM_CHAINS <= rows; i += SUM_CHAINS, d += SUM_CHAINS * ldd) {
 #pragma GCC unroll 4
         for (size_t c = 0; c < SUM_CHAINS; c++)
-            chains[c] += NAME(load_lanes)(d + c * n_units, lanes);
+            chains[c] += NAME(load_lanes)(d + c * ldd, lanes);
     }
-    for (; i < rows; i++, d += n_units)
+    for (; i < rows; i++, d += ldd)
         chains[0] += NAME(load_lanes)(d, lanes);
     vector sum = (chains[0] + chains[1]) + (chains[2] + chains[3]);
     if (accumulate)
@@ -26,14 +77,23 @@ static void NAME(sum_columns)(real *sums, const real *d, size_t rows, size_t n_u
     NAME(store_lanes)(sums, sum, lanes);
 }
 
-static void NAME(sum_rows)(void *sums_, const void *d_, size_t rows, size_t n_units, int accumulate)
+static void NAME(sum_rows)(void *sums_, const fnn_matrix *d, size_t rows, size_t n_units,
+                           int accumulate)
 {
     real *sums = sums_;
-    const real *d = d_;
-    for (size_t j = 0; j < n_units; j += VECTOR_LANES) {
-        const size_t left = n_units - j;
-        NAME(sum_columns)(sums + j, d + j, rows, n_units, left < VECTOR_LANES ? left : VECTOR_LANES,
-                          accumulate);
+    for (size_t j = 0; j < n_units;) {
+        size_t row;
+        const real *from = NAME(panel_at)(d, j, &row);
+        if (d->width == 1) {
+            sums[j] = (accumulate ? sums[j] : 0) + NAME(sum_line)(from, rows);
+            j++;
+            continue;
+        }
+        const size_t left = n_units - j, in_panel = d->width - j % d->width;
+        size_t lanes = left < in_panel ? left : in_panel;
+        lanes = lanes < VECTOR_LANES ? lanes : VECTOR_LANES;
+        NAME(sum_columns)(sums + j, from, rows, row, lanes, accumulate);
+        j += lanes;
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "layout.inc.h"
 #include "math.inc.h"
+#include "reductions.inc.h"
 
 /* Rows of up to NARROW units are handled a vector of rows at a time, longer ones one by one. */
 #define NARROW 32
@@ -13,24 +14,6 @@
 /* Sums are kept in as many chains as 64 bytes have numbers, under every instruction set, and added
  * up pairwise, so that their bits do not depend on the width of the vectors. */
 #define ROW_CHAINS (64 / sizeof(real))
-#define BLOCK_VECTORS (64 / VECTOR_BYTES)
-
-static inline real NAME(sum_of_chains)(const vector sums[BLOCK_VECTORS])
-{
-    vector halves[BLOCK_VECTORS];
-    memcpy(halves, sums, sizeof halves);
-    for (size_t half = BLOCK_VECTORS / 2; half > 0; half /= 2) {
-        for (size_t b = 0; b < half; b++)
-            halves[b] += halves[b + half];
-    }
-    real chains[VECTOR_LANES];
-    NAME(store)(chains, halves[0]);
-    for (size_t half = VECTOR_LANES / 2; half > 0; half /= 2) {
-        for (size_t i = 0; i < half; i++)
-            chains[i] += chains[i + half];
-    }
-    return chains[0];
-}
 
 static inline real NAME(largest_of)(const real *z, size_t n)
 {

@@ -13,12 +13,15 @@ from fastnn._core import gemm, kernels
 
 Array = npt.NDArray[Any]
 
+SAMPLES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 33, 46, 1000, 1030]
 SIZES = [
     *itertools.product([1, 7, 8, 9, 33], repeat=3),
     (0, 5, 5), (5, 0, 5), (5, 5, 0), (46, 17, 1000), (1000, 16, 15), (15, 1000, 46), (64, 300, 200),
     (150, 1100, 300),  # b in blocks and many panels
     (33, 3, 2100), (100, 1, 1100), (17, 8, 784), (5, 2, 65),  # dot products; by columns, transposed
     (1100, 70, 300),  # a transposed, in many panels
+    *((rows, n, k) for rows in SAMPLES for n, k in ((4, 2), (1, 4), (3, 15), (15, 7))),
+    *((m, n, rows) for rows in SAMPLES for m, n in ((2, 4), (4, 1), (15, 3))),
     (70, 20, 300), (1100, 7, 20), (130, 64, 33), (4, 16, 100), (16, 3, 1000),
 ]  # fmt: skip
 
@@ -46,9 +49,9 @@ products = pytest.mark.parametrize("variant", variants())
 @dtypes
 @pytest.mark.parametrize("transpose_a", [False, True], ids=["forward", "dweights"])
 @pytest.mark.parametrize("start", ["zero", "bias", "accumulate"])
-@pytest.mark.parametrize("panels", [False, True], ids=["in_place", "panels"])
+@pytest.mark.parametrize("panels", [False, True, "columns"])
 def test_product_is_the_sum_of_products(
-    panels: bool, start: str, transpose_a: bool, dtype: type[Any], variant: tuple[str, str | None]
+    panels: Any, start: str, transpose_a: bool, dtype: type[Any], variant: tuple[str, str | None]
 ) -> None:
     rng = np.random.default_rng(0)
     for m, n, k in SIZES:
@@ -128,18 +131,36 @@ def test_panels_do_not_show_in_the_bits(transpose_a: bool, dtype: type[Any]) -> 
             np.testing.assert_array_equal(in_place, in_panels, err_msg=f"{isa}, {m}, {n}, {k}")
 
 
+@dtypes
+def test_single_columns_do_not_show_in_the_bits_where_samples_are_rows(dtype: type[Any]) -> None:
+    """A network is trained in single columns and predicts without: neither takes dot products."""
+    rng = np.random.default_rng(6)
+    for m, n, k in itertools.product(SAMPLES, (1, 2, 3, 4, 5, 7), (1, 2, 3, 7)):
+        a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        bias = rng.standard_normal(n).astype(dtype)
+        for isa in kernels.supported_isas():
+            in_place, in_columns = (
+                gemm.multiply(a, b, bias=bias, gemm="own", isa=isa, panels=panels)
+                for panels in (False, "columns")
+            )
+            np.testing.assert_array_equal(in_place, in_columns, err_msg=f"{isa}, {m}, {n}, {k}")
+
+
 @pytest.mark.skipif(
     not {"avx2", "avx512"} <= set(kernels.supported_isas()), reason="this CPU lacks AVX2 or AVX-512"
 )
 @dtypes
 @pytest.mark.parametrize("transpose_a", [False, True], ids=["forward", "dweights"])
-def test_avx2_and_avx512_give_the_same_bits(transpose_a: bool, dtype: type[Any]) -> None:
+@pytest.mark.parametrize("panels", [False, "columns"])
+def test_avx2_and_avx512_give_the_same_bits(
+    panels: Any, transpose_a: bool, dtype: type[Any]
+) -> None:
     rng = np.random.default_rng(4)
     for m, n, k in SIZES:
         a = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
         b = rng.standard_normal((k, n)).astype(dtype)
         results = [
-            gemm.multiply(a, b, transpose_a=transpose_a, gemm="own", isa=isa)
+            gemm.multiply(a, b, transpose_a=transpose_a, gemm="own", isa=isa, panels=panels)
             for isa in ("avx2", "avx512")
         ]
         np.testing.assert_array_equal(*results, err_msg=f"{m}, {n}, {k}")

@@ -529,16 +529,20 @@ def test_optimizer_reports_an_overflow(name: str) -> None:
 @isas
 @dtypes
 @pytest.mark.parametrize("source", [np.float32, np.float64])
-def test_gather_takes_and_converts_rows(source: type[Any], dtype: np.dtype[Any], isa: str) -> None:
+@pytest.mark.parametrize("panels", [False, True, "columns"])
+def test_gather_takes_and_converts_rows(
+    panels: Any, source: type[Any], dtype: np.dtype[Any], isa: str
+) -> None:
     rng = np.random.default_rng(13)
-    for n_features in SIZES[1:]:
+    for n_features in (*SIZES[1:], 2, 3):
         data = numbers((20, n_features), np.dtype(source), 14)
         data.setflags(write=False)
-        for rows in (0, 1, 9, 50):
+        for rows in (0, 1, 9, 50, 1030):
             order = rng.integers(0, 20, rows)
             with np.errstate(over="ignore"):
                 expected = data[order].astype(dtype)
-            np.testing.assert_array_equal(single.gather(data, order, dtype, isa), expected)
+            gathered = single.gather(data, order, dtype, isa, panels)
+            np.testing.assert_array_equal(gathered, expected)
 
 
 @isas
@@ -572,20 +576,31 @@ def test_all_finite_knows_the_range_of_the_target(isa: str) -> None:
 
 @isas
 @dtypes
+@pytest.mark.parametrize("panels", [False, True, "columns"])
 @pytest.mark.parametrize("accumulate", [False, True])
-def test_sum_rows_is_the_sum(accumulate: bool, dtype: np.dtype[Any], isa: str) -> None:
+def test_sum_rows_is_the_sum(accumulate: bool, panels: Any, dtype: np.dtype[Any], isa: str) -> None:
     rng = np.random.default_rng(16)
-    for rows, n_units in SHAPES:
+    for rows, n_units in [*SHAPES, *((n, 1) for n in (*SIZES, 64, 65, 127))]:
         d = rng.standard_normal((rows, n_units)).astype(dtype)
         start = rng.standard_normal(n_units).astype(dtype)
         given = start.copy()
-        result = single.sum_rows(d, given if accumulate else None, isa)
+        result = single.sum_rows(d, given if accumulate else None, isa, panels)
         terms = np.vstack([start[None], d]) if accumulate else d
         terms = terms.astype(np.float64)
         # A chain of `rows` additions
         bound = (rows + 1) * np.finfo(dtype).eps * np.abs(terms).sum(axis=0)
         assert_within(result, terms.sum(axis=0), bound)
         np.testing.assert_array_equal(given, start)
+
+
+@isas
+@dtypes
+def test_panels_do_not_show_in_the_bits_of_the_sums(dtype: np.dtype[Any], isa: str) -> None:
+    """Nor does the last one's width, which may be a single column."""
+    for n_units in (33, 65, 73, 97, 129):
+        d = np.random.default_rng(16).standard_normal((100, n_units)).astype(dtype)
+        in_place, in_panels = (single.sum_rows(d, None, isa, panels) for panels in (False, True))
+        np.testing.assert_array_equal(in_place, in_panels)
 
 
 # ---- all instruction sets alike ----------------------------------------------------------------
@@ -618,6 +633,8 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
             results += [w, slots]
         results += [
             single.sum_rows(d, None, isa),
+            single.sum_rows(d.reshape(-1, 1), None, isa),
+            single.sum_rows(d, None, isa, "columns"),
             single.gather(d, labels.astype(np.int64) % 33, dtype, isa),
         ]
         results += [gemm.multiply(d, z.T.copy(), gemm="own", isa=isa)]

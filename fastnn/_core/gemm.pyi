@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ def multiply(
     gemm: str | None = None,
     isa: str | None = None,
     scratch: Array | None = None,
-    panels: bool = False,
+    panels: bool | Literal["columns"] = False,
 ) -> Array: ...
 def time_multiply(
     out: Array,

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from fastnn._core.geometry cimport Matrix, at, in_panels, one_panel, row_elements
+from fastnn._core.geometry cimport Matrix, at, in_columns, in_panels, one_panel, row_elements
 from fastnn._core.kernels cimport (
     data_of,
     fnn_gemm,
@@ -264,11 +264,12 @@ cdef class Operand:
     Parameters
     ----------
     array : ndarray of two dimensions, float32 or float64, C-contiguous
-    panels : bool
-        Whether to copy it into the panels that training keeps; else it is read in place.
+    panels : bool or "columns"
+        Whether to copy it into the panels that training keeps, or of one column; else it is read in
+        place.
     """
 
-    def __init__(self, array, bint panels, isa=None):
+    def __init__(self, array, panels, isa=None):
         cdef const fnn_kernels *kernels = kernels_for(array.dtype, isa)
         cdef size_t rows = array.shape[0], columns = array.shape[1]
         self.matrix = one_panel(data_of(array, array.dtype, array.shape), columns)
@@ -277,6 +278,8 @@ cdef class Operand:
             self.memory = new_memory(array.nbytes)
             self.matrix = in_panels(kernels, writable_data_of(self.memory, self.memory.dtype,
                                                               self.memory.shape), rows, columns)
+            if panels == "columns":
+                self.matrix = in_columns(<char *> self.matrix.data, rows, columns)
             self.fill(array)
 
     def pieces(self, array):
@@ -320,8 +323,9 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     isa : str, optional
     scratch : ndarray of uint8, 64-byte aligned, optional
         By default new memory.
-    panels : bool
-        Whether the matrices are kept in panels, as in training.
+    panels : bool or "columns"
+        Whether the matrices are kept in panels, as in training, or those that have samples for rows
+        in panels of one column.
 
     Returns
     -------
@@ -334,8 +338,10 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     result = np.empty((m, n), a.dtype) if c is None else c.copy()
     if m == 0 or n == 0:
         return result
-    cdef Operand left = Operand(a, panels, isa), right = Operand(b, panels, isa)
-    cdef Operand out = Operand(result, panels, isa)
+    of_weights = panels != "columns" and panels
+    cdef Operand left = Operand(a, panels, isa)
+    cdef Operand right = Operand(b, panels if transpose_a else of_weights, isa)
+    cdef Operand out = Operand(result, of_weights if transpose_a else panels, isa)
     cdef const char *bias_data = NULL
     if bias is not None:
         bias_data = data_of(bias, a.dtype, (n,))
@@ -345,7 +351,7 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     cdef fnn_gemm product = gemm_for(kernels_for(a.dtype, isa), 1, gemm)
     product(transpose_a, m, n, k, &left.matrix, &right.matrix, bias_data, c is not None, &out.matrix,
             scratch_data)
-    if panels:
+    if out.memory is not result:
         out.read(result)
     return result
 

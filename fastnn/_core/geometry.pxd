@@ -158,6 +158,14 @@ cdef inline Matrix in_panels(const fnn_kernels *kernels, char *data, size_t rows
     return matrix
 
 
+cdef inline Matrix in_columns(char *data, size_t rows, size_t columns) noexcept nogil:
+    """Memory for (rows, columns), a panel for each column: products of narrow matrices read it best."""
+    cdef Matrix matrix = one_panel(data, columns)
+    matrix.width = 1
+    matrix.panel = rows
+    return matrix
+
+
 cdef inline void bind_parameters(Pass *net, bint ends_in_logits) noexcept nogil:
     """What every layer reads of the parameters, and how it ends."""
     cdef size_t l
@@ -174,6 +182,14 @@ cdef inline void bind_parameters(Pass *net, bint ends_in_logits) noexcept nogil:
 cdef inline size_t width_at(Matrix matrix, size_t column) noexcept nogil:
     """Columns of the panel that begins there: also how far apart its rows are."""
     return min(matrix.width, matrix.columns - column)
+
+
+cdef inline size_t columns_in_line(Matrix matrix, size_t rows, size_t column) noexcept nogil:
+    """Columns whose numbers, in `rows` rows, lie without gaps from there on: those of a panel, or all
+    that are left, where these are all rows that there are."""
+    if matrix.panel == rows * matrix.width:
+        return matrix.columns - column
+    return width_at(matrix, column)
 
 
 cdef inline size_t row_elements(Matrix matrix, size_t column) noexcept nogil:

@@ -76,7 +76,7 @@ cdef extern from "fastnn.h" nogil:
                      size_t columns) noexcept nogil
         void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows,
                           size_t columns) noexcept nogil
-        void (*sum_rows)(void *sums, const void *d, size_t rows, size_t n_units,
+        void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units,
                          int accumulate) noexcept nogil
         double (*fma_burst)(size_t repeats) noexcept nogil
 

@@ -11,6 +11,7 @@ from fastnn._core.geometry cimport (
     WeightTile,
     at,
     columns_from,
+    columns_in_line,
     in_panels,
     input_rows,
     n_unit_tiles,
@@ -73,7 +74,7 @@ cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows,
         weights = columns_from(buffers.weights, units.first, g.itemsize)
         multiply_units(net, layer, rows, units, &weights)
     while column < units.first + units.n:
-        width = width_at(buffers.z, column)
+        width = min(columns_in_line(buffers.z, rows.n, column), units.first + units.n - column)
         buffers.activation.forward(at(buffers.a, rows.first, column, g.itemsize),
                                    at(buffers.z, rows.first, column, g.itemsize), rows.n, width)
         column += width
@@ -85,7 +86,7 @@ cdef void dense_derivative(const Pass *net, size_t layer, const Rows *rows,
     cdef size_t itemsize = net.geometry.itemsize, column = units.first, width
     cdef const LayerPass *buffers = &net.layers[layer]
     while column < units.first + units.n:
-        width = width_at(buffers.d, column)
+        width = min(columns_in_line(buffers.d, rows.n, column), units.first + units.n - column)
         net.geometry.layers[layer].activation.backward(
             at(buffers.d, rows.first, column, itemsize),
             at(buffers.a, rows.first, column, itemsize),
@@ -114,16 +115,10 @@ cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const R
     cdef Matrix a_previous = columns_from(input_rows(net, tile.layer, rows), tile.first_row,
                                           g.itemsize)
     cdef Matrix d_columns = columns_from(d, tile.first_column, g.itemsize)
-    cdef size_t column = 0, width
     net.gemm(1, tile.n_rows, tile.n_columns, rows.n, &a_previous, &d_columns, NULL, accumulate,
              &dweights, rows.scratch)
-    if not owns_bias(tile):
-        return
-    while column < g.layers[tile.layer].n_out:
-        width = width_at(d, column)
-        g.kernels.sum_rows(dbias + column * g.itemsize, at(d, 0, column, g.itemsize), rows.n, width,
-                           accumulate)
-        column += width
+    if owns_bias(tile):
+        g.kernels.sum_rows(dbias, &d, rows.n, g.layers[tile.layer].n_out, accumulate)
 
 
 cdef LayerOperations dense

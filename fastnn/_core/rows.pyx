@@ -94,6 +94,11 @@ cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
             at(last.z, rows.first, 0, g.itemsize), rows.n * g.n_outputs)
     if last.d.data == net.output_d.data:
         return
+    if last.d.width == 1:
+        g.kernels.transpose(at(last.d, rows.first, 0, g.itemsize), last.d.panel,
+                            at(net.output_d, rows.first, 0, g.itemsize), g.n_outputs, rows.n,
+                            g.n_outputs)
+        return
     while column < g.n_outputs:
         width = width_at(last.d, column)
         g.kernels.copy(at(last.d, rows.first, column, g.itemsize), width,

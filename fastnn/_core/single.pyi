@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,17 @@ def optimizer_update(
     isa: str | None = None,
 ) -> bool: ...
 def gather(
-    data: Array, order: Array, dtype: DType, isa: str | None = None, panels: bool = False
+    data: Array,
+    order: Array,
+    dtype: DType,
+    isa: str | None = None,
+    panels: bool | Literal["columns"] = False,
 ) -> Array: ...
-def sum_rows(d: Array, sums: Array | None = None, isa: str | None = None) -> Array: ...
+def sum_rows(
+    d: Array,
+    sums: Array | None = None,
+    isa: str | None = None,
+    panels: bool | Literal["columns"] = False,
+) -> Array: ...
 def transpose(a: Array, isa: str | None = None) -> Array: ...
 def apply_function(name: str, x: Array, isa: str | None = None) -> Array: ...

@@ -184,7 +184,7 @@ def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uin
     return kernel.update(w, slot, g, n, constants) == 0
 
 
-def gather(data, order, dtype, isa=None, bint panels=False):
+def gather(data, order, dtype, isa=None, panels=False):
     """Rows ``data[order]`` converted to `dtype`.
 
     Parameters
@@ -193,8 +193,8 @@ def gather(data, order, dtype, isa=None, bint panels=False):
     order : ndarray of shape (rows,), int64
     dtype : numpy.dtype
     isa : str, optional
-    panels : bool
-        Whether the kernel is to write panels, as in training.
+    panels : bool or "columns"
+        Whether the kernel is to write panels, as in training, or panels of one column.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def gather(data, order, dtype, isa=None, bint panels=False):
     return batch
 
 
-def sum_rows(d, sums=None, isa=None):
+def sum_rows(d, sums=None, isa=None, panels=False):
     """Sum over the rows of `d`, added to `sums` where given.
 
     Parameters
@@ -220,6 +220,8 @@ def sum_rows(d, sums=None, isa=None):
     d : ndarray of shape (rows, n_units), float32 or float64
     sums : ndarray of shape (n_units,), like `d`, optional
     isa : str, optional
+    panels : bool or "columns"
+        Whether `d` is in panels, as in training, or in panels of one column.
 
     Returns
     -------
@@ -230,8 +232,8 @@ def sum_rows(d, sums=None, isa=None):
     cdef bint accumulate = sums is not None
     result = sums.copy() if accumulate else np.empty(n_units, d.dtype)
     cdef char *sums_data = writable_data_of(result, d.dtype, (n_units,))
-    cdef const char *view = data_of(d, d.dtype, (rows, n_units))
-    kernels.sum_rows(sums_data, view, rows, n_units, accumulate)
+    cdef Operand operand = Operand(d, panels, isa)
+    kernels.sum_rows(sums_data, &operand.matrix, rows, n_units, accumulate)
     return result
 
 

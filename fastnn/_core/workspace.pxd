@@ -12,6 +12,7 @@ cdef class Workspace:
     cdef list held  # arrays that `run` points into
     cdef list buffers  # of these, what the pool gets back
     cdef int n_threads
+    cdef bint along_samples  # what has samples for rows is in single columns
     cdef readonly object losses  # (n_epochs,) float64: the mean loss of each finished epoch
     cdef object order  # (n_samples,) int64, or None
     cdef object gradient  # (n_parameters,), or None: not stored
@@ -26,5 +27,6 @@ cdef class Workspace:
     cdef object array(self, tuple shape, dtype)
     cdef char *scratch(self, size_t n, size_t itemsize) except NULL
     cdef Matrix matrix(self, size_t rows, size_t n_units) except *
+    cdef Matrix samples(self, size_t rows, size_t n_units) except *
     cdef char *numbers(self, size_t rows, size_t n_units) except NULL
     cdef int execute(self, bint only_gradient) except -1

@@ -13,6 +13,7 @@ from fastnn._core.geometry cimport (
     Matrix,
     Stage,
     bind_parameters,
+    in_columns,
     in_panels,
     needs_gathering,
     one_panel,
@@ -52,6 +53,10 @@ cdef int CLOCK_INTERVAL = 16
 cdef size_t NEAR = 512
 cdef size_t PANEL_ROWS = 64
 cdef int NOBODY = 0
+# Mini-batches from this size on go along the samples where no row fills a cache line: a size that has
+# nothing to do with vectors, so that the bits are the same under every instruction set.
+cdef size_t ALONG_SAMPLES_ROWS = 32
+cdef size_t CACHE_LINE = 64
 
 
 cdef class Workspace:
@@ -102,6 +107,8 @@ cdef class Workspace:
         run.n_slab_rows = rows
         run.scratch_bytes = plan.training_scratch(rows)
         run.scratch = self.scratch(n_threads, run.scratch_bytes)
+        self.along_samples = (rows >= ALONG_SAMPLES_ROWS and run.net.gemm == g.kernels.gemm
+                              and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
         self.hold_batch(X, targets, shuffled)
         self.make_layers(rows)
         run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
@@ -140,8 +147,9 @@ cdef class Workspace:
                                                          (n_samples,))
             batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
         batch.gathered_X.data = NULL
-        if shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FAR_APART:
-            batch.gathered_X = self.matrix(rows, g.n_features)
+        if (shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FAR_APART
+                or self.along_samples):
+            batch.gathered_X = self.samples(rows, g.n_features)
             self.run.gathers_once = not shuffled and rows == n_samples
         return 0
 
@@ -156,13 +164,13 @@ cdef class Workspace:
         for i in range(g.n_layers):
             layer = &g.layers[i]
             buffers = &self.run.net.layers[i]
-            buffers.a = self.matrix(rows, layer.n_out)
+            buffers.a = self.samples(rows, layer.n_out)
             if i == g.n_layers - 1:
                 buffers.a = one_panel(self.numbers(rows, layer.n_out), layer.n_out)
-            buffers.d = self.matrix(rows, layer.n_out)
+            buffers.d = self.samples(rows, layer.n_out)
             buffers.z = buffers.a
             if layer.activation.needs_z and (i < g.n_layers - 1 or not g.loss.from_logits):
-                buffers.z.data = self.numbers(rows, layer.n_out)
+                buffers.z.data = self.samples(rows, layer.n_out).data
             if layer.n_out > g.kernels.single_panel_width and (
                     rows >= PANEL_ROWS or layer.n_out * g.itemsize > NEAR):
                 buffers.weights = self.matrix(layer.n_in, layer.n_out)
@@ -170,7 +178,7 @@ cdef class Workspace:
             if i > 0:
                 buffers.transposed = self.matrix(layer.n_out, layer.n_in)
         self.run.net.output_d = self.run.net.layers[g.n_layers - 1].d
-        if g.n_outputs > g.kernels.single_panel_width:
+        if self.run.net.output_d.width < g.n_outputs:
             self.run.net.output_d = one_panel(self.numbers(rows, g.n_outputs), g.n_outputs)
         return 0
 
@@ -239,6 +247,15 @@ cdef class Workspace:
     cdef Matrix matrix(self, size_t rows, size_t n_units) except *:
         """The same, in panels."""
         return in_panels(self.plan.geometry.kernels, self.numbers(rows, n_units), rows, n_units)
+
+    cdef Matrix samples(self, size_t rows, size_t n_units) except *:
+        """The same, as the layers take samples: in single columns where they are narrow. An odd number
+        of cache lines from one column to the next, so that columns fall into all sets of a cache."""
+        cdef size_t in_line = CACHE_LINE // self.plan.geometry.itemsize
+        if not self.along_samples:
+            return self.matrix(rows, n_units)
+        rows = ((rows + in_line - 1) // in_line | 1) * in_line
+        return in_columns(self.numbers(rows, n_units), rows, n_units)
 
     cdef int execute(self, bint only_gradient) except -1:
         """Runs the team; returns its status, or raises what the user's code raised."""
