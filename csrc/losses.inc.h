@@ -22,6 +22,80 @@ static double NAME(sum_of_losses)(const double sums[LOSS_CHAINS])
     return total;
 }
 
+/* The sum of log(1 + e) over numbers e >= 0 is log(1 + p), with p = (1 + e_1) (1 + e_2) ... - 1: one
+ * logarithm for all. p of two numbers; without cancellation, so that a small p keeps its bits. */
+#define JOINED(p, e) ((p) * (e) + ((p) + (e)))
+
+/* Binary cross-entropies are summed up in chains of every BINARY_CHAINS-th number each: BINARY_LINES
+ * numbers in the element type, and these sums in double, for each block, of BINARY_BLOCK numbers. The
+ * product of 1 + e <= 2 over a block is far from the largest double. */
+#define BINARY_CHAINS (64 / sizeof(real))
+#define BINARY_VECTORS (64 / VECTOR_BYTES)
+#define BINARY_LINES 4
+#define BINARY_BLOCK 512
+
+/* Every BINARY_CHAINS-th vector of numbers, BINARY_LINES of them at most, that begin below n. whole is a
+ * constant where this is inlined. */
+ALWAYS_INLINE void NAME(binary_lines)(const int whole, real *d, const real *out,
+                                      const real *targets, size_t n, vector factor,
+                                      NAME(doubles) *sum, NAME(doubles) *product)
+{
+    vector line_sum = {0}, line_product = {0};
+#pragma GCC unroll 4
+    for (size_t line = 0; line < BINARY_LINES; line++) {
+        const size_t i = line * BINARY_CHAINS;
+        if (!whole && i >= n)
+            break;
+        const size_t lanes = whole || n - i > VECTOR_LANES ? VECTOR_LANES : n - i;
+        const vector z = whole ? NAME(load)(out + i) : NAME(load_lanes)(out + i, lanes);
+        const vector t = whole ? NAME(load)(targets + i) : NAME(load_lanes)(targets + i, lanes);
+        vector e; /* exp(-|z|) */
+        const vector derivative = (NAME(sigmoid_and_exp)(z, &e) - t) * factor;
+        if (whole) {
+            NAME(store)(d + i, derivative);
+        } else {
+            real of_lanes[VECTOR_LANES]; /* what is made of lanes that are not there does not count */
+            NAME(store_lanes)(d + i, derivative, lanes);
+            NAME(store)(of_lanes, e);
+            e = NAME(load_lanes)(of_lanes, lanes);
+        }
+        line_sum += SELECT(z < 0, CONSTANT(0), z) - z * t;
+        line_product = JOINED(line_product, e);
+    }
+    const NAME(doubles) p = __builtin_convertvector(line_product, NAME(doubles));
+    *sum += __builtin_convertvector(line_sum, NAME(doubles));
+    *product = JOINED(*product, p);
+}
+
+/* The loss of one block. */
+static double NAME(binary_block)(real *d, const real *out, const real *targets, size_t n,
+                                 vector factor)
+{
+    const size_t group = BINARY_LINES * BINARY_CHAINS;
+    NAME(doubles) sums[BINARY_VECTORS] = {{0}}, products[BINARY_VECTORS] = {{0}};
+    for (size_t first = 0; first < n; first += group) {
+        for (size_t v = 0; v < BINARY_VECTORS; v++) {
+            const size_t i = first + v * VECTOR_LANES;
+            if (n - first >= group)
+                NAME(binary_lines)(1, d + i, out + i, targets + i, group, factor, sums + v,
+                                   products + v);
+            else if (i < n)
+                NAME(binary_lines)(0, d + i, out + i, targets + i, n - i, factor, sums + v,
+                                   products + v);
+        }
+    }
+    double sum[BINARY_CHAINS], product[BINARY_CHAINS];
+    memcpy(sum, sums, sizeof sum);
+    memcpy(product, products, sizeof product);
+    for (size_t half = BINARY_CHAINS / 2; half > 0; half /= 2) {
+        for (size_t chain = 0; chain < half; chain++) {
+            sum[chain] += sum[chain + half];
+            product[chain] = JOINED(product[chain], product[chain + half]);
+        }
+    }
+    return sum[0] + log1p(product[0]);
+}
+
 static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void *targets_,
                                          size_t rows, size_t n_units, double scale)
 {
@@ -30,24 +104,11 @@ static double NAME(binary_cross_entropy)(void *d_, const void *out_, const void 
     const real *targets = targets_;
     const size_t n = rows * n_units;
     const vector factor = CONSTANT((real)(scale / (double)n_units));
-    NAME(doubles) sums[LOSS_CHAINS / VECTOR_LANES] = {{0}};
-    NAME(indices) lane_numbers;
-    for (size_t lane = 0; lane < VECTOR_LANES; lane++)
-        lane_numbers[lane] = (real_sized_int)lane;
-    for (size_t i = 0; i < n; i += VECTOR_LANES) {
-        const size_t lanes = n - i < VECTOR_LANES ? n - i : VECTOR_LANES;
-        const vector z = NAME(load_lanes)(out + i, lanes);
-        const vector t = NAME(load_lanes)(targets + i, lanes);
-        vector e; /* exp(-|z|) */
-        const vector s = NAME(sigmoid_and_exp)(z, &e);
-        NAME(store_lanes)(d + i, (s - t) * factor, lanes);
-        const vector terms = SELECT(z < 0, CONSTANT(0), z) - z * t + NAME(vector_log1p)(e);
-        sums[i / VECTOR_LANES % (LOSS_CHAINS / VECTOR_LANES)] += __builtin_convertvector(
-            SELECT(lane_numbers < (real_sized_int)lanes, terms, CONSTANT(0)), NAME(doubles));
-    }
-    double chains[LOSS_CHAINS];
-    memcpy(chains, sums, sizeof chains);
-    return NAME(sum_of_losses)(chains) / (double)n_units;
+    double loss = 0;
+    for (size_t i = 0; i < n; i += BINARY_BLOCK)
+        loss += NAME(binary_block)(d + i, out + i, targets + i,
+                                   n - i < BINARY_BLOCK ? n - i : BINARY_BLOCK, factor);
+    return loss / (double)n_units;
 }
 
 /* The sum of log(x) over numbers x >= 1, with few logarithms: of products. NaN stays NaN. */

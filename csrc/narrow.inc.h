@@ -160,13 +160,13 @@ ALWAYS_INLINE vector NAME(add_lanes)(vector *sums)
 }
 
 /* c (rows, columns) = start + a (rows, k) @ b (columns, k) transposed, for k <= DOT_BLOCK and up to
- * DOT_SUMS / columns rows, a being the rows of the spans from `first` on. columns is a constant where
- * this is inlined. */
-ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t n_spans,
-                                  const NAME(span) *spans, size_t first, const real *b, size_t ldb,
-                                  const real *start, size_t start_row, real *c, size_t ldc)
+ * tile_rows rows, a being the rows of the spans from `first` on. tile_rows and columns are constants
+ * where this is inlined. */
+ALWAYS_INLINE void NAME(dot_tile)(const size_t tile_rows, const size_t columns, size_t rows,
+                                  size_t n_spans, const NAME(span) *spans, size_t first,
+                                  const real *b, size_t ldb, const real *start, size_t start_row,
+                                  real *c, size_t ldc)
 {
-    const size_t tile_rows = columns == 1 ? DOT_ROWS : DOT_SUMS / columns;
     const size_t parts = DOT_CHAINS / VECTOR_LANES;
     vector part_sums[DOT_CHAINS / VECTOR_LANES][DOT_SUMS];
 #define DOT_STEP(LOAD)                                                                            \
@@ -198,7 +198,7 @@ ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t n_sp
                 DOT_STEP(LOAD_REST);
             line += k;
         }
-        memcpy(part_sums[part], sums, sizeof sums);
+        memcpy(part_sums[part], sums, tile_rows * columns * sizeof *sums);
     }
 #undef DOT_STEP
 #undef LOAD_REST
@@ -230,10 +230,15 @@ ALWAYS_INLINE void NAME(dot_tile)(const size_t columns, size_t rows, size_t n_sp
         const real *start, size_t start_row, real *c, size_t ldc)                                 \
     {                                                                                             \
         const size_t height = (columns) == 1 ? DOT_ROWS : DOT_SUMS / (columns);                   \
-        for (size_t i = 0; i < rows; i += height)                                                 \
-            NAME(dot_tile)(columns, rows - i, n_spans, spans, i, b, ldb,                          \
-                           start != NULL ? start + i * start_row : NULL, start_row, c + i * ldc,  \
-                           ldc);                                                                  \
+        for (size_t i = 0; i < rows; i += height) {                                               \
+            const real *from = start != NULL ? start + i * start_row : NULL;                      \
+            if (rows - i > height / 2)                                                            \
+                NAME(dot_tile)(height, columns, rows - i, n_spans, spans, i, b, ldb, from,        \
+                               start_row, c + i * ldc, ldc);                                      \
+            else                                                                                  \
+                NAME(dot_tile)(height / 2, columns, rows - i, n_spans, spans, i, b, ldb, from,    \
+                               start_row, c + i * ldc, ldc);                                      \
+        }                                                                                         \
     }
 DOT_FUNCTION(dots_1, 1)
 DOT_FUNCTION(dots_2, 2)
