@@ -35,7 +35,7 @@ def aligned_copy(block: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def aligned_rows(n_rows: int, n: int, dtype: np.dtype[Any]) -> Array:
-    """Blocks of n numbers, an array of shape (n_rows, n): each row starts at a multiple of 64 bytes."""
+    """An array of shape (n_rows, n), each row of which starts at a multiple of 64 bytes."""
     row = -(-n * dtype.itemsize // 64) * 64 // dtype.itemsize
     return aligned(n_rows * row, dtype).reshape(n_rows, row)[:, :n]
 

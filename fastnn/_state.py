@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn._blocks import aligned, aligned_copy, aligned_rows, check_finite, count_parameters, split
+from fastnn._blocks import (
+    aligned,
+    aligned_copy,
+    aligned_rows,
+    check_finite,
+    count_parameters,
+    split,
+)
 from fastnn._core import kernels
 from fastnn._description import entries, integer, text
 from fastnn.initializers import draw_weights
@@ -212,7 +219,7 @@ class State:
                 self.training.check(dtype)
         with np.errstate(all="ignore"):  # numbers too small for the dtype become 0
             parameters = aligned_copy(self.parameters, dtype)
-            slots = aligned_rows(*self.slots.shape, dtype)
+            slots = aligned_rows(len(self.slots), parameters.size, dtype)
             slots[:] = self.slots
         bit_generator = np.random.PCG64()
         bit_generator.state = self.bit_generator.state
