@@ -67,7 +67,7 @@ ALWAYS_INLINE vector NAME(softplus)(vector z)
 ALWAYS_INLINE vector NAME(mish)(vector z)
 {
     vector x = SELECT(z < CONSTANT(EXP_UNDERFLOWS), CONSTANT(EXP_UNDERFLOWS), z);
-    x = SELECT(x > CONSTANT(MISH_IS_LINEAR), CONSTANT(MISH_IS_LINEAR), x);
+    x = MIN(CONSTANT(MISH_IS_LINEAR), x);
     NAME(indices) n;
     const vector p = NAME(reduce_exp)(x, &n);
     const NAME(indices) tiny = x < CONSTANT(-EXP_IS_NOTHING);
@@ -154,7 +154,7 @@ ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
 {
     (void)a;
     z = SELECT(z < CONSTANT(EXP_UNDERFLOWS), CONSTANT(EXP_UNDERFLOWS), z);
-    z = SELECT(z > CONSTANT(MISH_IS_LINEAR), CONSTANT(MISH_IS_LINEAR), z);
+    z = MIN(CONSTANT(MISH_IS_LINEAR), z);
     const vector w = NAME(vector_exp)(z);
     const vector n = w * (w + 2), inverse = 1 / (n + 2);
     return inverse * FMA(4 * z * w * (1 + w), inverse, n);
@@ -162,17 +162,13 @@ ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
 
 /* ---- kernels: the loops around them ---- */
 
-/* A function of a vector is one long chain, so several are computed at a time. GCC has to be told to
- * mix their instructions; Clang does by itself. */
-#define FORWARD_VECTORS 4
-#if !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC optimize("schedule-insns")
-#endif
+/* A function of a vector is one long chain, so several are computed at a time: with AVX-512 two keep
+ * their constants in registers. */
+#define FORWARD_VECTORS (VECTOR_BYTES == 64 ? 2 : 4)
 
 /* From a function of vectors; those of the last, partial vector are computed with zeros. */
 #define VECTOR_KERNELS(name, f)                                                                   \
-    static void NAME(name##_forward)(void *a_, const void *z_, size_t rows, size_t n_units)       \
+    static MIXED void NAME(name##_forward)(void *a_, const void *z_, size_t rows, size_t n_units) \
     {                                                                                             \
         real *a = a_;                                                                             \
         const real *z = z_;                                                                       \
@@ -229,9 +225,6 @@ VECTOR_KERNELS(silu, silu)
 VECTOR_KERNELS(gelu, gelu)
 VECTOR_KERNELS(mish, mish)
 VECTOR_KERNELS(softplus, softplus)
-#if !defined(__clang__)
-#pragma GCC pop_options
-#endif
 
 static void NAME(softmax_forward)(void *a_, const void *z_, size_t rows, size_t n_units)
 {

@@ -34,42 +34,52 @@ static double NAME(sum_of_losses)(const double sums[LOSS_CHAINS])
 #define BINARY_LINES 4
 #define BINARY_BLOCK 512
 
-/* Every BINARY_CHAINS-th vector of numbers, BINARY_LINES of them at most, that begin below n. whole is a
- * constant where this is inlined. */
+/* Of n numbers, vectors BINARY_CHAINS apart: BINARY_LINES at most, and so many if whole, which is a
+ * constant where this is inlined. All is loaded before d is written, which may be `out`. */
 ALWAYS_INLINE void NAME(binary_lines)(const int whole, real *d, const real *out,
                                       const real *targets, size_t n, vector factor,
                                       NAME(doubles) *sum, NAME(doubles) *product)
 {
     vector line_sum = {0}, line_product = {0};
+    vector z[BINARY_LINES] = {{0}}, t[BINARY_LINES] = {{0}};
+    vector derivatives[BINARY_LINES] = {{0}}, e[BINARY_LINES] = {{0}}; /* e: exp(-|z|) */
+    const size_t lines = whole ? BINARY_LINES : (n + BINARY_CHAINS - 1) / BINARY_CHAINS;
+#define LEFT(line) (n - (line) * BINARY_CHAINS)
+#define LANES(line) (LEFT(line) < VECTOR_LANES ? LEFT(line) : VECTOR_LANES)
 #pragma GCC unroll 4
-    for (size_t line = 0; line < BINARY_LINES; line++) {
-        const size_t i = line * BINARY_CHAINS;
-        if (!whole && i >= n)
-            break;
-        const size_t lanes = whole || n - i > VECTOR_LANES ? VECTOR_LANES : n - i;
-        const vector z = whole ? NAME(load)(out + i) : NAME(load_lanes)(out + i, lanes);
-        const vector t = whole ? NAME(load)(targets + i) : NAME(load_lanes)(targets + i, lanes);
-        vector e; /* exp(-|z|) */
-        const vector derivative = (NAME(sigmoid_and_exp)(z, &e) - t) * factor;
+    for (size_t line = 0; line < lines; line++) {
+        const real *from = out + line * BINARY_CHAINS, *target = targets + line * BINARY_CHAINS;
+        z[line] = whole ? NAME(load)(from) : NAME(load_lanes)(from, LANES(line));
+        t[line] = whole ? NAME(load)(target) : NAME(load_lanes)(target, LANES(line));
+    }
+#pragma GCC unroll 4
+    for (size_t line = 0; line < lines; line++) {
+        derivatives[line] = (NAME(sigmoid_and_exp)(z[line], e + line) - t[line]) * factor;
+        line_sum += SELECT(z[line] < 0, CONSTANT(0), z[line]) - z[line] * t[line];
+    }
+#pragma GCC unroll 4
+    for (size_t line = 0; line < lines; line++) {
+        real *to = d + line * BINARY_CHAINS;
         if (whole) {
-            NAME(store)(d + i, derivative);
+            NAME(store)(to, derivatives[line]);
         } else {
             real of_lanes[VECTOR_LANES]; /* what is made of lanes that are not there does not count */
-            NAME(store_lanes)(d + i, derivative, lanes);
-            NAME(store)(of_lanes, e);
-            e = NAME(load_lanes)(of_lanes, lanes);
+            NAME(store_lanes)(to, derivatives[line], LANES(line));
+            NAME(store)(of_lanes, e[line]);
+            e[line] = NAME(load_lanes)(of_lanes, LANES(line));
         }
-        line_sum += SELECT(z < 0, CONSTANT(0), z) - z * t;
-        line_product = JOINED(line_product, e);
+        line_product = JOINED(line_product, e[line]);
     }
+#undef LEFT
+#undef LANES
     const NAME(doubles) p = __builtin_convertvector(line_product, NAME(doubles));
     *sum += __builtin_convertvector(line_sum, NAME(doubles));
     *product = JOINED(*product, p);
 }
 
 /* The loss of one block. */
-static double NAME(binary_block)(real *d, const real *out, const real *targets, size_t n,
-                                 vector factor)
+static MIXED double NAME(binary_block)(real *d, const real *out, const real *targets, size_t n,
+                                       vector factor)
 {
     const size_t group = BINARY_LINES * BINARY_CHAINS;
     NAME(doubles) sums[BINARY_VECTORS] = {{0}}, products[BINARY_VECTORS] = {{0}};

@@ -7,10 +7,6 @@
 
 #include "vector.inc.h"
 
-/* mask ? a : b, lane by lane; a comparison gives all ones or all zeros. */
-#define SELECT(mask, a, b)                                                                        \
-    ((vector)(((NAME(indices))(a) & (mask)) | ((NAME(indices))(b) & ~(mask))))
-
 #if REAL_IS_DOUBLE
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
@@ -88,7 +84,7 @@ ALWAYS_INLINE vector NAME(reduce_exp)(vector x, NAME(indices) * n)
 
 ALWAYS_INLINE vector NAME(vector_exp)(vector x)
 {
-    x = SELECT(x > CONSTANT(EXP_OVERFLOWS), CONSTANT(EXP_OVERFLOWS), x);
+    x = MIN(CONSTANT(EXP_OVERFLOWS), x);
     x = SELECT(x < CONSTANT(EXP_UNDERFLOWS), CONSTANT(EXP_UNDERFLOWS), x);
     NAME(indices) n;
     const vector p = NAME(reduce_exp)(x, &n);
@@ -177,7 +173,7 @@ ALWAYS_INLINE vector NAME(reduce_exp_of_minus)(vector x, vector *size, NAME(indi
                                                vector *scale)
 {
     *size = NAME(vector_abs)(x);
-    *size = SELECT(*size > CONSTANT(-EXP_UNDERFLOWS), CONSTANT(-EXP_UNDERFLOWS), *size);
+    *size = MIN(CONSTANT(-EXP_UNDERFLOWS), *size);
     const vector p = NAME(reduce_exp)(-*size, n);
     *scale = SELECT(*size > CONSTANT(EXP_IS_NOTHING), CONSTANT(0), NAME(power_of_two)(*n));
     return p;
@@ -223,7 +219,7 @@ ALWAYS_INLINE vector NAME(vector_sigmoid)(vector x)
 ALWAYS_INLINE vector NAME(vector_tanh)(vector x)
 {
     vector size = NAME(vector_abs)(x);
-    size = SELECT(size > CONSTANT(TANH_IS_ONE), CONSTANT(TANH_IS_ONE), size);
+    size = MIN(CONSTANT(TANH_IS_ONE), size);
     NAME(indices) n;
     const vector p = NAME(reduce_exp)(2 * size, &n);
     const vector scale = NAME(power_of_two)(n);
@@ -267,7 +263,7 @@ ALWAYS_INLINE vector NAME(normal_tail)(vector x, vector *t, vector *rest, vector
     const vector middle = CONSTANT(0.672408f);
 #endif
     *t = NAME(vector_abs)(x);
-    *t = SELECT(*t > CONSTANT(TAIL_IS_ZERO), CONSTANT(TAIL_IS_ZERO), *t);
+    *t = MIN(CONSTANT(TAIL_IS_ZERO), *t);
     /* exp turns the rounding error of its argument, which is up to 2^10, into a relative one. */
     const vector square = *t * *t;
     const vector square_low = NAME(exact_fma)(*t, *t, -square);

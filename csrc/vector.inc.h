@@ -117,6 +117,31 @@ ALWAYS_INLINE vector NAME(sqrt_lanes)(vector x)
 }
 #endif
 
+/* a < b ? a : b in each lane: b where one of them is NaN. */
+#if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
+#define MIN(a, b) ((vector)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
+#elif VECTOR_BYTES == 64
+#define MIN(a, b) ((vector)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#elif VECTOR_BYTES == 32 && REAL_IS_DOUBLE
+#define MIN(a, b) ((vector)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
+#elif VECTOR_BYTES == 32
+#define MIN(a, b) ((vector)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#else
+#define MIN(a, b) SELECT((a) < (b), a, b)
+#endif
+
+/* mask ? a : b, lane by lane; a comparison gives all ones or all zeros. */
+#define SELECT(mask, a, b)                                                                        \
+    ((vector)(((NAME(indices))(a) & (mask)) | ((NAME(indices))(b) & ~(mask))))
+
+/* For functions that compute several vectors at a time, each a long chain: GCC mixes their instructions
+ * where it is told to; Clang does so anyway. */
+#if defined(__clang__)
+#define MIXED
+#else
+#define MIXED __attribute__((optimize("schedule-insns")))
+#endif
+
 /* Whether a comparison holds in any lane. */
 ALWAYS_INLINE int NAME(any)(NAME(indices) mask)
 {
