@@ -9,11 +9,11 @@
 
 /* ---- a as it is: samples times a number of b ---- */
 
-/* A tile of c: columns, and vectors of samples. */
+/* A tile of c: columns, and vectors of samples: up to eight chains of additions. */
 #define TILE_COLUMNS 4
-#define TILE_VECTORS 2
+#define VECTORS_FOR(columns) ((columns) > 2 ? 2 : 4)
 /* Samples whose columns are transposed into a c that is not in single columns. */
-#define TURNED_SAMPLES (8 * TILE_VECTORS * VECTOR_LANES)
+#define TURNED_SAMPLES (16 * VECTOR_LANES)
 
 /* Some columns of a matrix, `next` elements from one to the next. */
 typedef struct NAME(single_columns) {
@@ -29,11 +29,11 @@ ALWAYS_INLINE void NAME(samples_tile)(const size_t columns, const size_t vectors
                                       const real *b, size_t ldb, const real *bias, int accumulate,
                                       NAME(single_columns) c)
 {
-    vector sums[TILE_COLUMNS][TILE_VECTORS];
+    vector sums[TILE_COLUMNS][VECTORS_FOR(1)];
 #define AT(from) (whole ? NAME(load)((from) + v * VECTOR_LANES) : NAME(load_lanes)(from, lanes))
 #pragma GCC unroll 4
     for (size_t j = 0; j < columns; j++) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++)
             sums[j][v] = accumulate     ? AT(c.data + j * c.next + i)
                          : bias != NULL ? CONSTANT(bias[j])
@@ -41,14 +41,14 @@ ALWAYS_INLINE void NAME(samples_tile)(const size_t columns, const size_t vectors
     }
     const real *samples = a.data + i;
     for (; k > 0; k--, samples += a.next, b += ldb) {
-        vector x[TILE_VECTORS];
-#pragma GCC unroll 2
+        vector x[VECTORS_FOR(1)];
+#pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++)
             x[v] = AT(samples);
 #pragma GCC unroll 4
         for (size_t j = 0; j < columns; j++) {
             const vector factor = CONSTANT(b[j]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (size_t v = 0; v < vectors; v++)
                 sums[j][v] = FMA(x[v], factor, sums[j][v]);
         }
@@ -56,7 +56,7 @@ ALWAYS_INLINE void NAME(samples_tile)(const size_t columns, const size_t vectors
 #undef AT
 #pragma GCC unroll 4
     for (size_t j = 0; j < columns; j++) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++) {
             real *to = c.data + j * c.next + i + v * VECTOR_LANES;
             if (whole)
@@ -73,10 +73,10 @@ ALWAYS_INLINE void NAME(samples_tile)(const size_t columns, const size_t vectors
         size_t m, size_t k, NAME(single_columns) a, const real *b, size_t ldb, const real *bias,         \
         int accumulate, NAME(single_columns) c)                                                          \
     {                                                                                             \
-        const size_t height = TILE_VECTORS * VECTOR_LANES;                                        \
+        const size_t vectors = VECTORS_FOR(columns), height = vectors * VECTOR_LANES;             \
         size_t i = 0;                                                                             \
         for (; i + height <= m; i += height)                                                      \
-            NAME(samples_tile)(columns, TILE_VECTORS, 1, i, 0, k, a, b, ldb, bias, accumulate, c);\
+            NAME(samples_tile)(columns, vectors, 1, i, 0, k, a, b, ldb, bias, accumulate, c);     \
         for (; i < m; i += VECTOR_LANES)                                                          \
             NAME(samples_tile)(columns, 1, 0, i, m - i < VECTOR_LANES ? m - i : VECTOR_LANES, k,  \
                                a, b, ldb, bias, accumulate, c);                                   \

@@ -34,37 +34,44 @@ def network(depth: int, hidden: str, output: str, loss: str | None, seed: int = 
     return net
 
 
-def samples(loss: str, seed: int = 4) -> tuple[Array, Array]:
+def samples(loss: str, seed: int = 4, n: int = 6) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(6, 4))
+    X = rng.normal(size=(n, 4))
     if loss == "categorical_cross_entropy":
-        return X, rng.integers(3, size=6)
+        return X, rng.integers(3, size=n)
     if loss == "binary_cross_entropy":
-        return X, rng.uniform(size=(6, 3))
-    return X, 2 * rng.normal(size=(6, 3))
+        return X, rng.uniform(size=(n, 3))
+    return X, 2 * rng.normal(size=(n, 3))
 
 
 def test_every_loss_and_activation_is_checked() -> None:
     assert len(PAIRS) == 11 * 3 + 2
 
 
+MANY = [6, 40, 601]  # rows by themselves; along the samples; the same in two tiles
+
+
+@pytest.mark.parametrize("n", MANY)
 @pytest.mark.parametrize("depth", [1, 2, 5])
 @pytest.mark.parametrize(("output", "loss"), PAIRS)
-def test_gradients_by_every_output_and_loss_are_right(output: str, loss: str, depth: int) -> None:
+def test_gradients_by_every_output_and_loss_are_right(
+    output: str, loss: str, depth: int, n: int
+) -> None:
     net = network(depth, "tanh", output, loss)
-    check = gradient_check(net, *samples(loss))
+    check = gradient_check(net, *samples(loss, n=n))
     assert np.linalg.norm(check.gradient) > 1e-4
     assert check <= 1e-7, check
 
 
+@pytest.mark.parametrize("n", MANY)
 @pytest.mark.parametrize("loss", ["mean_squared_error", "binary_cross_entropy"])
 @pytest.mark.parametrize("depth", [2, 5])
 @pytest.mark.parametrize("hidden", ELEMENT_WISE)
 def test_gradients_through_every_hidden_activation_are_right(
-    hidden: str, depth: int, loss: str
+    hidden: str, depth: int, loss: str, n: int
 ) -> None:
     net = network(depth, hidden, "sigmoid", loss)
-    check = gradient_check(net, *samples(loss))
+    check = gradient_check(net, *samples(loss, n=n))
     assert np.linalg.norm(check.gradient[: 4 * 3]) > 1e-6
     assert check <= 1e-7, check
 
