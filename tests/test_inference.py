@@ -435,8 +435,8 @@ def test_a_loss_that_is_nan_is_an_error() -> None:
         net.loss_and_gradients(X, np.arange(100) % 2)
 
 
-# Cut by units and by panels of every instruction set. The 5 and the 8 columns that are left would be
-# summed up in another order if they were multiplied alone.
+# Cut by units and by panels of every instruction set. The 5 and the 8 columns that are left would
+# be summed up in another order if they were multiplied alone.
 WIDE = [40, 1093, 1096, 1025, 10]
 
 
