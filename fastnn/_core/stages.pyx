@@ -19,9 +19,11 @@ from fastnn._core.geometry cimport (
 from fastnn._core.rows cimport finish_derivative, forward, gather, sum_losses
 
 # Rows, at most, for which units are shared out, and bytes of a layer's weights, at least: reading what
-# another core has just written costs more then than another barrier.
+# another core has just written costs more then than another barrier. And tiles for each thread, so that
+# their shares are about the same.
 cdef size_t FEW_ROWS = 64
 cdef size_t MANY_BYTES = 128 << 10
+cdef size_t TILES_A_THREAD = 2
 
 
 cdef size_t most_stages(const Geometry *g) noexcept nogil:
@@ -33,7 +35,8 @@ cdef bint is_cut(const Geometry *g, size_t layer, size_t n_units, size_t rows,
                  int n_threads) noexcept nogil:
     """Whether `n_units` units that a layer's weights lead to, or come from, are shared out."""
     cdef const LayerPlan *plan = &g.layers[layer]
-    return (n_threads > 1 and rows <= FEW_ROWS and n_units > g.kernels.single_panel_width
+    return (n_threads > 1 and rows <= FEW_ROWS
+            and n_unit_tiles(g, n_units) >= TILES_A_THREAD * n_threads
             and plan.n_in * plan.n_out * g.itemsize >= MANY_BYTES)
 
 
