@@ -168,7 +168,7 @@ ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
 
 /* From a function of vectors; those of the last, partial vector are computed with zeros. */
 #define VECTOR_KERNELS(name, f)                                                                   \
-    static MIXED void NAME(name##_forward)(void *a_, const void *z_, size_t rows, size_t n_units) \
+    static void NAME(name##_forward)(void *a_, const void *z_, size_t rows, size_t n_units)       \
     {                                                                                             \
         real *a = a_;                                                                             \
         const real *z = z_;                                                                       \

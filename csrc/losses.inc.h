@@ -78,8 +78,8 @@ ALWAYS_INLINE void NAME(binary_lines)(const int whole, real *d, const real *out,
 }
 
 /* The loss of one block. */
-static MIXED double NAME(binary_block)(real *d, const real *out, const real *targets, size_t n,
-                                       vector factor)
+static double NAME(binary_block)(real *d, const real *out, const real *targets, size_t n,
+                                 vector factor)
 {
     const size_t group = BINARY_LINES * BINARY_CHAINS;
     NAME(doubles) sums[BINARY_VECTORS] = {{0}}, products[BINARY_VECTORS] = {{0}};

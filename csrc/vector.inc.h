@@ -134,14 +134,6 @@ ALWAYS_INLINE vector NAME(sqrt_lanes)(vector x)
 #define SELECT(mask, a, b)                                                                        \
     ((vector)(((NAME(indices))(a) & (mask)) | ((NAME(indices))(b) & ~(mask))))
 
-/* For functions that compute several vectors at a time, each a long chain: GCC mixes their instructions
- * where it is told to; Clang does so anyway. */
-#if defined(__clang__)
-#define MIXED
-#else
-#define MIXED __attribute__((optimize("schedule-insns")))
-#endif
-
 /* Whether a comparison holds in any lane. */
 ALWAYS_INLINE int NAME(any)(NAME(indices) mask)
 {
