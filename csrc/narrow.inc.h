@@ -7,8 +7,7 @@
 
 /* ---- transposed a: by columns ---- */
 
-/* Columns of c, at most, for which this is looked at: they are one panel, and the scratch has a line
- * for each. */
+/* Columns of c, at most, for which this is looked at: the scratch has a line for each. */
 #define NARROW_COLUMNS SINGLE_PANEL
 
 /* Whether c (m, n) is cheaper by columns. Counted in vectors multiplied: k for each vector of c, and
@@ -44,9 +43,14 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
         else
             memset(columns, 0, sizeof(real) * n * PANEL);
         for (size_t p = 0; p < k; p += block) {
-            NAME(span) span;
-            NAME(span_down)(&span, b, p, 0, k - p < block ? k - p : block);
-            run(n, 1, &span, panel + p * lda, lda, columns, PANEL, columns, PANEL, last);
+            const size_t depth = k - p < block ? k - p : block;
+            for (size_t j = 0; j < n; j += b->width) { /* a panel of b */
+                NAME(span) span;
+                real *part = columns + j * PANEL;
+                NAME(span_down)(&span, b, p, j, depth);
+                run(n - j < b->width ? n - j : b->width, 1, &span, panel + p * lda, lda, part, PANEL,
+                    part, PANEL, last);
+            }
         }
         NAME(transpose)(rows, ldc, columns, PANEL, n, width);
     }
@@ -101,18 +105,21 @@ static __attribute__((noinline)) void NAME(gemm_few)(size_t m, size_t n, size_t 
                                                      const fnn_matrix *c)
 {
     real sums[FEW_COLUMNS];
-    size_t lda, ldb, ldc;
-    const real *a_data = NAME(panel_at)(a, 0, &lda), *b_data = NAME(panel_at)(b, 0, &ldb);
+    size_t ldc;
     real *to = NAME(panel_at)(c, 0, &ldc);
     const real *start = accumulate ? to : bias;
     const size_t start_row = accumulate ? ldc : 0;
     const int by_columns = m > n;
     const size_t rows = by_columns ? n : m, columns = by_columns ? m : n;
+    const fnn_matrix *down = by_columns ? b : a, *across = by_columns ? a : b;
     for (size_t i = 0; i < rows; i++) {
-        if (by_columns)
-            NAME(long_sums)(sums, columns, k, b_data + i, ldb, a_data, lda);
-        else
-            NAME(long_sums)(sums, columns, k, a_data + i, lda, b_data, ldb);
+        size_t ld_down, ld_across;
+        const real *factors = NAME(panel_at)(down, i, &ld_down);
+        for (size_t j = 0; j < columns; j += across->width) { /* a panel */
+            const size_t width = columns - j < across->width ? columns - j : across->width;
+            const real *lines = NAME(panel_at)(across, j, &ld_across);
+            NAME(long_sums)(sums + j, width, k, factors, ld_down, lines, ld_across);
+        }
         for (size_t j = 0; j < columns; j++) {
             const size_t row = by_columns ? j : i, column = by_columns ? i : j;
             to[row * ldc + column] = (start != NULL ? start[row * start_row + column] : 0) + sums[j];

@@ -21,7 +21,7 @@ import pytest
 
 import fastnn
 from fastnn import Dense, Network
-from fastnn._core import training
+from fastnn._core import kernels, training
 from fastnn._files import read_model
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import vectorized as reference
@@ -143,6 +143,37 @@ def test_gradients_of_wide_layers_are_the_reference(
     for found, wanted in zip(net.split(gradient), gradients, strict=True):
         for block, right in zip(found, wanted, strict=True):
             np.testing.assert_allclose(block, right, rtol=0, atol=bound * np.abs(right).max())
+
+
+@pytest.mark.parametrize("isa", kernels.supported_isas())
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float64", 1e-13)])
+def test_gradients_of_narrow_tiles_of_wide_layers_are_the_reference(
+    dtype: str, bound: float, isa: str, run_script: Callable[..., str]
+) -> None:
+    """The last tile of a layer's weights has a few columns or rows, in several panels."""
+    script = f"""
+        import numpy as np
+
+        from fastnn import Network
+        from fastnn.reference import vectorized as reference
+
+        rng = np.random.default_rng(1)
+        for sizes in ([64, 300, 273, 2], [3, 268, 4], [40, 76, 259, 1], [128, 285, 320]):
+            net = Network.from_sizes(sizes, "tanh", "linear", dtype="{dtype}", seed=1)
+            X = rng.standard_normal((100, sizes[0])).astype(net.dtype)
+            y = rng.standard_normal((100, sizes[-1])).astype(net.dtype)
+            expected = reference.Network(
+                [weights.astype(np.float64) for weights in net.weights],
+                [bias.astype(np.float64) for bias in net.biases],
+                ["tanh"] * (len(sizes) - 2) + ["linear"],
+                net.loss,
+            ).loss_and_gradients(X, y)[1]
+            for found, wanted in zip(net.split(net.loss_and_gradients(X, y)[1]), expected):
+                for block, right in zip(found, wanted):
+                    error = np.abs(block - right).max() / np.abs(right).max()
+                    assert error <= {bound}, (sizes, block.shape, error)
+    """
+    run_script(script, FASTNN_ISA=isa, FASTNN_GEMM="own")
 
 
 @all_optimizers
