@@ -36,6 +36,7 @@ SCRIPT = """
         ([4, 301, 2], "softmax", 10_007, 10_000, "float64", "adam"),
         ([2, 4, 1], "sigmoid", 1030, None, "float32", "sgd"),  # along the samples
         ([3, 7, 5, 2], "softmax", 333, 100, "float64", "adam"),
+        ([513, 65, 293], "softmax", 129, 33, "float64", "adam"),  # taller tiles, units shared out
     ]
 
     def digest(*arrays):
@@ -121,7 +122,7 @@ def test_bits_depend_neither_on_threads_nor_on_the_run(
     script = SCRIPT + ON_ANY_NUMBER_OF_THREADS.format(products=products)
     printed = run_script(script, FASTNN_GEMM=products).splitlines()
     digests = printed[: len(printed) // 2]
-    assert len(digests) == len(set(digests)) == 10
+    assert len(digests) == len(set(digests)) == 11
     assert printed[len(digests) :] == digests, "while the team was resized"
     assert run_script(SCRIPT + ONCE, FASTNN_GEMM=products).splitlines() == digests, "another run"
 

@@ -137,6 +137,11 @@ cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
     return batch.gathered_X.data != NULL or batch.order != NULL
 
 
+cdef inline bint is_free_to_cut(const Pass *net) noexcept nogil:
+    """Whether products have the same bits however they are cut: not those of a BLAS."""
+    return net.gemm == net.geometry.kernels.gemm
+
+
 cdef inline Matrix one_panel(const char *data, size_t columns) noexcept nogil:
     """A C-ordered array."""
     cdef Matrix matrix

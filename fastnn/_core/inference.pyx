@@ -22,6 +22,7 @@ from fastnn._core.geometry cimport (
     at,
     bind_parameters,
     in_panels,
+    is_free_to_cut,
     n_unit_tiles,
     needs_gathering,
     one_panel,
@@ -282,9 +283,10 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     if tuner != NULL:
         n_threads = choose_threads(tuner, n_threads, flops, begin)
     n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
-    job.by_units = (n_tiles == 1 and n_threads > 1 and g.n_layers > 1 and len(outputs) == 1
-                    and targets is None and g.n_parameters * g.itemsize > find_caches().l2)
-    if not job.by_units:
+    job.by_units = (n_tiles == 1 and n_threads > 1 and is_free_to_cut(&job.net)
+                    and g.n_layers > 1 and len(outputs) == 1 and targets is None
+                    and g.n_parameters * g.itemsize > find_caches().l2)
+    if not job.by_units and is_free_to_cut(&job.net):
         n_tiles = (n_tiles + n_threads - 1) // n_threads * n_threads
     job.tile_rows = (n_samples + n_tiles - 1) // n_tiles
     if targets is None:

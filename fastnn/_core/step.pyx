@@ -26,6 +26,7 @@ from fastnn._core.geometry cimport (
     Rows,
     Stage,
     WeightTile,
+    is_free_to_cut,
     one_panel,
     whole_layer,
 )
@@ -84,11 +85,12 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
     """All tiles of one stage; the losses of blocks of rows go into `block_losses`."""
     cdef const Geometry *g = run.net.geometry
     cdef size_t n_blocks = (slab.n + block_rows - 1) // block_rows, members = team_size(team)
-    cdef size_t tile_rows = block_rows * min(g.row_tile // g.row_block,
-                                             (n_blocks + members - 1) // members)
-    cdef size_t n_tiles = (slab.n + tile_rows - 1) // tile_rows, tile
+    cdef size_t tile_rows = block_rows, n_tiles, tile
     cdef Rows rows = slab[0]
     cdef int vote = RUNNING
+    if is_free_to_cut(&run.net):
+        tile_rows *= min(g.row_tile // g.row_block, (n_blocks + members - 1) // members)
+    n_tiles = (slab.n + tile_rows - 1) // tile_rows
     if stage.by_units:
         n_tiles = n_tiles_of_units(g, stage)
     tile = team_next_tile(team, member, n_tiles)

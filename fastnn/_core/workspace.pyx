@@ -15,6 +15,7 @@ from fastnn._core.geometry cimport (
     bind_parameters,
     in_columns,
     in_panels,
+    is_free_to_cut,
     needs_gathering,
     one_panel,
 )
@@ -107,12 +108,13 @@ cdef class Workspace:
         run.n_slab_rows = rows
         run.scratch_bytes = plan.training_scratch(rows)
         run.scratch = self.scratch(n_threads, run.scratch_bytes)
-        self.along_samples = (rows >= ALONG_SAMPLES_ROWS and run.net.gemm == g.kernels.gemm
+        self.along_samples = (rows >= ALONG_SAMPLES_ROWS and is_free_to_cut(&run.net)
                               and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
         self.hold_batch(X, targets, shuffled)
         self.make_layers(rows)
         run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
-        run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch), n_threads)
+        run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch),
+                                   n_threads if is_free_to_cut(&run.net) else 1)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
         if stores_gradient and gradient is None:
