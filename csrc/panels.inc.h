@@ -244,11 +244,38 @@ ALWAYS_INLINE void NAME(row_panel)(const size_t vectors, size_t k, const real *a
         NAME(store)(c + j * VECTOR_LANES, sums[j]);
 }
 
+/* Lines of b at least so many bytes long are read from end to end, ROW_LINES of them side by side, and c
+ * is added to: going down a panel of them would touch another page for each. */
+#define LONG_LINE_BYTES 4096
+#define ROW_LINES 8
+
+ALWAYS_INLINE void NAME(row_lines)(const size_t lines, size_t n, const real *a, const real *b,
+                                   size_t ldb, const real *start, real *c)
+{
+    for (size_t j = 0; j < n; j += VECTOR_LANES) {
+        vector sum = start != NULL ? NAME(load)(start + j) : CONSTANT(0);
+#pragma GCC unroll 8
+        for (size_t p = 0; p < lines; p++)
+            sum = FMA(CONSTANT(a[p]), NAME(load)(b + p * ldb + j), sum);
+        NAME(store)(c + j, sum);
+    }
+}
+
 /* One row of c, all three in one panel; returns how many of its columns it has left, at the end. */
 static __attribute__((noinline)) size_t NAME(gemm_row)(size_t n, size_t k, const real *a,
                                                        const real *b, size_t ldb,
                                                        const real *start, real *c)
 {
+    if (n * sizeof(real) >= LONG_LINE_BYTES) {
+        const size_t whole = n - n % VECTOR_LANES;
+        for (; k >= ROW_LINES; k -= ROW_LINES, a += ROW_LINES, b += ROW_LINES * ldb, start = c)
+            NAME(row_lines)(ROW_LINES, whole, a, b, ldb, start, c);
+        for (; k > 0; k--, a++, b += ldb, start = c)
+            NAME(row_lines)(1, whole, a, b, ldb, start, c);
+        if (start != c) /* no line at all */
+            NAME(row_lines)(0, whole, a, b, ldb, start, c);
+        return n - whole;
+    }
     for (; n >= ROW_VECTORS * VECTOR_LANES; n -= ROW_VECTORS * VECTOR_LANES) {
         NAME(row_panel)(ROW_VECTORS, k, a, b, ldb, start, c);
         b += ROW_VECTORS * VECTOR_LANES;
