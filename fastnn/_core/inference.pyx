@@ -13,6 +13,7 @@ from libc.stdint cimport int32_t
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
+    PACK_ROWS,
     LayerPass,
     LayerPlan,
     Matrix,
@@ -37,6 +38,7 @@ from fastnn._core.kernels cimport (
     fnn_team,
     team_barrier,
     team_next_tile,
+    team_size,
     team_run,
     writable_data_of,
 )
@@ -166,13 +168,19 @@ cdef void infer_units(Inference *job, Pass *net, const Rows *rows, fnn_team *tea
 
 cdef void run_units(const Pass *net, size_t layer, const Rows *rows, fnn_team *team,
                     int member) noexcept nogil:
-    """A member's tiles of the units of a layer."""
-    cdef const LayerPlan *plan = &net.geometry.layers[layer]
-    cdef size_t n_tiles = n_unit_tiles(net.geometry, plan.n_out)
-    cdef size_t tile = team_next_tile(team, member, n_tiles)
-    cdef Units units
+    """A member's tiles of the units of a layer: all its share at once for so few rows that the weights
+    are read where they are, line by line."""
+    cdef const Geometry *g = net.geometry
+    cdef const LayerPlan *plan = &g.layers[layer]
+    cdef size_t n_smallest = n_unit_tiles(g, plan.n_out), n_tiles = n_smallest, tile
+    cdef Units units, last
+    if rows.n < PACK_ROWS:
+        n_tiles = min(n_smallest, <size_t> team_size(team))
+    tile = team_next_tile(team, member, n_tiles)
     while tile < n_tiles:
-        units = unit_tile(net.geometry, plan.n_out, tile)
+        units = unit_tile(g, plan.n_out, tile * n_smallest // n_tiles)
+        last = unit_tile(g, plan.n_out, (tile + 1) * n_smallest // n_tiles - 1)
+        units.n = last.first + last.n - units.first
         plan.operations.forward(net, layer, rows, &units)
         tile = team_next_tile(team, member, n_tiles)
 
