@@ -70,8 +70,8 @@ ALWAYS_INLINE void NAME(samples_tile)(const size_t columns, const size_t vectors
 /* m samples of some columns of c. */
 #define SAMPLES_FUNCTION(name, columns)                                                           \
     static __attribute__((noinline)) void NAME(name)(                                             \
-        size_t m, size_t k, NAME(single_columns) a, const real *b, size_t ldb, const real *bias,         \
-        int accumulate, NAME(single_columns) c)                                                          \
+        size_t m, size_t k, NAME(single_columns) a, const real *b, size_t ldb, const real *bias,  \
+        int accumulate, NAME(single_columns) c)                                                   \
     {                                                                                             \
         const size_t vectors = VECTORS_FOR(columns), height = vectors * VECTOR_LANES;             \
         size_t i = 0;                                                                             \
@@ -87,8 +87,9 @@ SAMPLES_FUNCTION(samples_3, 3)
 SAMPLES_FUNCTION(samples_4, 4)
 #undef SAMPLES_FUNCTION
 
-typedef void (*NAME(samples_function))(size_t m, size_t k, NAME(single_columns) a, const real *b, size_t ldb,
-                                       const real *bias, int accumulate, NAME(single_columns) c);
+typedef void (*NAME(samples_function))(size_t m, size_t k, NAME(single_columns) a, const real *b,
+                                       size_t ldb, const real *bias, int accumulate,
+                                       NAME(single_columns) c);
 
 static const NAME(samples_function) NAME(samples_functions)[] = {
     NULL, NAME(samples_1), NAME(samples_2), NAME(samples_3), NAME(samples_4),

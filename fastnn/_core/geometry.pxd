@@ -212,6 +212,18 @@ cdef inline char *at(Matrix matrix, size_t row, size_t column, size_t itemsize) 
         panel * matrix.panel + row * width_at(matrix, panel * matrix.width) + column)
 
 
+cdef inline void copy_in(const fnn_kernels *kernels, Matrix matrix, size_t row, size_t column,
+                         const char *from_, size_t row_elements, size_t rows,
+                         size_t columns) noexcept nogil:
+    """Part of a C-ordered array, (rows, columns), to a place where a panel begins."""
+    cdef size_t done = 0, n, itemsize = kernels.itemsize
+    while done < columns:
+        n = min(width_at(matrix, column + done), columns - done)
+        kernels.copy(at(matrix, row, column + done, itemsize), width_at(matrix, column + done),
+                     from_ + done * itemsize, row_elements, rows, n)
+        done += n
+
+
 cdef inline Matrix rows_from(Matrix matrix, size_t first) noexcept nogil:
     """The same matrix from row `first` on."""
     matrix.first_row += first

@@ -12,6 +12,7 @@ from fastnn._core.geometry cimport (
     at,
     columns_from,
     columns_in_line,
+    copy_in,
     in_panels,
     input_rows,
     n_unit_tiles,
@@ -19,7 +20,6 @@ from fastnn._core.geometry cimport (
     packs_weights,
     rows_from,
     unit_tile,
-    width_at,
 )
 
 
@@ -35,13 +35,8 @@ cdef Matrix packed_weights(const Pass *net, size_t layer, const Units *units,
     cdef const Geometry *g = net.geometry
     cdef const LayerPlan *plan = &g.layers[layer]
     cdef Matrix packed = in_panels(g.kernels, memory, plan.n_in, units.n)
-    cdef size_t column = 0, width
-    while column < units.n:
-        width = width_at(packed, column)
-        g.kernels.copy(at(packed, 0, column, g.itemsize), width,
-                       at(net.layers[layer].weights, 0, units.first + column, g.itemsize),
-                       plan.n_out, plan.n_in, width)
-        column += width
+    copy_in(g.kernels, packed, 0, 0, at(net.layers[layer].weights, 0, units.first, g.itemsize),
+            plan.n_out, plan.n_in, units.n)
     return packed
 
 

@@ -11,7 +11,6 @@ from fastnn._core.geometry cimport (
     needs_gathering,
     one_panel,
     rows_from,
-    width_at,
 )
 
 
@@ -87,20 +86,11 @@ cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
     """From the derivative by the output to the last layer's d, by z, in its panels."""
     cdef const Geometry *g = net.geometry
     cdef const LayerPass *last = &net.layers[g.n_layers - 1]
-    cdef size_t column = 0, width
+    cdef char *output_d = at(net.output_d, rows.first, 0, g.itemsize)
+    cdef Matrix d = rows_from(last.d, rows.first)
     if not g.loss.from_logits:
         g.layers[g.n_layers - 1].activation.backward(
-            at(net.output_d, rows.first, 0, g.itemsize), at(last.a, rows.first, 0, g.itemsize),
-            at(last.z, rows.first, 0, g.itemsize), rows.n * g.n_outputs)
-    if last.d.data == net.output_d.data:
-        return
-    if last.d.width == 1:
-        g.kernels.transpose(at(last.d, rows.first, 0, g.itemsize), last.d.panel,
-                            at(net.output_d, rows.first, 0, g.itemsize), g.n_outputs, rows.n,
-                            g.n_outputs)
-        return
-    while column < g.n_outputs:
-        width = width_at(last.d, column)
-        g.kernels.copy(at(last.d, rows.first, column, g.itemsize), width,
-                       at(net.output_d, rows.first, column, g.itemsize), g.n_outputs, rows.n, width)
-        column += width
+            output_d, at(last.a, rows.first, 0, g.itemsize), at(last.z, rows.first, 0, g.itemsize),
+            rows.n * g.n_outputs)
+    if last.d.data != net.output_d.data:
+        net.batch.own_input.gather(&d, output_d, NULL, rows.n, g.n_outputs)

@@ -9,6 +9,7 @@ from fastnn._core.geometry cimport (
     WeightTile,
     at,
     columns_from,
+    copy_in,
     one_panel,
     owns_bias,
     rows_from,
@@ -106,13 +107,8 @@ cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil:
         itemsize), tile.first_row)
     cdef size_t width
     if buffers.weights.width < layer.n_out:
-        while done < tile.n_columns:
-            width = width_at(buffers.weights, tile.first_column + done)
-            n = min(width, tile.n_columns - done)
-            kernels.copy(at(buffers.weights, tile.first_row, tile.first_column + done, itemsize),
-                         width, at(weights, 0, done, itemsize), layer.n_out, tile.n_rows, n)
-            done += n
-    done = 0
+        copy_in(kernels, buffers.weights, tile.first_row, tile.first_column,
+                at(weights, 0, 0, itemsize), layer.n_out, tile.n_rows, tile.n_columns)
     if buffers.transposed.data != NULL:
         while done < tile.n_rows:
             width = width_at(buffers.transposed, tile.first_row + done)
