@@ -14,4 +14,10 @@ ALWAYS_INLINE real *NAME(panel_at)(const fnn_matrix *x, size_t column, size_t *r
     return (real *)x->data + panel * x->panel + x->first_row * *row + (column - first);
 }
 
+/* Columns from that one on to where a full panel ends. */
+ALWAYS_INLINE size_t NAME(left_in_panel)(const fnn_matrix *x, size_t column)
+{
+    return x->width - (column < x->width ? column : column % x->width);
+}
+
 #endif

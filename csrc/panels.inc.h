@@ -184,8 +184,7 @@ ALWAYS_INLINE size_t NAME(spans_along)(NAME(span) *spans, const fnn_matrix *a, s
     size_t n_spans = 0;
     while (depth > 0) {
         NAME(span) *span = &spans[n_spans++];
-        const size_t in_panel = column < a->width ? column : column % a->width;
-        const size_t left = a->width - in_panel;
+        const size_t left = NAME(left_in_panel)(a, column);
         span->data = NAME(panel_at)(a, column, &span->row) + row * span->row;
         span->step = 1;
         span->depth = depth < left ? depth : left;

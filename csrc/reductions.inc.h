@@ -89,7 +89,7 @@ static void NAME(sum_rows)(void *sums_, const fnn_matrix *d, size_t rows, size_t
             j++;
             continue;
         }
-        const size_t left = n_units - j, in_panel = d->width - j % d->width;
+        const size_t left = n_units - j, in_panel = NAME(left_in_panel)(d, j);
         size_t lanes = left < in_panel ? left : in_panel;
         lanes = lanes < VECTOR_LANES ? lanes : VECTOR_LANES;
         NAME(sum_columns)(sums + j, from, rows, row, lanes, accumulate);
