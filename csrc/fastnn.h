@@ -112,15 +112,28 @@ typedef struct fnn_input {
  * one: who cuts a product by columns leaves no part with so few. */
 enum { FNN_NARROW_COLUMNS = 8 };
 
+/* Bytes between two rows that lie far apart: such rows fall into few sets of the L1 cache, and each into
+ * another page. */
+enum { FNN_FAR_APART = 4096 };
+
+/* What is wanted next: matrices of c's shape, whose rows are `row` elements apart. They are fetched
+ * into a cache while a product computes. */
+enum { FNN_MAX_AHEAD = 1 + FNN_MAX_SLOTS };
+typedef struct fnn_ahead {
+    size_t n_matrices;
+    const void *matrices[FNN_MAX_AHEAD];
+    size_t row;
+} fnn_ahead;
+
 /* c (m, n) = start + op(a) (m, k) @ b (k, n), where start is what c holds if `accumulate`, else
  * bias (n,) in every row, else (bias NULL) zero. op transposes where transpose_a is 1: the matrix a
  * is then (k, m). Panels are as wide as `panel_width` says, or there is one alone; or what has samples
  * for rows (a and c, or with a transposed a and b) is in panels of one column, but that c may be one
- * panel. scratch: as much memory as `gemm_scratch` says, 64-byte aligned, of arbitrary content; NULL
- * where that is 0 bytes. */
+ * panel. ahead: NULL if nothing is. scratch: as much memory as `gemm_scratch` says, 64-byte aligned, of
+ * arbitrary content; NULL where that is 0 bytes. */
 typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_matrix *a,
                          const fnn_matrix *b, const void *bias, int accumulate,
-                         const fnn_matrix *c, void *scratch);
+                         const fnn_matrix *c, const fnn_ahead *ahead, void *scratch);
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
@@ -138,8 +151,9 @@ typedef struct fnn_kernels {
     size_t panel_width;
     size_t single_panel_width;
     fnn_gemm gemm;
-    /* Bytes of scratch that `gemm` may need for a product of these sizes or with a smaller m, and,
-     * where a is transposed, with any smaller sizes. 0 for a few rows of a small matrix. */
+    /* Bytes of scratch that `gemm` may need for a product of these sizes or with a smaller m, or of
+     * fewer of b's columns, and, where a is transposed, with any smaller sizes. 0 for a few rows of a
+     * small matrix. */
     size_t (*gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k);
     /* c (rows, n_units), ldc elements a row: bias (n_units,) in every row; NULL: zeros. */
     void (*fill_rows)(void *c, size_t ldc, const void *bias, size_t rows, size_t n_units);

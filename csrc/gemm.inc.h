@@ -4,6 +4,7 @@
 #define FASTNN_GEMM_INC_H
 
 #include "narrow.inc.h"
+#include "packed.inc.h"
 #include "panels.inc.h"
 #include "samples.inc.h"
 
@@ -28,7 +29,7 @@ static size_t NAME(gemm_one_row)(size_t n, size_t k, const fnn_matrix *a, const 
 
 static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_matrix *a,
                        const fnn_matrix *b, const void *bias_, int accumulate,
-                       const fnn_matrix *c, void *scratch)
+                       const fnn_matrix *c, const fnn_ahead *ahead, void *scratch)
 {
     const real *bias = bias_;
     NAME(span) spans[MAX_SPANS];
@@ -48,6 +49,10 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
         NAME(gemm_dots)(m, n, k, a, b, bias, accumulate, c, scratch);
         return;
     }
+    if (!transpose_a && b->width > SINGLE_PANEL && NAME(is_worth_packing)(m, b->width) && k > 0) {
+        NAME(gemm_packed)(m, n, k, a, b, bias, accumulate, c, scratch);
+        return;
+    }
     const int is_row = m == 1 && !transpose_a && n >= ROW_VECTORS * VECTOR_LANES;
     const size_t first = is_row ? NAME(gemm_one_row)(n, k, a, b, bias, accumulate, c) : 0;
     const size_t block = NAME(k_block)(k);
@@ -60,7 +65,7 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
             const size_t n_spans = transpose_a ? NAME(span_down)(spans, a, done, i, depth)
                                                : NAME(spans_along)(spans, a, i, done, depth);
             NAME(gemm_panels)(i, rows, first, n, n_spans, spans, b, done, bias,
-                              accumulate || done > 0, c);
+                              accumulate || done > 0, c, ahead);
             done += depth;
         } while (done < k);
     }
@@ -69,13 +74,14 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
 /* What the ways above may need. */
 static size_t NAME(gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k)
 {
-    (void)m;
     size_t elements = 0;
     if (transpose_a) {
         elements = (n < NARROW_COLUMNS ? n : NARROW_COLUMNS) * PANEL;
     } else if (NAME(cheaper_by_dots)(n, k)) {
         elements = n * NAME(dot_stride)(k);
         elements = elements > DOT_FEW ? elements : 0;
+    } else if (NAME(is_worth_packing)(m, n)) {
+        elements = NAME(packed_scratch)(k);
     }
     return elements * sizeof(real);
 }

@@ -49,7 +49,7 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
                 real *part = columns + j * PANEL;
                 NAME(span_down)(&span, b, p, j, depth);
                 run(n - j < b->width ? n - j : b->width, 1, &span, panel + p * lda, lda, part, PANEL,
-                    part, PANEL, last);
+                    part, PANEL, last, NULL);
             }
         }
         NAME(transpose)(rows, ldc, columns, PANEL, n, width);

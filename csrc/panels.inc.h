@@ -6,7 +6,8 @@
  * width of the vectors shows in the bits.
  *
  * Nothing is copied: b and c are walked panel by panel, a along its rows (a span a panel), or,
- * transposed, down the columns of one panel. */
+ * transposed, down the columns of one panel. While it multiplies, the micro-kernel can run an errand:
+ * fetch what is wanted next, or copy it, so that nobody waits for memory. */
 #ifndef FASTNN_PANELS_INC_H
 #define FASTNN_PANELS_INC_H
 
@@ -51,15 +52,83 @@ ALWAYS_INLINE size_t NAME(k_block)(size_t k)
     return depth < SINGLE_PANEL ? SINGLE_PANEL : depth > most ? most : depth;
 }
 
+/* What is done while a panel of c is computed, a row (of a panel's width) every few k's: evenly spread,
+ * since many at once would wait for each other. Rows are fetched into the L2, or copied to rows of a
+ * panel. */
+enum { NO_ERRAND, FETCH, COPY };
+#define ERRAND_STEPS(kind) ((kind) == COPY ? 4 : 2)
+/* Rows between one that is copied and one that is fetched: some 0.2 us. */
+#define ROWS_AHEAD 8
+
+/* Rows that are left to be fetched or copied, at least one. */
+typedef struct NAME(piece) {
+    const real *data;
+    size_t row, rows;
+} NAME(piece);
+
+typedef struct NAME(errand) {
+    NAME(piece) pieces[FNN_MAX_AHEAD];
+    size_t done, n_pieces;
+    real *copy;
+} NAME(errand);
+
+ALWAYS_INLINE void NAME(add_piece)(NAME(errand) *errand, const real *data, size_t row, size_t rows)
+{
+    errand->pieces[errand->n_pieces++] = (NAME(piece)){data, row, rows};
+}
+
+ALWAYS_INLINE void NAME(fetch_row)(const real *row)
+{
+#pragma GCC unroll 4
+    for (size_t j = 0; j < PANEL; j += CACHE_LINE)
+        __builtin_prefetch(row + j, 0, 2);
+}
+
+ALWAYS_INLINE void NAME(run_errand)(const int kind, NAME(errand) *errand)
+{
+    NAME(piece) *piece = &errand->pieces[errand->done];
+    NAME(fetch_row)(piece->data + (kind == COPY ? ROWS_AHEAD * piece->row : 0));
+    if (kind == COPY) {
+#pragma GCC unroll 4
+        for (size_t j = 0; j < PANEL; j += VECTOR_LANES)
+            NAME(store)(errand->copy + j, NAME(load)(piece->data + j));
+        errand->copy += PANEL;
+    }
+    piece->data += piece->row;
+    piece->rows--;
+    errand->done += piece->rows == 0;
+}
+
+/* sums += a's column (rows,) times b's row (vectors * lanes,), for one k. */
+ALWAYS_INLINE void NAME(gemm_step)(const size_t rows, const size_t vectors, const int whole,
+                                   vector sums[MAX_ROWS][PANEL_VECTORS], const real *a, size_t row,
+                                   const real *b, size_t last)
+{
+    vector line[PANEL_VECTORS];
+#pragma GCC unroll 4
+    for (size_t j = 0; j < vectors; j++) {
+        const real *from = b + j * VECTOR_LANES;
+        line[j] = whole || j + 1 < vectors ? NAME(load)(from) : NAME(load_lanes)(from, last);
+    }
+#pragma GCC unroll 12
+    for (size_t i = 0; i < rows; i++) {
+        const vector factor = a[i * row] - (vector){0};
+#pragma GCC unroll 4
+        for (size_t j = 0; j < vectors; j++)
+            sums[i][j] = FMA(factor, line[j], sums[i][j]);
+    }
+}
+
 /* A tile of c, (rows, vectors * lanes), whose rows are ldc apart, from `start`, whose rows are
  * start_row apart (0 for a bias; NULL: zeros), plus a @ b; the tile's first row is row `first` of the
  * spans. `last` lanes of the last vector count; where not whole, the others are neither read nor
- * written. rows, vectors and whole are constants where this is inlined: all loops over them unroll,
- * and `sums` stays in registers. */
+ * written. rows, vectors, whole and kind (of errand) are constants where this is inlined: all loops
+ * over them unroll, and `sums` stays in registers. */
 ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, const int whole,
-                                   size_t n_spans, const NAME(span) *span, size_t first,
-                                   const real *b, size_t ldb, const real *start, size_t start_row,
-                                   real *c, size_t ldc, size_t last)
+                                   const int kind, size_t n_spans, const NAME(span) *span,
+                                   size_t first, const real *b, size_t ldb, const real *start,
+                                   size_t start_row, real *c, size_t ldc, size_t last,
+                                   NAME(errand) *errand)
 {
     vector sums[MAX_ROWS][PANEL_VECTORS];
 #pragma GCC unroll 12
@@ -78,22 +147,15 @@ ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, cons
     for (; n_spans > 0; n_spans--, span++) {
         const size_t row = span->row, step = span->step;
         const real *a = span->data + first * row;
-        for (size_t p = span->depth; p > 0; p--, a += step, b += ldb) {
-            vector line[PANEL_VECTORS];
+        size_t p = span->depth;
+        while (kind != NO_ERRAND && p >= ERRAND_STEPS(kind) && errand->done < errand->n_pieces) {
+            NAME(run_errand)(kind, errand);
 #pragma GCC unroll 4
-            for (size_t j = 0; j < vectors; j++) {
-                const real *from = b + j * VECTOR_LANES;
-                line[j] = whole || j + 1 < vectors ? NAME(load)(from)
-                                                   : NAME(load_lanes)(from, last);
-            }
-#pragma GCC unroll 12
-            for (size_t i = 0; i < rows; i++) {
-                const vector factor = a[i * row] - (vector){0};
-#pragma GCC unroll 4
-                for (size_t j = 0; j < vectors; j++)
-                    sums[i][j] = FMA(factor, line[j], sums[i][j]);
-            }
+            for (size_t i = 0; i < ERRAND_STEPS(kind); i++, p--, a += step, b += ldb)
+                NAME(gemm_step)(rows, vectors, whole, sums, a, row, b, last);
         }
+        for (; p > 0; p--, a += step, b += ldb)
+            NAME(gemm_step)(rows, vectors, whole, sums, a, row, b, last);
     }
 #pragma GCC unroll 12
     for (size_t i = 0; i < rows; i++) {
@@ -112,14 +174,15 @@ ALWAYS_INLINE void NAME(gemm_tile)(const size_t rows, const size_t vectors, cons
 #define TILE_CASE(rows)                                                                           \
     case rows:                                                                                    \
         if (rows <= ROWS_FOR(vectors))                                                            \
-            NAME(gemm_tile)(rows, vectors, whole, n_spans, spans, first, b, ldb, start, start_row,\
-                            c, ldc, last);                                                        \
+            NAME(gemm_tile)(rows, vectors, whole, kind, n_spans, spans, first, b, ldb, start,     \
+                            start_row, c, ldc, last, errand);                                     \
         break;
 
 ALWAYS_INLINE void NAME(gemm_tile_rows)(size_t rows, const size_t vectors, const int whole,
-                                        size_t n_spans, const NAME(span) *spans, size_t first,
-                                        const real *b, size_t ldb, const real *start,
-                                        size_t start_row, real *c, size_t ldc, size_t last)
+                                        const int kind, size_t n_spans, const NAME(span) *spans,
+                                        size_t first, const real *b, size_t ldb, const real *start,
+                                        size_t start_row, real *c, size_t ldc, size_t last,
+                                        NAME(errand) *errand)
 {
     switch (rows) {
         TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
@@ -129,16 +192,17 @@ ALWAYS_INLINE void NAME(gemm_tile_rows)(size_t rows, const size_t vectors, const
 #undef TILE_CASE
 
 /* m rows of one panel of c, in tiles of nearly equal height. */
-#define PANEL_FUNCTION(name, vectors, whole)                                                      \
+#define PANEL_FUNCTION(name, vectors, whole, kind)                                                \
     static __attribute__((noinline)) void NAME(name)(                                             \
         size_t m, size_t n_spans, const NAME(span) *spans, const real *b, size_t ldb,             \
-        const real *start, size_t start_row, real *c, size_t ldc, size_t last)                    \
+        const real *start, size_t start_row, real *c, size_t ldc, size_t last,                    \
+        NAME(errand) *errand)                                                                     \
     {                                                                                             \
         size_t first = 0;                                                                         \
         for (size_t tiles = (m + ROWS_FOR(vectors) - 1) / ROWS_FOR(vectors); tiles > 0; tiles--) {\
             const size_t rows = (m - first + tiles - 1) / tiles;                                  \
-            NAME(gemm_tile_rows)(rows, vectors, whole, n_spans, spans, first, b, ldb, start,      \
-                                 start_row, c, ldc, last);                                        \
+            NAME(gemm_tile_rows)(rows, vectors, whole, kind, n_spans, spans, first, b, ldb, start,\
+                                 start_row, c, ldc, last, errand);                                \
             first += rows;                                                                        \
             c += rows * ldc;                                                                      \
             if (start != NULL)                                                                    \
@@ -146,20 +210,21 @@ ALWAYS_INLINE void NAME(gemm_tile_rows)(size_t rows, const size_t vectors, const
         }                                                                                         \
     }
 
-PANEL_FUNCTION(panel_1, 1, 0)
-PANEL_FUNCTION(panel_2, 2, 0)
+PANEL_FUNCTION(panel_1, 1, 0, NO_ERRAND)
+PANEL_FUNCTION(panel_2, 2, 0, NO_ERRAND)
 #if PANEL_VECTORS == 4
-PANEL_FUNCTION(panel_3, 3, 0)
-PANEL_FUNCTION(panel_4, 4, 0)
-PANEL_FUNCTION(panel_whole, 4, 1)
-#else
-PANEL_FUNCTION(panel_whole, 2, 1)
+PANEL_FUNCTION(panel_3, 3, 0, NO_ERRAND)
+PANEL_FUNCTION(panel_4, 4, 0, NO_ERRAND)
 #endif
+PANEL_FUNCTION(panel_whole, PANEL_VECTORS, 1, NO_ERRAND)
+PANEL_FUNCTION(panel_fetching, PANEL_VECTORS, 1, FETCH)
+PANEL_FUNCTION(panel_copying, PANEL_VECTORS, 1, COPY)
 #undef PANEL_FUNCTION
 
 typedef void (*NAME(panel_function))(size_t m, size_t n_spans, const NAME(span) *spans,
                                      const real *b, size_t ldb, const real *start,
-                                     size_t start_row, real *c, size_t ldc, size_t last);
+                                     size_t start_row, real *c, size_t ldc, size_t last,
+                                     NAME(errand) *errand);
 
 static const NAME(panel_function) NAME(panel_functions)[] = {
     NULL, NAME(panel_1), NAME(panel_2),
@@ -208,7 +273,8 @@ ALWAYS_INLINE size_t NAME(span_down)(NAME(span) *span, const fnn_matrix *a, size
  * row k. What c holds counts if `accumulate`. */
 ALWAYS_INLINE void NAME(gemm_panels)(size_t row, size_t m, size_t j, size_t n, size_t n_spans,
                                      const NAME(span) *spans, const fnn_matrix *b, size_t k,
-                                     const real *bias, int accumulate, const fnn_matrix *c)
+                                     const real *bias, int accumulate, const fnn_matrix *c,
+                                     const fnn_ahead *ahead)
 {
     for (; j < n; j += PANEL) {
         const size_t columns = n - j < PANEL ? n - j : PANEL;
@@ -217,7 +283,16 @@ ALWAYS_INLINE void NAME(gemm_panels)(size_t row, size_t m, size_t j, size_t n, s
         const real *from = NAME(panel_at)(b, j, &ldb) + k * ldb;
         real *to = NAME(panel_at)(c, j, &ldc) + row * ldc;
         const real *start = accumulate ? to : bias != NULL ? bias + j : NULL;
-        run(m, n_spans, spans, from, ldb, start, accumulate ? ldc : 0, to, ldc, last);
+        NAME(errand) fetching;
+        if (ahead != NULL && columns == PANEL) {
+            run = NAME(panel_fetching);
+            fetching.done = fetching.n_pieces = 0;
+            for (size_t i = 0; i < ahead->n_matrices; i++) {
+                const real *wanted = (const real *)ahead->matrices[i] + row * ahead->row + j;
+                NAME(add_piece)(&fetching, wanted, ahead->row, m);
+            }
+        }
+        run(m, n_spans, spans, from, ldb, start, accumulate ? ldc : 0, to, ldc, last, &fetching);
     }
 }
 
@@ -243,9 +318,8 @@ ALWAYS_INLINE void NAME(row_panel)(const size_t vectors, size_t k, const real *a
         NAME(store)(c + j * VECTOR_LANES, sums[j]);
 }
 
-/* Lines of b at least so many bytes long are read from end to end, ROW_LINES of them side by side, and c
- * is added to: going down a panel of them would touch another page for each. */
-#define LONG_LINE_BYTES 4096
+/* Long lines of b are read from end to end, so many side by side, and c is added to: going down a panel
+ * of them would touch another page for each. */
 #define ROW_LINES 8
 
 ALWAYS_INLINE void NAME(row_lines)(const size_t lines, size_t n, const real *a, const real *b,
@@ -265,7 +339,7 @@ static __attribute__((noinline)) size_t NAME(gemm_row)(size_t n, size_t k, const
                                                        const real *b, size_t ldb,
                                                        const real *start, real *c)
 {
-    if (n * sizeof(real) >= LONG_LINE_BYTES) {
+    if (n * sizeof(real) >= FNN_FAR_APART) {
         const size_t whole = n - n % VECTOR_LANES;
         for (; k >= ROW_LINES; k -= ROW_LINES, a += ROW_LINES, b += ROW_LINES * ldb, start = c)
             NAME(row_lines)(ROW_LINES, whole, a, b, ldb, start, c);

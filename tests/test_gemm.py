@@ -13,6 +13,8 @@ from fastnn._core import gemm, kernels
 
 Array = npt.NDArray[Any]
 
+# rows of b 4 KiB and more apart: where 48 rows share it, it is copied
+WIDE = [(47, 1030, 65), (48, 1024, 1), (49, 1100, 65), (50, 1025, 600), (64, 2050, 70)]
 SAMPLES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 33, 46, 1000, 1030]
 SIZES = [
     *itertools.product([1, 7, 8, 9, 33], repeat=3),
@@ -23,6 +25,7 @@ SIZES = [
     *((rows, n, k) for rows in SAMPLES for n, k in ((4, 2), (1, 4), (3, 15), (15, 7))),
     *((m, n, rows) for rows in SAMPLES for m, n in ((2, 4), (4, 1), (15, 3))),
     (70, 20, 300), (1100, 7, 20), (130, 64, 33), (4, 16, 100), (16, 3, 1000),
+    *WIDE,
 ]  # fmt: skip
 
 
@@ -129,6 +132,35 @@ def test_panels_do_not_show_in_the_bits(transpose_a: bool, dtype: type[Any]) -> 
                 for panels in (False, True)
             )
             np.testing.assert_array_equal(in_place, in_panels, err_msg=f"{isa}, {m}, {n}, {k}")
+
+
+def test_blocks_do_not_show_in_the_bits(run_script: Callable[..., str]) -> None:
+    """They follow the caches: with small ones, k is in more blocks, and what an update reads is
+    fetched beforehand."""
+    script = f"""
+        import hashlib
+        import numpy as np
+        from fastnn._core import gemm, kernels
+        rng = np.random.default_rng(6)
+        for m, n, k in {[*WIDE, (150, 1100, 300), (64, 300, 200)]}:
+            for dtype in (np.float32, np.float64):
+                a = rng.standard_normal((m, k)).astype(dtype)
+                b = rng.standard_normal((k, n)).astype(dtype)
+                for isa in kernels.supported_isas():
+                    product = gemm.multiply(a, b, gemm="own", isa=isa)
+                    print(m, n, k, isa, hashlib.sha256(product.tobytes()).hexdigest())
+        import fastnn
+        X = rng.standard_normal((90, 150), np.float32)
+        Y = rng.standard_normal((90, 10), np.float32)
+        for optimizer in ("sgd", "adam"):
+            net = fastnn.Network.from_sizes([150, 330, 70, 10], output="linear", seed=0)
+            net.fit(X, Y, epochs=2, batch_size=40, optimizer=optimizer, threads=1)
+            print(optimizer, hashlib.sha256(net.parameters.tobytes()).hexdigest())
+        """
+    expected = run_script(script)
+    assert expected.count("\n") >= 13
+    for caches in ("4096,4096,4096", "4096,65536,65536", "49152,2097152,33554432"):
+        assert run_script(script, FASTNN_CACHES=caches) == expected
 
 
 @dtypes

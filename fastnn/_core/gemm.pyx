@@ -15,6 +15,7 @@ import numpy as np
 from fastnn._core.geometry cimport Matrix, at, in_columns, in_panels, one_panel, row_elements
 from fastnn._core.kernels cimport (
     data_of,
+    fnn_ahead,
     fnn_gemm,
     fnn_kernels,
     fnn_team,
@@ -114,13 +115,13 @@ cdef void blas_gemm(const fnn_kernels *kernels, int transpose_a, size_t m, size_
 
 cdef void blas_gemm_f32(int transpose_a, size_t m, size_t n, size_t k, const Matrix *a,
                         const Matrix *b, const void *bias, int accumulate, const Matrix *c,
-                        void *scratch) noexcept nogil:
+                        const fnn_ahead *ahead, void *scratch) noexcept nogil:
     blas_gemm(kernels_f32, transpose_a, m, n, k, a, b, bias, accumulate, c)
 
 
 cdef void blas_gemm_f64(int transpose_a, size_t m, size_t n, size_t k, const Matrix *a,
                         const Matrix *b, const void *bias, int accumulate, const Matrix *c,
-                        void *scratch) noexcept nogil:
+                        const fnn_ahead *ahead, void *scratch) noexcept nogil:
     blas_gemm(kernels_f64, transpose_a, m, n, k, a, b, bias, accumulate, c)
 
 
@@ -350,7 +351,7 @@ def multiply(a, b, *, c=None, bias=None, transpose_a=False, gemm=None, isa=None,
     cdef char *scratch_data = writable_data_of(scratch, np.dtype(np.uint8), scratch.shape)
     cdef fnn_gemm product = gemm_for(kernels_for(a.dtype, isa), 1, gemm)
     product(transpose_a, m, n, k, &left.matrix, &right.matrix, bias_data, c is not None, &out.matrix,
-            scratch_data)
+            NULL, scratch_data)
     if out.memory is not result:
         out.read(result)
     return result
@@ -383,5 +384,5 @@ def time_multiply(out, a, b, bint transpose_a, gemm, size_t n_calls, isa=None, b
     with nogil:
         for i in range(n_calls):
             product(transpose_a, m, n, k, &left.matrix, &right.matrix, NULL, 0, &result.matrix,
-                    scratch_data)
+                    NULL, scratch_data)
     return time.perf_counter() - begin

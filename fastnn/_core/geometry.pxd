@@ -4,19 +4,13 @@ from libc.stdint cimport int64_t
 from fastnn._core.kernels cimport (
     FNN_NARROW_COLUMNS,
     fnn_activation,
+    fnn_ahead,
     fnn_gemm,
     fnn_input,
     fnn_kernels,
     fnn_loss,
     fnn_matrix,
 )
-
-cdef enum:
-    # Bytes between two rows that lie far apart: such rows fall into few sets of the L1 cache, and each
-    # into another page
-    FAR_APART = 4096
-    # Rows that are worth a copy of the weights that they share
-    PACK_ROWS = 48
 
 # A matrix of the network's dtype, in column panels.
 ctypedef fnn_matrix Matrix
@@ -128,9 +122,11 @@ cdef struct LayerOperations:
     # d by a of `units` of the layer before, from d by z
     void (*backward)(const Pass *net, size_t layer, const Rows *rows,
                      const Units *units) noexcept nogil
-    # the gradient of a tile of the weights over all `rows`; with a layer's first tile that of its bias
+    # the gradient of a tile of the weights over all `rows`; with a layer's first tile that of its bias.
+    # What is wanted next may be fetched meanwhile
     void (*weight_gradient)(const Pass *net, const WeightTile *tile, const Rows *rows,
-                            bint accumulate, Matrix dweights, char *dbias) noexcept nogil
+                            bint accumulate, Matrix dweights, char *dbias,
+                            const fnn_ahead *ahead) noexcept nogil
 
 
 cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
@@ -271,11 +267,6 @@ cdef inline Units unit_tile(const Geometry *g, size_t n_units, size_t tile) noex
     if tile + 1 == n_unit_tiles(g, n_units):
         units.n = n_units - units.first
     return units
-
-
-cdef inline bint packs_weights(const Geometry *g, size_t layer, size_t rows) noexcept nogil:
-    """Whether to copy weights that are no panels, some units' at a time, for so many rows."""
-    return rows >= PACK_ROWS and g.layers[layer].n_out * g.itemsize >= FAR_APART
 
 
 cdef inline WeightTile whole_layer(const Geometry *g, size_t layer) noexcept nogil:

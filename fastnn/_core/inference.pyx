@@ -13,7 +13,6 @@ from libc.stdint cimport int32_t
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
-    PACK_ROWS,
     LayerPass,
     LayerPlan,
     Matrix,
@@ -168,14 +167,12 @@ cdef void infer_units(Inference *job, Pass *net, const Rows *rows, fnn_team *tea
 
 cdef void run_units(const Pass *net, size_t layer, const Rows *rows, fnn_team *team,
                     int member) noexcept nogil:
-    """A member's tiles of the units of a layer: all its share at once for so few rows that the weights
-    are read where they are, line by line."""
+    """A member's share of the units of a layer."""
     cdef const Geometry *g = net.geometry
     cdef const LayerPlan *plan = &g.layers[layer]
-    cdef size_t n_smallest = n_unit_tiles(g, plan.n_out), n_tiles = n_smallest, tile
+    cdef size_t n_smallest = n_unit_tiles(g, plan.n_out), tile
+    cdef size_t n_tiles = min(n_smallest, <size_t> team_size(team))
     cdef Units units, last
-    if rows.n < PACK_ROWS:
-        n_tiles = min(n_smallest, <size_t> team_size(team))
     tile = team_next_tile(team, member, n_tiles)
     while tile < n_tiles:
         units = unit_tile(g, plan.n_out, tile * n_smallest // n_tiles)

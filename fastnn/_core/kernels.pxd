@@ -51,11 +51,17 @@ cdef extern from "fastnn.h" nogil:
 
     enum:
         FNN_NARROW_COLUMNS
+        FNN_FAR_APART
+
+    ctypedef struct fnn_ahead:
+        size_t n_matrices
+        const void **matrices
+        size_t row
 
     ctypedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k,
                               const fnn_matrix *a, const fnn_matrix *b, const void *bias,
                               int accumulate, const fnn_matrix *c,
-                              void *scratch) noexcept nogil
+                              const fnn_ahead *ahead, void *scratch) noexcept nogil
 
     ctypedef struct fnn_kernels:
         const char *isa

@@ -3,7 +3,6 @@ from fastnn._core.geometry cimport (
     Geometry,
     LayerOperations,
     LayerPass,
-    LayerPlan,
     Matrix,
     Pass,
     Rows,
@@ -12,15 +11,11 @@ from fastnn._core.geometry cimport (
     at,
     columns_from,
     columns_in_line,
-    copy_in,
-    in_panels,
     input_rows,
-    n_unit_tiles,
     owns_bias,
-    packs_weights,
     rows_from,
-    unit_tile,
 )
+from fastnn._core.kernels cimport fnn_ahead
 
 
 # ---- dense: z = a_previous @ weights + bias, a = activation(z) ----------------------------------
@@ -29,49 +24,19 @@ cdef size_t dense_n_parameters(size_t n_in, size_t n_out) noexcept nogil:
     return (n_in + 1) * n_out
 
 
-cdef Matrix packed_weights(const Pass *net, size_t layer, const Units *units,
-                           char *memory) noexcept nogil:
-    """A copy of the weights that lead to some units, in panels."""
-    cdef const Geometry *g = net.geometry
-    cdef const LayerPlan *plan = &g.layers[layer]
-    cdef Matrix packed = in_panels(g.kernels, memory, plan.n_in, units.n)
-    copy_in(g.kernels, packed, 0, 0, at(net.layers[layer].weights, 0, units.first, g.itemsize),
-            plan.n_out, plan.n_in, units.n)
-    return packed
-
-
-cdef inline void multiply_units(const Pass *net, size_t layer, const Rows *rows, const Units *units,
-                         const Matrix *weights) noexcept nogil:
-    """z of some units, `weights` being those that lead to them."""
-    cdef size_t itemsize = net.geometry.itemsize
-    cdef const LayerPass *buffers = &net.layers[layer]
-    cdef Matrix a_previous = input_rows(net, layer, rows)
-    cdef Matrix z = columns_from(rows_from(buffers.z, rows.first), units.first, itemsize)
-    net.gemm(0, rows.n, units.n, net.geometry.layers[layer].n_in, &a_previous, weights,
-             buffers.bias + units.first * itemsize, 0, &z, rows.scratch)
-
-
 cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows,
                         const Units *units) noexcept nogil:
-    cdef const Geometry *g = net.geometry
+    cdef size_t itemsize = net.geometry.itemsize, column = units.first, width
     cdef const LayerPass *buffers = &net.layers[layer]
-    cdef size_t column = units.first, tile, width
-    cdef Matrix weights
-    cdef Units part
-    if (buffers.weights.width > g.kernels.single_panel_width
-            and packs_weights(g, layer, rows.n)):
-        for tile in range(n_unit_tiles(g, units.n)):
-            part = unit_tile(g, units.n, tile)
-            part.first += units.first
-            weights = packed_weights(net, layer, &part, rows.scratch)
-            multiply_units(net, layer, rows, &part, &weights)
-    else:
-        weights = columns_from(buffers.weights, units.first, g.itemsize)
-        multiply_units(net, layer, rows, units, &weights)
+    cdef Matrix a_previous = input_rows(net, layer, rows)
+    cdef Matrix weights = columns_from(buffers.weights, units.first, itemsize)
+    cdef Matrix z = columns_from(rows_from(buffers.z, rows.first), units.first, itemsize)
+    net.gemm(0, rows.n, units.n, net.geometry.layers[layer].n_in, &a_previous, &weights,
+             buffers.bias + units.first * itemsize, 0, &z, NULL, rows.scratch)
     while column < units.first + units.n:
         width = min(columns_in_line(buffers.z, rows.n, column), units.first + units.n - column)
-        buffers.activation.forward(at(buffers.a, rows.first, column, g.itemsize),
-                                   at(buffers.z, rows.first, column, g.itemsize), rows.n, width)
+        buffers.activation.forward(at(buffers.a, rows.first, column, itemsize),
+                                   at(buffers.z, rows.first, column, itemsize), rows.n, width)
         column += width
 
 
@@ -99,11 +64,12 @@ cdef void dense_backward(const Pass *net, size_t layer, const Rows *rows,
                                           units.first, itemsize)
     cdef Matrix transposed = columns_from(buffers.transposed, units.first, itemsize)
     net.gemm(0, rows.n, units.n, net.geometry.layers[layer].n_out, &d, &transposed, NULL, 0,
-             &d_previous, rows.scratch)
+             &d_previous, NULL, rows.scratch)
 
 
 cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
-                                bint accumulate, Matrix dweights, char *dbias) noexcept nogil:
+                                bint accumulate, Matrix dweights, char *dbias,
+                                const fnn_ahead *ahead) noexcept nogil:
     """dweights = A_previous.T @ dZ, dbias = the sum of dZ over the rows."""
     cdef const Geometry *g = net.geometry
     cdef Matrix d = rows_from(net.layers[tile.layer].d, rows.first)
@@ -111,7 +77,7 @@ cdef void dense_weight_gradient(const Pass *net, const WeightTile *tile, const R
                                           g.itemsize)
     cdef Matrix d_columns = columns_from(d, tile.first_column, g.itemsize)
     net.gemm(1, tile.n_rows, tile.n_columns, rows.n, &a_previous, &d_columns, NULL, accumulate,
-             &dweights, rows.scratch)
+             &dweights, ahead, rows.scratch)
     if owns_bias(tile):
         g.kernels.sum_rows(dbias, &d, rows.n, g.layers[tile.layer].n_out, accumulate)
 

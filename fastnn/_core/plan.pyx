@@ -9,8 +9,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastnn._core.gemm cimport gemm_for
-from fastnn._core.geometry cimport Geometry, LayerPlan, packs_weights
-from fastnn._core.kernels cimport FNN_NARROW_COLUMNS, find_activation, find_caches, find_input, find_loss, kernels_for
+from fastnn._core.geometry cimport Geometry, LayerPlan
+from fastnn._core.kernels cimport find_activation, find_caches, find_input, find_loss, kernels_for
 from fastnn._core.layers cimport find_layer
 from fastnn._core.tuner cimport Tuner
 
@@ -175,9 +175,6 @@ cdef class Plan:
         for i in range(g.n_layers):
             n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
                                                           g.layers[i].n_in))
-            if packs_weights(g, i, rows):
-                n_bytes = max(n_bytes, (g.kernels.single_panel_width + FNN_NARROW_COLUMNS)
-                              * g.layers[i].n_in * g.itemsize)
         return (n_bytes + 63) // 64 * 64
 
     cdef size_t training_scratch(self, size_t rows) noexcept:

@@ -33,6 +33,7 @@ from fastnn._core.geometry cimport (
 from fastnn._core.kernels cimport (
     FNN_MAX_CONSTANTS,
     flush_denormals,
+    fnn_ahead,
     fnn_team,
     set_float_state,
     team_barrier,
@@ -55,6 +56,7 @@ from fastnn._core.weights cimport (
     gradient_of,
     store_gradient,
     update_network,
+    update_reads,
     update_tile,
     write_shadows,
 )
@@ -217,11 +219,12 @@ cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradien
                     const double *constants) noexcept nogil:
     """A tile's gradient over all rows, then its update."""
     cdef WeightTile tile = find_weight_tile(run.net.geometry, number)
+    cdef fnn_ahead reads = update_reads(&run.net, &run.update, &tile)
     cdef Matrix dweights
     cdef char *dbias = own_gradient + tile.n_rows * tile.n_columns * run.net.geometry.itemsize
     dweights = one_panel(own_gradient, tile.n_columns)
-    run.net.geometry.layers[tile.layer].operations.weight_gradient(&run.net, &tile, rows, False,
-                                                                   dweights, dbias)
+    run.net.geometry.layers[tile.layer].operations.weight_gradient(
+        &run.net, &tile, rows, False, dweights, dbias, &reads if run.update.is_far else NULL)
     return update_tile(&run.net, &run.update, &tile, dweights, dbias, constants)
 
 

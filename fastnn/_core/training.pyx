@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
-from fastnn._core.kernels cimport fill_hyperparameters, find_optimizer
+from fastnn._core.kernels cimport fill_hyperparameters, find_caches, find_optimizer
 from fastnn._core.plan cimport Plan
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
 from fastnn._core.state cimport Progress, TrainingState
@@ -88,8 +88,10 @@ cdef class Trainer(Workspace):
     cdef int hold_optimizer(self, str optimizer, hyperparameters, slots) except -1:
         cdef Run *run = &self.run
         cdef size_t n_parameters = self.plan.geometry.n_parameters, i
+        cdef size_t n_bytes = n_parameters * self.plan.geometry.itemsize
         run.update.optimizer = find_optimizer(self.plan.geometry.kernels, optimizer)
         run.update.n_slots = run.update.optimizer.n_slots
+        run.update.is_far = (1 + run.update.n_slots) * n_bytes > find_caches().l2
         for i in range(run.update.n_slots):
             run.update.slots[i] = self.hold_writable(slots[i], self.plan.dtype, (n_parameters,))
         fill_hyperparameters(run.update.optimizer, run.hyperparameters, hyperparameters)

@@ -1,17 +1,20 @@
 from fastnn._core.geometry cimport Geometry, Matrix, Pass, Rows, WeightTile
-from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_optimizer
+from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_ahead, fnn_optimizer
 
 # The optimiser's side of a run: what it changes, and by which rule.
 cdef struct Update:
     const fnn_optimizer *optimizer
     char *slots[FNN_MAX_SLOTS]
     size_t n_slots
+    bint is_far  # what it reads does not stay in the L2 cache from step to step
 
 cdef Matrix gradient_of(const Geometry *g, const WeightTile *tile, char *gradient) noexcept nogil
 cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogil
 cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *rows,
                          bint accumulate, char *gradient) noexcept nogil
 cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil
+cdef fnn_ahead update_reads(const Pass *net, const Update *update,
+                            const WeightTile *tile) noexcept nogil
 cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile,
                      Matrix dweights, const char *dbias, const double *constants) noexcept nogil
 cdef int update_network(const Pass *net, const Update *update, const char *gradient,

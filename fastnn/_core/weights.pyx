@@ -16,7 +16,7 @@ from fastnn._core.geometry cimport (
     whole_layer,
     width_at,
 )
-from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_kernels
+from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_ahead, fnn_kernels
 
 
 cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogil:
@@ -48,7 +48,7 @@ cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *ro
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
     layer.operations.weight_gradient(net, tile, rows, accumulate,
                                      gradient_of(net.geometry, tile, gradient),
-                                     gradient + layer.bias * net.geometry.itemsize)
+                                     gradient + layer.bias * net.geometry.itemsize, NULL)
 
 
 cdef int update_block(const Pass *net, const Update *update, size_t first, const char *gradient,
@@ -59,6 +59,21 @@ cdef int update_block(const Pass *net, const Update *update, size_t first, const
     for i in range(update.n_slots):
         slots[i] = update.slots[i] + offset
     return update.optimizer.update(net.parameters + offset, slots, gradient, n, constants)
+
+
+cdef fnn_ahead update_reads(const Pass *net, const Update *update,
+                            const WeightTile *tile) noexcept nogil:
+    """What the update of a tile reads beside its gradient."""
+    cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
+    cdef size_t offset = net.geometry.itemsize * (
+        layer.weights + tile.first_row * layer.n_out + tile.first_column), i
+    cdef fnn_ahead reads
+    reads.n_matrices = 1 + update.n_slots
+    reads.row = layer.n_out
+    reads.matrices[0] = net.parameters + offset
+    for i in range(update.n_slots):
+        reads.matrices[1 + i] = update.slots[i] + offset
+    return reads
 
 
 cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile,

@@ -8,7 +8,6 @@ from fastnn._core.geometry cimport (
     Batch,
     Geometry,
     LayerPass,
-    FAR_APART,
     LayerPlan,
     Matrix,
     Stage,
@@ -20,6 +19,7 @@ from fastnn._core.geometry cimport (
     one_panel,
 )
 from fastnn._core.kernels cimport (
+    FNN_FAR_APART,
     data_of,
     find_input,
     team_run,
@@ -149,7 +149,7 @@ cdef class Workspace:
                                                          (n_samples,))
             batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
         batch.gathered_X.data = NULL
-        if (shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FAR_APART
+        if (shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FNN_FAR_APART
                 or self.along_samples):
             batch.gathered_X = self.samples(rows, g.n_features)
             self.run.gathers_once = not shuffled and rows == n_samples
