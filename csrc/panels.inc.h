@@ -321,6 +321,8 @@ ALWAYS_INLINE void NAME(row_panel)(const size_t vectors, size_t k, const real *a
 /* Long lines of b are read from end to end, so many side by side, and c is added to: going down a panel
  * of them would touch another page for each. */
 #define ROW_LINES 8
+/* What is fetched there, 1 KiB ahead: the prefetchers of CPUs begin anew in each page. */
+#define LINE_AHEAD (1024 / sizeof(real))
 
 ALWAYS_INLINE void NAME(row_lines)(const size_t lines, size_t n, const real *a, const real *b,
                                    size_t ldb, const real *start, real *c)
@@ -328,8 +330,10 @@ ALWAYS_INLINE void NAME(row_lines)(const size_t lines, size_t n, const real *a, 
     for (size_t j = 0; j < n; j += VECTOR_LANES) {
         vector sum = start != NULL ? NAME(load)(start + j) : CONSTANT(0);
 #pragma GCC unroll 8
-        for (size_t p = 0; p < lines; p++)
+        for (size_t p = 0; p < lines; p++) {
+            __builtin_prefetch(b + p * ldb + j + LINE_AHEAD, 0, 2);
             sum = FMA(CONSTANT(a[p]), NAME(load)(b + p * ldb + j), sum);
+        }
         NAME(store)(c + j, sum);
     }
 }
