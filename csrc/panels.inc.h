@@ -318,11 +318,10 @@ ALWAYS_INLINE void NAME(row_panel)(const size_t vectors, size_t k, const real *a
         NAME(store)(c + j * VECTOR_LANES, sums[j]);
 }
 
-/* Long lines of b are read from end to end, so many side by side, and c is added to: going down a panel
- * of them would touch another page for each. */
-#define ROW_LINES 8
-/* What is fetched there, 1 KiB ahead: the prefetchers of CPUs begin anew in each page. */
-#define LINE_AHEAD (1024 / sizeof(real))
+/* Where b comes from afar its lines are read from end to end, so many side by side, and c is added to:
+ * down a panel of them, the prefetchers of CPUs would not follow. They also stop at pages: so the next
+ * lines are fetched meanwhile. */
+#define ROW_LINES 4
 
 ALWAYS_INLINE void NAME(row_lines)(const size_t lines, size_t n, const real *a, const real *b,
                                    size_t ldb, const real *start, real *c)
@@ -331,7 +330,7 @@ ALWAYS_INLINE void NAME(row_lines)(const size_t lines, size_t n, const real *a, 
         vector sum = start != NULL ? NAME(load)(start + j) : CONSTANT(0);
 #pragma GCC unroll 8
         for (size_t p = 0; p < lines; p++) {
-            __builtin_prefetch(b + p * ldb + j + LINE_AHEAD, 0, 2);
+            __builtin_prefetch(b + (lines + p) * ldb + j, 0, 2);
             sum = FMA(CONSTANT(a[p]), NAME(load)(b + p * ldb + j), sum);
         }
         NAME(store)(c + j, sum);
@@ -343,7 +342,7 @@ static __attribute__((noinline)) size_t NAME(gemm_row)(size_t n, size_t k, const
                                                        const real *b, size_t ldb,
                                                        const real *start, real *c)
 {
-    if (n * sizeof(real) >= FNN_FAR_APART) {
+    if (k * ldb * sizeof(real) > 2 * fnn_find_caches()->l2) {
         const size_t whole = n - n % VECTOR_LANES;
         for (; k >= ROW_LINES; k -= ROW_LINES, a += ROW_LINES, b += ROW_LINES * ldb, start = c)
             NAME(row_lines)(ROW_LINES, whole, a, b, ldb, start, c);
