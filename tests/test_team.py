@@ -11,6 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import Network
+from fastnn._core import tuner
 
 Array = npt.NDArray[Any]
 
@@ -292,3 +293,31 @@ def test_fewer_threads_do_the_work_where_no_more_can_be_made(
     """,
         FASTNN_GEMM=products,
     )
+
+
+def test_the_faster_number_of_threads_is_found_and_kept() -> None:
+    """Though threads take a few runs to wake up, and are kept from running now and then."""
+
+    def seconds(run: int, n_threads: int) -> float:
+        slow_start = 5e-4 if run < 3 else 0
+        preempted = 5e-3 if run % 500 == 499 else 0
+        return 1.3e-4 / n_threads + 5e-6 * n_threads + slow_start + preempted
+
+    chosen = tuner.replay(2, seconds, 30_000)
+    assert np.mean(np.array(chosen[200:]) == 2) > 0.97
+    assert 1 in chosen[200:]  # tried again
+
+
+def test_fewer_threads_are_taken_while_a_core_is_busy() -> None:
+    def seconds(run: int, n_threads: int) -> float:
+        busy = 10_000 <= run < 20_000
+        return 1e-4 / n_threads * (4 if n_threads == 2 and busy else 1)
+
+    chosen = np.array(tuner.replay(2, seconds, 40_000))
+    assert np.mean(chosen[11_000:20_000] == 1) > 0.95
+    assert np.mean(chosen[25_000:] == 2) > 0.95
+
+
+def test_trials_cost_little_where_a_run_is_long() -> None:
+    chosen = np.array(tuner.replay(2, lambda run, n_threads: 0.018 / n_threads, 2000))
+    assert 0.95 < np.mean(chosen == 2) < 1

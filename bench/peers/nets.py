@@ -319,9 +319,7 @@ INFERENCES = (
     ),
     Inference("predict-64", (784, 128, 10), 64, (NEVER_BEHIND,), (NEVER_BEHIND, NO_SLOWER)),
     Inference("predict-10000", (784, 128, 10), 10_000, (NEVER_BEHIND,), (NEVER_BEHIND, NO_SLOWER)),
-    Inference(
-        "predict-1-wide", WIDE, 1, (PREDICTOR_NEVER_BEHIND,), (PREDICTOR_NEVER_BEHIND, NO_SLOWER)
-    ),
+    Inference("predict-1-wide", WIDE, 1, (NEVER_BEHIND,), (NEVER_BEHIND, NO_SLOWER)),
     Inference("predict-64-wide", WIDE, 64, (NEVER_BEHIND,), (NEVER_BEHIND, NO_SLOWER)),
     Inference("predict-256-wide", WIDE, 256, (Bar(1.0, share=0.85),), (Bar(1.0, share=0.78),)),
     Inference("predict-4096-wide", WIDE, 4096, (Bar(1.0, share=0.85),), (Bar(1.0, share=0.78),)),

@@ -8,7 +8,9 @@ cdef struct Tuner:
     double seconds[MAX_CANDIDATES]  # for a unit of work; 0: not known
     int current
     int trial  # candidate on trial, -1: none
-    int trial_runs  # still to come
+    int trial_runs  # so far
+    double trial_seconds  # that they took
+    double trial_best
     int last_trial
     double try_again  # one of the others, at this time
 

@@ -1,0 +1,3 @@
+from collections.abc import Callable
+
+def replay(at_most: int, seconds: Callable[[int, int], float], n_runs: int) -> list[int]: ...
