@@ -16,7 +16,7 @@ from fastnn._core.workspace cimport Workspace
 # readers of the parameters that wait; and where a number of threads is on trial.
 cdef double ADVANCE_SECONDS = 0.1
 cdef double READER_SECONDS = 0.001
-cdef double TRIAL_SECONDS = 0.002
+cdef double TRIAL_SECONDS = 0.001
 
 
 def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_threads):

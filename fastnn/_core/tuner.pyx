@@ -18,7 +18,7 @@ cdef double SECONDS_IN_A_TRIAL = 0.002
 cdef double WEIGHTY_SECONDS = 0.002
 cdef double LEAST_WEIGHT = 0.0625
 cdef double TRIAL_INTERVAL_SECONDS = 0.25
-cdef double TRIAL_SHARE = 0.02  # of the time, at most
+cdef double TRIAL_SHARE = 0.01  # of the time, at most
 # Work that takes longer than this goes to all threads without a trial: barriers do not matter.
 cdef double LONG_SECONDS = 0.02
 
