@@ -5,6 +5,7 @@ that does the thing 11,000 times and one that does it 1,000 times, divided by 10
 gets one thread: another one that spins would be counted too.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -57,6 +58,7 @@ def instructions(case: str, n: int) -> int:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m bench.instructions", description=__doc__).parse_args()
     for name, case in CASES.items():
         each = (instructions(case, MANY) - instructions(case, FEW)) / (MANY - FEW)
         print(f"{name}: {each:.1f} instructions", flush=True)
