@@ -49,7 +49,7 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
         NAME(gemm_dots)(m, n, k, a, b, bias, accumulate, c, scratch);
         return;
     }
-    if (!transpose_a && b->width > SINGLE_PANEL && NAME(is_worth_packing)(m, b->width) && k > 0) {
+    if (!transpose_a && b->width > SINGLE_PANEL && NAME(is_worth_packing)(m, b->width, k)) {
         NAME(gemm_packed)(m, n, k, a, b, bias, accumulate, c, scratch);
         return;
     }
@@ -80,7 +80,7 @@ static size_t NAME(gemm_scratch)(int transpose_a, size_t m, size_t n, size_t k)
     } else if (NAME(cheaper_by_dots)(n, k)) {
         elements = n * NAME(dot_stride)(k);
         elements = elements > DOT_FEW ? elements : 0;
-    } else if (NAME(is_worth_packing)(m, n)) {
+    } else if (NAME(is_worth_packing)(m, n, k)) {
         elements = NAME(packed_scratch)(k);
     }
     return elements * sizeof(real);

@@ -10,9 +10,9 @@
 /* Rows of c, at least, that are worth a copy of b; enough to copy a block in their time. */
 #define PACKED_ROWS 48
 
-ALWAYS_INLINE int NAME(is_worth_packing)(size_t m, size_t row_of_b)
+ALWAYS_INLINE int NAME(is_worth_packing)(size_t m, size_t row_of_b, size_t k)
 {
-    return m >= PACKED_ROWS && row_of_b * sizeof(real) >= FNN_FAR_APART;
+    return m >= PACKED_ROWS && row_of_b * sizeof(real) >= FNN_FAR_APART && k > 0;
 }
 
 /* Rows of a block: nearly as many in each. */
