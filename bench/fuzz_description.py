@@ -33,7 +33,18 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import Adam, Dense, Network, Normal, _files
+from fastnn import (
+    Activation,
+    Adam,
+    BatchNorm,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Network,
+    Normal,
+    PReLU,
+    _files,
+)
 from fastnn.activations import ACTIVATIONS
 from fastnn.optimizers import OPTIMIZERS
 
@@ -56,7 +67,8 @@ def real_cases() -> list[Case]:
         output, loss = [("softmax", None), ("sigmoid", None), ("linear", "huber")][i % 3]
         dtype = ["float32", "float64"][i % 2]
         hidden = sorted(set(ACTIVATIONS) - {"softmax"})[i]
-        layers = [Dense(4, hidden), Dense(3, "relu", "he_uniform"), Dense(2, output)]
+        between = [BatchNorm(), Dropout(0.5), LayerNorm(), PReLU(), Activation("relu")][i % 5]
+        layers = [Dense(4, hidden), between, Dense(3, "relu", "he_uniform"), Dense(2, output)]
         net = Network(layers, 5, loss=loss, dtype=dtype, seed=2 ** (9 * i))
         X = np.random.default_rng(i).normal(size=(20, 5))
         y = np.arange(20) % 2 if output == "softmax" else np.arange(40).reshape(20, 2) % 2
@@ -83,7 +95,8 @@ TEXTS = [
 KEYS = [
     "layers", "n_features", "loss", "dtype", "seed", "random_state", "training", "n_updates",
     "optimizer", "hyperparameters", "batch_size", "shuffle", "learning_rate", "n_units",
-    "activation", "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
+    "activation", "initializer", "kind", "rate", "epsilon", "momentum", "alpha",
+    "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
 ]  # fmt: skip
 
 
@@ -262,7 +275,7 @@ def made_up(rng: random.Random) -> Case:
         "shuffle": rng.random() < 0.5,
     }
     layers = [
-        {"n_units": size, "activation": "tanh", "initializer": rng.choice([None, "he_normal"])}
+        {"kind": "Dense", "n_units": size, "activation": "tanh", "initializer": None}
         for size in sizes[1:]
     ]
     description = {

@@ -135,6 +135,57 @@ typedef void (*fnn_gemm)(int transpose_a, size_t m, size_t n, size_t k, const fn
                          const fnn_matrix *b, const void *bias, int accumulate,
                          const fnn_matrix *c, const fnn_ahead *ahead, void *scratch);
 
+/* ---- layers without a product ---------------------------------------------------------------- */
+
+/* Whose random numbers: of a network's layer (key), at a step, from a sample and a unit on. */
+typedef struct fnn_noise {
+    uint64_t key, step, sample, unit;
+} fnn_noise;
+
+/* Matrices are (rows, n_units), in the same panels, but that x may be one panel. What is written may be
+ * what is read, where not said otherwise. What is of the units is (n_units,). */
+typedef struct fnn_layers {
+    /* a = x z, and z: 1 / (1 - rate) where a random number says that a unit stays, else 0 */
+    void (*dropout_forward)(const fnn_matrix *a, const fnn_matrix *z, const fnn_matrix *x, size_t rows,
+                            size_t n_units, const fnn_noise *noise, double rate);
+    /* d *= z */
+    void (*multiply)(const fnn_matrix *d, const fnn_matrix *z, size_t rows, size_t n_units);
+    /* a = x + scale times a normal random number */
+    void (*gaussian_noise_forward)(const fnn_matrix *a, const fnn_matrix *x, size_t rows,
+                                   size_t n_units, const fnn_noise *noise, double scale);
+    /* z: x with mean 0 and variance 1 over the rows (but for epsilon); a = scale z + shift. mean and
+     * variance receive those of x. */
+    void (*batch_norm_forward)(const fnn_matrix *a, const fnn_matrix *z, void *mean, void *variance,
+                               const fnn_matrix *x, const void *scale, const void *shift, size_t rows,
+                               size_t n_units, double epsilon);
+    /* The same with a mean and a variance that are given. */
+    void (*batch_norm_infer)(const fnn_matrix *a, const fnn_matrix *x, const void *mean,
+                             const void *variance, const void *scale, const void *shift, size_t rows,
+                             size_t n_units, double epsilon);
+    void (*batch_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                const void *variance, const void *scale, size_t rows, size_t n_units,
+                                double epsilon);
+    /* Moves the running mean and variance towards those measured over `rows` rows; 1 if one of them is
+     * not finite then, else 0. */
+    int (*batch_norm_track)(void *mean, void *variance, const void *measured_mean,
+                            const void *measured_variance, size_t rows, size_t n_units,
+                            double momentum);
+    /* z: x with mean 0 and variance 1 over the units of a row; a = scale z + shift; a may be z. inverse
+     * (rows,) receives 1 / sqrt(variance + epsilon), unless it is NULL. Not in single columns. */
+    void (*layer_norm_forward)(const fnn_matrix *a, const fnn_matrix *z, void *inverse,
+                               const fnn_matrix *x, const void *scale, const void *shift, size_t rows,
+                               size_t n_units, double epsilon);
+    void (*layer_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                const void *inverse, const void *scale, size_t rows, size_t n_units);
+    /* a = x where x > 0, else alpha x; z = min(x, 0) */
+    void (*prelu_forward)(const fnn_matrix *a, const fnn_matrix *z, const fnn_matrix *x,
+                          const void *alpha, size_t rows, size_t n_units);
+    void (*prelu_infer)(const fnn_matrix *a, const fnn_matrix *x, const void *alpha, size_t rows,
+                        size_t n_units);
+    void (*prelu_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *x,
+                           const void *alpha, size_t rows, size_t n_units);
+} fnn_layers;
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 typedef struct fnn_kernels {
@@ -161,8 +212,11 @@ typedef struct fnn_kernels {
     void (*copy)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
     /* b (columns, rows), ldb elements a row = the transpose of a (rows, columns), lda a row. */
     void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
-    /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units). */
-    void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units, int accumulate);
+    /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units), or of its
+     * products with `times` (rows, n_units), which is in the panels of d. */
+    void (*sum_rows)(void *sums, const fnn_matrix *d, const fnn_matrix *times, size_t rows,
+                     size_t n_units, int accumulate);
+    const fnn_layers *layers;
     /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how
      * many floating-point operations that was. Time it to know the machine's peak. */
     double (*fma_burst)(size_t repeats);

@@ -6,10 +6,29 @@
 #include "layout.inc.h"
 #include "losses.inc.h"
 #include "math.inc.h"
+#include "noise.inc.h"
+#include "norms.inc.h"
 #include "optimizers.inc.h"
 #include "peak.inc.h"
+#include "prelu.inc.h"
 #include "real.inc.h"
 #include "reductions.inc.h"
+#include "units.inc.h"
+
+static const fnn_layers NAME(layers) = {
+    .dropout_forward = NAME(dropout_forward),
+    .multiply = NAME(multiply),
+    .gaussian_noise_forward = NAME(gaussian_noise_forward),
+    .batch_norm_forward = NAME(batch_norm_forward),
+    .batch_norm_infer = NAME(batch_norm_infer),
+    .batch_norm_backward = NAME(batch_norm_backward),
+    .batch_norm_track = NAME(batch_norm_track),
+    .layer_norm_forward = NAME(layer_norm_forward),
+    .layer_norm_backward = NAME(layer_norm_backward),
+    .prelu_forward = NAME(prelu_forward),
+    .prelu_infer = NAME(prelu_infer),
+    .prelu_backward = NAME(prelu_backward),
+};
 
 extern const fnn_kernels NAME(kernels);
 const fnn_kernels NAME(kernels) = {
@@ -29,5 +48,6 @@ const fnn_kernels NAME(kernels) = {
     .copy = NAME(copy),
     .transpose = NAME(transpose),
     .sum_rows = NAME(sum_rows),
+    .layers = &NAME(layers),
     .fma_burst = NAME(fma_burst),
 };

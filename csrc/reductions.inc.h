@@ -30,21 +30,29 @@ ALWAYS_INLINE real NAME(sum_of_chains)(const vector sums[BLOCK_VECTORS])
  * halves. */
 #define LINE_VECTORS (4 * BLOCK_VECTORS)
 
-static real NAME(sum_line)(const real *d, size_t rows)
+/* A vector of the terms of a sum: of d, or (weighted, a constant where this is inlined) of the products
+ * of d and `times`. */
+ALWAYS_INLINE vector NAME(terms)(const int weighted, const real *d, const real *times, size_t lanes)
+{
+    const vector term = NAME(load_lanes)(d, lanes);
+    return weighted ? term * NAME(load_lanes)(times, lanes) : term;
+}
+
+ALWAYS_INLINE real NAME(sum_line)(const int weighted, const real *d, const real *times, size_t rows)
 {
     vector chains[LINE_VECTORS] = {{0}};
-    for (; rows >= LINE_VECTORS * VECTOR_LANES; rows -= LINE_VECTORS * VECTOR_LANES) {
+    size_t i = 0;
+    for (; i + LINE_VECTORS * VECTOR_LANES <= rows;) {
 #pragma GCC unroll 16
-        for (size_t c = 0; c < LINE_VECTORS; c++, d += VECTOR_LANES)
-            chains[c] += NAME(load)(d);
+        for (size_t c = 0; c < LINE_VECTORS; c++, i += VECTOR_LANES)
+            chains[c] += weighted ? NAME(load)(d + i) * NAME(load)(times + i) : NAME(load)(d + i);
     }
 #pragma GCC unroll 16
     for (size_t c = 0; c < LINE_VECTORS; c++) {
-        const size_t lanes = rows < VECTOR_LANES ? rows : VECTOR_LANES;
+        const size_t lanes = rows - i < VECTOR_LANES ? rows - i : VECTOR_LANES;
         if (lanes > 0)
-            chains[c] += NAME(load_lanes)(d, lanes);
-        d += lanes;
-        rows -= lanes;
+            chains[c] += NAME(terms)(weighted, d + i, times + (weighted ? i : 0), lanes);
+        i += lanes;
     }
 #pragma GCC unroll 2
     for (size_t half = LINE_VECTORS / 2; half >= BLOCK_VECTORS; half /= 2) {
@@ -59,42 +67,52 @@ static real NAME(sum_line)(const real *d, size_t rows)
 #define SUM_CHAINS 4
 
 /* Sums of one vector of columns, `lanes` of them. */
-static void NAME(sum_columns)(real *sums, const real *d, size_t rows, size_t ldd, size_t lanes,
-                              int accumulate)
+ALWAYS_INLINE void NAME(sum_columns)(const int weighted, real *sums, const real *d, const real *times,
+                                     size_t rows, size_t ldd, size_t lanes, int accumulate)
 {
     vector chains[SUM_CHAINS] = {{0}};
     size_t i = 0;
-    for (; i + SUM_CHAINS <= rows; i += SUM_CHAINS, d += SUM_CHAINS * ldd) {
+    for (; i + SUM_CHAINS <= rows; i += SUM_CHAINS) {
 #pragma GCC unroll 4
         for (size_t c = 0; c < SUM_CHAINS; c++)
-            chains[c] += NAME(load_lanes)(d + c * ldd, lanes);
+            chains[c] += NAME(terms)(weighted, d + (i + c) * ldd, times + (weighted ? i + c : 0) * ldd,
+                                     lanes);
     }
-    for (; i < rows; i++, d += ldd)
-        chains[0] += NAME(load_lanes)(d, lanes);
+    for (; i < rows; i++)
+        chains[0] += NAME(terms)(weighted, d + i * ldd, times + (weighted ? i : 0) * ldd, lanes);
     vector sum = (chains[0] + chains[1]) + (chains[2] + chains[3]);
     if (accumulate)
         sum += NAME(load_lanes)(sums, lanes);
     NAME(store_lanes)(sums, sum, lanes);
 }
 
-static void NAME(sum_rows)(void *sums_, const fnn_matrix *d, size_t rows, size_t n_units,
-                           int accumulate)
+ALWAYS_INLINE void NAME(sum_terms)(const int weighted, real *sums, const fnn_matrix *d,
+                                   const fnn_matrix *times, size_t rows, size_t n_units, int accumulate)
 {
-    real *sums = sums_;
     for (size_t j = 0; j < n_units;) {
         size_t row;
         const real *from = NAME(panel_at)(d, j, &row);
+        const real *factors = weighted ? NAME(panel_at)(times, j, &row) : NULL;
         if (d->width == 1) {
-            sums[j] = (accumulate ? sums[j] : 0) + NAME(sum_line)(from, rows);
+            sums[j] = (accumulate ? sums[j] : 0) + NAME(sum_line)(weighted, from, factors, rows);
             j++;
             continue;
         }
         const size_t left = n_units - j, in_panel = NAME(left_in_panel)(d, j);
         size_t lanes = left < in_panel ? left : in_panel;
         lanes = lanes < VECTOR_LANES ? lanes : VECTOR_LANES;
-        NAME(sum_columns)(sums + j, from, rows, row, lanes, accumulate);
+        NAME(sum_columns)(weighted, sums + j, from, factors, rows, row, lanes, accumulate);
         j += lanes;
     }
+}
+
+static void NAME(sum_rows)(void *sums, const fnn_matrix *d, const fnn_matrix *times, size_t rows,
+                           size_t n_units, int accumulate)
+{
+    if (times == NULL)
+        NAME(sum_terms)(0, sums, d, NULL, rows, n_units, accumulate);
+    else
+        NAME(sum_terms)(1, sums, d, times, rows, n_units, accumulate);
 }
 
 #endif

@@ -12,7 +12,16 @@ try:
     from fastnn.config import get_num_threads, set_num_threads, show_config
     from fastnn.gradients import GradientCheck, gradient_check
     from fastnn.initializers import Normal
-    from fastnn.layers import Dense
+    from fastnn.layers import (
+        Activation,
+        BatchNorm,
+        Dense,
+        Dropout,
+        GaussianNoise,
+        Layer,
+        LayerNorm,
+        PReLU,
+    )
     from fastnn.network import Network
     from fastnn.optimizers import (
         SGD,
@@ -34,16 +43,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SGD",
+    "Activation",
     "Adagrad",
     "Adam",
     "AdamW",
+    "BatchNorm",
     "Dense",
+    "Dropout",
+    "GaussianNoise",
     "GradientCheck",
+    "Layer",
+    "LayerNorm",
     "Momentum",
     "Nesterov",
     "Network",
     "Normal",
     "Optimizer",
+    "PReLU",
     "RMSprop",
     "__version__",
     "activations",

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from fastnn import _validation
+from fastnn._blocks import Shapes
 from fastnn._core.plan import Plan
 from fastnn._description import entries, text
 from fastnn.activations import ACTIVATIONS
 from fastnn.initializers import Normal
-from fastnn.layers import Dense
+from fastnn.layers import LAYERS, PRELU, Dense, Layer, Operation, PReLU
 from fastnn.losses import ALIASES, LOSSES
 
 #: More would make descriptions that take long, and much memory, to read.
@@ -31,13 +32,14 @@ class Architecture:
 
     Attributes
     ----------
-    layers : tuple of Dense
+    layers : tuple of Layer
+        The last one is a Dense.
     loss : str
     dtype : numpy.dtype
     seed : int
     """
 
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
     loss: str
     dtype: np.dtype[Any]
     seed: int
@@ -46,8 +48,9 @@ class Architecture:
     def checked(cls, layers: Any, loss: Any, dtype: Any, seed: Any) -> Architecture:
         """From what a user passes in."""
         layers = _checked_layers(layers)
-        loss = _checked_loss(loss, layers[-1].activation)
+        loss = _checked_loss(loss, _output_of(layers).activation)
         dtype = _validation.float_dtype(dtype)
+        _check_settings(layers, dtype)
         seed = _validation.seed(seed, below=_SEEDS)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -75,27 +78,102 @@ class Architecture:
     def description(self) -> dict[str, Any]:
         """All of it as JSON knows it."""
         return {
-            "layers": [asdict(layer) for layer in self.layers],
+            "layers": [{"kind": type(layer).__name__, **asdict(layer)} for layer in self.layers],
             "loss": self.loss,
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
 
-    def sizes(self, n_features: int) -> list[int]:
+    @property
+    def output(self) -> Dense:
+        """The last layer."""
+        return _output_of(self.layers)
+
+    def widths(self, n_features: int) -> list[int]:
         """``[n_features, units of layer 1, ..., units of the output]``."""
-        return [n_features, *(layer.n_units for layer in self.layers)]
+        widths = [n_features]
+        for layer in self.layers:
+            widths.append(layer.n_out(widths[-1]))
+        return widths
+
+    def operations(self, n_features: int) -> list[Operation]:
+        """What the core is told of each layer."""
+        operations: list[Operation] = []
+        n_in = n_features
+        for layer in self.layers:
+            noise_key = 0
+            if layer.has_noise:
+                noise_key = self._noise_key(len(operations))
+            operations.append(layer.operation(n_in, noise_key))
+            n_in = operations[-1].n_units
+        return operations
+
+    def _noise_key(self, layer: int) -> int:
+        """Of a layer's random numbers: children 0 and 1 of the seed draw weights and shuffle."""
+        seed = np.random.SeedSequence(self.seed, spawn_key=(2, layer))
+        return int(seed.generate_state(1, np.uint64)[0])
+
+    def shapes(self, n_features: int) -> list[Shapes]:
+        """The shapes of the weights and the bias of each layer."""
+        shapes: list[Shapes] = []
+        for operation, layer in zip(self.operations(n_features), self.layers, strict=True):
+            units = (operation.n_units,)
+            weights = (operation.weight_rows, *units) if isinstance(layer, Dense) else units
+            shapes.append(
+                (
+                    weights if operation.weight_rows > 0 else (0,),
+                    units if operation.has_bias else (0,),
+                )
+            )
+        return shapes
+
+    def n_running(self, n_features: int) -> int:
+        """Running statistics."""
+        return sum(
+            2 * width
+            for layer, width in zip(self.layers, self.widths(n_features), strict=False)
+            if layer.has_running_statistics
+        )
 
     def plan(self, n_features: int) -> Plan:
         """The core's plan for inputs of `n_features` columns."""
-        layers = [(layer.n_units, layer.activation) for layer in self.layers]
-        return Plan(layers, n_features, self.loss, self.dtype)
+        return Plan(self.operations(n_features), n_features, self.loss, self.dtype)
 
 
-def _read_layer(value: Any, what: str) -> Dense:
-    n_units, activation, initializer = entries(value, [field.name for field in fields(Dense)], what)
-    if isinstance(initializer, dict):
-        initializer = Normal(*entries(initializer, ["scale"], f"{what}, initializer,"))
-    return Dense(n_units, text(activation, f"{what}, activation,"), initializer)
+def _check_settings(layers: Sequence[Layer], dtype: np.dtype[Any]) -> None:
+    """Refuses settings that the core, where denormal numbers are 0, would not see."""
+    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    for i, layer in enumerate(layers):
+        for field in fields(layer):
+            value = getattr(layer, field.name)
+            if isinstance(value, float) and value != 0 and not smallest <= value <= largest:
+                raise ValueError(
+                    f"layers[{i}]: {field.name} must be a normal number of {dtype}, from "
+                    f"{smallest:.3g} to {largest:.3g}, got {value}"
+                )
+
+
+def _output_of(layers: Sequence[Layer]) -> Dense:
+    output = layers[-1]
+    assert isinstance(output, Dense)  # as `_checked_layers` left it
+    return output
+
+
+def _read_layer(value: Any, what: str) -> Layer:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        raise ValueError(f"{what} must be an object with a kind, got {reprlib.repr(value)}")
+    kind = LAYERS.get(value["kind"])
+    if kind is None:
+        raise ValueError(f"{what}, kind, must be one of {', '.join(LAYERS)}, got {value['kind']!r}")
+    names = [field.name for field in fields(kind)]
+    settings = dict(zip(["kind", *names], entries(value, ["kind", *names], what), strict=True))
+    del settings["kind"]
+    if isinstance(settings.get("initializer"), dict):
+        scale = entries(settings["initializer"], ["scale"], f"{what}, initializer,")
+        settings["initializer"] = Normal(*scale)
+    if "activation" in settings:
+        text(settings["activation"], f"{what}, activation,")
+    return kind(**settings)
 
 
 def _check_count(layers: Sequence[Any]) -> None:
@@ -105,35 +183,53 @@ def _check_count(layers: Sequence[Any]) -> None:
         raise ValueError(f"layers must hold at most {MAX_LAYERS} layers, got {len(layers)}")
 
 
-def _checked_layers(layers: Any) -> tuple[Dense, ...]:
-    if isinstance(layers, Dense) or not isinstance(layers, Sequence) or isinstance(layers, str):
-        raise TypeError(f"layers must be a sequence of Dense, got {type(layers).__name__}")
+def _checked_layers(layers: Any) -> tuple[Layer, ...]:
+    if isinstance(layers, Layer) or not isinstance(layers, Sequence) or isinstance(layers, str):
+        raise TypeError(f"layers must be a sequence of layers, got {type(layers).__name__}")
     _check_count(layers)
     # Read once: what is checked is what is kept, also of a sequence that changes its mind
     given = tuple(islice(layers, MAX_LAYERS + 1))
     _check_count(given)
-    checked = tuple(_checked_layer(layer, f"layers[{i}]") for i, layer in enumerate(given))
+    checked = [_checked_layer(layer, f"layers[{i}]") for i, layer in enumerate(given)]
+    output = checked[-1]
+    if not isinstance(output, Dense) or output.activation == PRELU:
+        raise ValueError(
+            f"layers[{len(checked) - 1}], the output, must be a Dense with an activation of "
+            f"{', '.join(ACTIVATIONS)}, got {output!r}"
+        )
     for i, layer in enumerate(checked[:-1]):
-        if ACTIVATIONS[layer.activation].output_only:
+        if isinstance(layer, Dense) and layer.activation == "softmax":
             raise ValueError(
                 f"layers[{i}] has the activation {layer.activation!r}, which only the last layer "
                 f"can have"
             )
-    if checked[-1].activation == "softmax" and checked[-1].n_units < 2:
+    if output.activation == "softmax" and output.n_units < 2:
         raise ValueError(
             "a softmax output must have at least 2 units, got 1; for two classes use "
             "Dense(2, 'softmax') or Dense(1, 'sigmoid')"
         )
-    return checked
+    return tuple(part for layer in checked for part in _spelled_out(layer))
 
 
-def _checked_layer(layer: Any, what: str) -> Dense:
-    """A plain Dense with the fields of `layer`: a subclass may have left them unchecked."""
-    if not isinstance(layer, Dense):
-        raise TypeError(f"{what} must be a Dense, got {_validation.short(layer)}")
-    values: list[Any] = [getattr(layer, field.name, None) for field in fields(Dense)]
+def _spelled_out(layer: Layer) -> list[Layer]:
+    """The layers that one stands for."""
+    if not isinstance(layer, Dense) or layer.activation != PRELU:
+        return [layer]
+    initializer = "he_normal" if layer.initializer is None else layer.initializer
+    return [replace(layer, activation="linear", initializer=initializer), PReLU()]
+
+
+def _checked_layer(layer: Any, what: str) -> Layer:
+    """A plain layer with the fields of `layer`: a subclass may have left them unchecked."""
+    kind = next((kind for kind in LAYERS.values() if isinstance(layer, kind)), None)
+    if kind is None:
+        remedy = "; call it: it is a class" if isinstance(layer, type) else ""
+        raise TypeError(
+            f"{what} must be a layer ({', '.join(LAYERS)}), got {_validation.short(layer)}{remedy}"
+        )
+    values: list[Any] = [getattr(layer, field.name, None) for field in fields(kind)]
     try:
-        return Dense(*values)
+        return kind(*values)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{what}: {error}") from None
 

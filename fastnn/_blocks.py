@@ -1,8 +1,8 @@
 """Blocks of parameters: one flat, aligned array for all layers, and the views that cut it up."""
 
-import itertools
 from collections.abc import Sequence
-from typing import Any
+from math import prod
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,13 @@ from fastnn._core import kernels
 
 Array = npt.NDArray[Any]
 
+#: The shapes of a layer's weights and bias; (0,) where it has none.
+Shapes: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
-def count_parameters(sizes: Sequence[int]) -> int:
-    """Weights and biases between layers of these sizes; in Python's integers, which never wrap."""
-    return sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
+
+def count_parameters(shapes: Sequence[Shapes]) -> int:
+    """Weights and biases of layers of these shapes; in Python's integers, which never wrap."""
+    return sum(prod(shape) for pair in shapes for shape in pair)
 
 
 def aligned(n: int, dtype: np.dtype[Any]) -> Array:
@@ -40,18 +43,21 @@ def aligned_rows(n_rows: int, n: int, dtype: np.dtype[Any]) -> Array:
     return aligned(n_rows * row, dtype).reshape(n_rows, row)[:, :n]
 
 
-def split(block: Array, sizes: Sequence[int]) -> list[tuple[Array, Array]]:
+def split(block: Array, shapes: Sequence[Shapes]) -> list[tuple[Array, Array]]:
     """Views of weights and bias of each layer of a block of parameters."""
     views = []
-    offset = 0
-    for n_in, n_out in itertools.pairwise(sizes):
-        end = offset + n_in * n_out
-        views.append((block[offset:end].reshape(n_in, n_out), block[end : end + n_out]))
-        offset = end + n_out
+    start = 0
+    for pair in shapes:
+        parts = []
+        for shape in pair:
+            end = start + prod(shape)
+            parts.append(block[start:end].reshape(shape))
+            start = end
+        views.append((parts[0], parts[1]))
     return views
 
 
-def check_finite(block: Array, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
+def check_finite(block: Array, shapes: Sequence[Shapes], dtype: np.dtype[Any]) -> None:
     """Refuses parameters that are not finite in `dtype`, and names the first.
 
     Raises
@@ -65,18 +71,16 @@ def check_finite(block: Array, sizes: Sequence[int], dtype: np.dtype[Any]) -> No
     value = "NaN" if np.isnan(block[index]) else str(block[index])
     raise ValueError(
         f"parameters must be finite (in the range of {dtype}), "
-        f"{parameter_name(index, sizes)} is {value}"
+        f"{parameter_name(index, shapes)} is {value}"
     )
 
 
-def parameter_name(index: int, sizes: Sequence[int]) -> str:
+def parameter_name(index: int, shapes: Sequence[Shapes]) -> str:
     """Which weight or bias stands at `index` of a block, such as ``"weights[1][3, 0]"``."""
-    for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
-        if index < n_in * n_out:
-            row, column = divmod(index, n_out)
-            return f"weights[{layer}][{row}, {column}]"
-        index -= n_in * n_out
-        if index < n_out:
-            return f"biases[{layer}][{index}]"
-        index -= n_out
+    for layer, pair in enumerate(shapes):
+        for name, shape in zip(("weights", "biases"), pair, strict=True):
+            if index < prod(shape):
+                place = ", ".join(map(str, np.unravel_index(index, shape)))
+                return f"{name}[{layer}][{place}]"
+            index -= prod(shape)
     raise IndexError(f"no parameter {index}")

@@ -150,11 +150,12 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         plan, state = net._build(X.shape[1])
     else:
         plan, state = net._built()
-        check_finite(state.parameters, net._sizes, net.dtype)
+        check_finite(state.parameters, net._shapes, net.dtype)
     slots, n_updates = state.slots_for(optimizer)
     trainer = Trainer(
         plan,
         state.parameters,
+        state.running,
         X,
         y,
         batch_size,

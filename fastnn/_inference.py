@@ -13,6 +13,7 @@ from fastnn._blocks import check_finite
 from fastnn._core import inference
 from fastnn._core.inference import NotFiniteError
 from fastnn.config import choose_threads
+from fastnn.layers import Dense
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -27,7 +28,7 @@ def infer(
     targets: Array | None = None,
     *,
     threads: int | None = None,
-    z_outputs: list[Array] | None = None,
+    z_outputs: list[Array | None] | None = None,
 ) -> float:
     """Fills `outputs`, of all layers or the last one, from data that have been checked.
 
@@ -38,12 +39,36 @@ def infer(
     try:
         with net._access.reading():
             loss = inference.infer(
-                plan, state.parameters, X, outputs, n_threads, targets, z_outputs
+                plan, state.parameters, state.running, X, outputs, n_threads, targets, z_outputs
             )
     except NotFiniteError as error:
         explain_not_finite(net, error, X)
         raise
     return checked_loss(loss, net.dtype)
+
+
+def forward(
+    net: Network, X: Array, wants_logits: bool, threads: int | None
+) -> tuple[list[Array], list[Array]]:
+    """The activations of every layer, and the logits if they are wanted; see `Network.forward`."""
+    widths = net._architecture.widths(net._built()[0].n_features)[1:]
+    arrays = [
+        None if layer.has_noise else np.empty((len(X), width), net.dtype)
+        for layer, width in zip(net.layers, widths, strict=True)
+    ]
+    zs = [
+        np.empty_like(array) if isinstance(layer, Dense) and array is not None else None
+        for layer, array in zip(net.layers, arrays, strict=True)
+    ]
+    outputs = [array for array in arrays if array is not None]
+    z_outputs = [z for z, array in zip(zs, arrays, strict=True) if array is not None]
+    infer(net, X, outputs, threads=threads, z_outputs=z_outputs if wants_logits else None)
+    activations: list[Array] = []
+    for array in arrays:
+        if array is None:  # what enters leaves
+            array = activations[-1] if activations else X.astype(net.dtype)
+        activations.append(array)
+    return activations, [a if z is None else z for z, a in zip(zs, activations, strict=True)]
 
 
 def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:
@@ -67,7 +92,7 @@ def explain_not_finite(net: Network, error: NotFiniteError, X: Array) -> None:
     if error.in_input:
         _validation.finite(X, net.dtype, "X")
         return
-    check_finite(net._built()[1].parameters, net._sizes, net.dtype)
+    check_finite(net._built()[1].parameters, net._shapes, net.dtype)
     raise ValueError(
         f"the output for row {error.first} of X is NaN: X or the parameters are so large that "
         f"{net.dtype} cannot hold what lies between"

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._architecture import Architecture
 from fastnn._blocks import (
+    Shapes,
     aligned,
     aligned_copy,
     aligned_rows,
@@ -20,8 +22,7 @@ from fastnn._blocks import (
 )
 from fastnn._core import kernels
 from fastnn._description import entries, integer, text
-from fastnn.initializers import draw_weights
-from fastnn.layers import Dense
+from fastnn.layers import Layer
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 
 Array = npt.NDArray[Any]
@@ -83,12 +84,14 @@ class Training:
 
 @dataclass
 class State:
-    """Parameters, what the optimiser carries from step to step, and the random state.
+    """Parameters, running statistics, the optimiser's slots, and the random state.
 
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,), of the network's dtype
         The block; it stays the same array.
+    running : ndarray of shape (n_running,), of the network's dtype
+        For each batch norm the means and then the variances of its units; it stays the same array.
     bit_generator : numpy.random.PCG64
         Shuffles the samples.
     training : Training or None
@@ -102,6 +105,7 @@ class State:
     """
 
     parameters: Array
+    running: Array
     bit_generator: np.random.PCG64
     training: Training | None
     slots: Array
@@ -113,40 +117,33 @@ class State:
         self._memory = self.parameters.base
 
     @classmethod
-    def initial(
-        cls, layers: Sequence[Dense], sizes: Sequence[int], dtype: np.dtype[Any], seed: int
-    ) -> State:
+    def initial(cls, architecture: Architecture, n_features: int) -> State:
         """The state before the first step.
-
-        Parameters
-        ----------
-        layers : sequence of Dense
-        sizes : sequence of int
-            ``[n_features, units of layer 1, ..., units of the output]``.
-        dtype : numpy.dtype
-        seed : int
 
         Raises
         ------
         ValueError
-            If an initializer gives weights beyond the range of `dtype`.
+            If an initializer gives weights beyond the range of the network's dtype.
         MemoryError
         """
-        weights_seed, shuffling_seed = np.random.SeedSequence(seed).spawn(2)
+        dtype, shapes = architecture.dtype, architecture.shapes(n_features)
+        layers, widths = architecture.layers, architecture.widths(n_features)
+        weights_seed, shuffling_seed = np.random.SeedSequence(architecture.seed).spawn(2)
         random = np.random.Generator(np.random.PCG64(weights_seed))
-        block = aligned(count_parameters(sizes), dtype)
-        for i, (layer, (weights, bias)) in enumerate(zip(layers, split(block, sizes), strict=True)):
-            n_in, n_out = weights.shape
+        block = aligned(count_parameters(shapes), dtype)
+        for i, (layer, (weights, bias)) in enumerate(
+            zip(layers, split(block, shapes), strict=True)
+        ):
             with np.errstate(all="ignore"):  # infinity is refused below
-                weights[:] = draw_weights(layer.chosen_initializer, n_in, n_out, random)
+                weights[:] = layer.initial_weights(widths[i], random)
             bias[:] = 0
             if not kernels.all_finite(weights, dtype):
                 raise ValueError(
-                    f"layers[{i}] has the initializer {layer.chosen_initializer!r}, which gives "
-                    f"weights that are not finite in {dtype}"
+                    f"layers[{i}] is {layer!r}, whose initial weights are not finite in {dtype}"
                 )
         return cls(
             block,
+            _initial_running(layers, widths, dtype),
             np.random.PCG64(shuffling_seed),
             training=None,
             slots=np.empty((0, block.size), dtype),
@@ -158,36 +155,40 @@ class State:
         cls,
         description: Sequence[Any],
         tensors: Any,
-        sizes: Sequence[int],
-        dtype: np.dtype[Any],
+        architecture: Architecture,
+        n_features: int,
     ) -> State:
         """From the values that `description` gave, and `tensors`.
 
         ValueError or TypeError for anything else.
 
-        Nothing is allocated before the arrays are found to be those of a network of these sizes.
+        Nothing is allocated before the arrays are found to be those of a network of these shapes.
         """
         random_state, training, n_updates = description
-        n_parameters = count_parameters(sizes)
+        dtype, shapes = architecture.dtype, architecture.shapes(n_features)
+        n_parameters, n_running = count_parameters(shapes), architecture.n_running(n_features)
         chosen = None if training is None else Training.read(training)
-        shapes: dict[str, tuple[int, ...]] = {"parameters": (n_parameters,)}
+        expected: dict[str, tuple[int, ...]] = {"parameters": (n_parameters,)}
+        if n_running > 0:
+            expected["running"] = (n_running,)
         if chosen is not None:
             chosen.check(dtype)
-            shapes["slots"] = (chosen.optimizer.n_slots, n_parameters)
-        block, *rest = entries(tensors, list(shapes), "the tensors")
-        for name, shape in shapes.items():
+            expected["slots"] = (chosen.optimizer.n_slots, n_parameters)
+        entries(tensors, list(expected), "the tensors")
+        for name, shape in expected.items():
             _check_tensor(tensors[name], shape, dtype, name)
-        slots = aligned_rows(len(rest[0]) if rest else 0, n_parameters, dtype)
-        if rest:
-            slots[:] = rest[0]
+        slots = aligned_rows(len(tensors.get("slots", ())), n_parameters, dtype)
+        if "slots" in tensors:
+            slots[:] = tensors["slots"]
         state = cls(
-            aligned_copy(block, dtype),
+            aligned_copy(tensors["parameters"], dtype),
+            aligned_copy(tensors.get("running", np.empty(0, dtype)), dtype),
             _read_random_state(random_state),
             chosen,
             slots,
             integer(n_updates, _MAX_UPDATES, "n_updates"),
         )
-        state.check(sizes)
+        state.check(architecture, n_features)
         return state
 
     def shared_parameters(self) -> Array:
@@ -195,9 +196,31 @@ class State:
         self.has_views = True
         return self.parameters[:]
 
-    def check(self, sizes: Sequence[int]) -> None:
-        """Refuses parameters and slots that are not finite: no step leaves such ones."""
-        check_finite(self.parameters, sizes, self.parameters.dtype)
+    def running_statistics(
+        self, architecture: Architecture, n_features: int
+    ) -> list[tuple[Array, Array] | None]:
+        """Read-only views of the mean and the variance of each layer, None where it has none."""
+        views: list[tuple[Array, Array] | None] = []
+        start = 0
+        widths = architecture.widths(n_features)
+        for layer, n in zip(architecture.layers, widths, strict=False):
+            if not layer.has_running_statistics:
+                views.append(None)
+                continue
+            mean, variance = self.running[start : start + 2 * n].reshape(2, n)
+            mean.flags.writeable = variance.flags.writeable = False
+            views.append((mean, variance))
+            start += 2 * n
+        return views
+
+    def check(self, architecture: Architecture, n_features: int) -> None:
+        """Refuses numbers that no step leaves: not finite, or a variance below 0."""
+        check_finite(self.parameters, architecture.shapes(n_features), self.parameters.dtype)
+        if not kernels.all_finite(self.running, self.running.dtype):
+            raise ValueError("running statistics must be finite, got NaN or infinity")
+        for statistics in self.running_statistics(architecture, n_features):
+            if statistics is not None and statistics[1].min() < 0:
+                raise ValueError(f"variances must be at least 0, got {statistics[1].min()}")
         if not all(kernels.all_finite(slot, slot.dtype) for slot in self.slots):
             raise ValueError("slots must be finite, got NaN or infinity")
 
@@ -210,15 +233,17 @@ class State:
         slots.fill(0)
         return slots, 0
 
-    def copy(self, dtype: np.dtype[Any], sizes: Sequence[int]) -> State:
+    def copy(self, dtype: np.dtype[Any], shapes: Sequence[Shapes]) -> State:
         """An independent copy in another dtype, if its numbers are in that one's range."""
         if dtype != self.parameters.dtype:
-            check_finite(self.parameters, sizes, dtype)
+            check_finite(self.parameters, shapes, dtype)
+            _validation.finite(self.running, dtype, "running statistics")
             _validation.finite(self.slots, dtype, "slots")
             if self.training is not None:
                 self.training.check(dtype)
         with np.errstate(all="ignore"):  # numbers too small for the dtype become 0
             parameters = aligned_copy(self.parameters, dtype)
+            running = aligned_copy(self.running, dtype)
             slots = aligned_rows(len(self.slots), parameters.size, dtype)
             slots[:] = self.slots
         bit_generator = np.random.PCG64()
@@ -226,6 +251,7 @@ class State:
         return replace(
             self,
             parameters=parameters,
+            running=running,
             bit_generator=bit_generator,
             slots=slots,
             has_views=False,
@@ -242,9 +268,21 @@ class State:
     def tensors(self) -> dict[str, Array]:
         """Copies of the arrays."""
         tensors = {"parameters": self.parameters.copy()}
+        if self.running.size > 0:
+            tensors["running"] = self.running.copy()
         if self.training is not None:
             tensors["slots"] = self.slots.copy()
         return tensors
+
+
+def _initial_running(layers: Sequence[Layer], widths: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Mean 0 and variance 1 for each unit of the layers that have them."""
+    statistics = [
+        np.repeat(np.array([0, 1], dtype), width)
+        for layer, width in zip(layers, widths, strict=False)
+        if layer.has_running_statistics
+    ]
+    return aligned_copy(np.concatenate([*statistics, np.empty(0, dtype)]), dtype)
 
 
 def _check_tensor(tensor: Any, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:

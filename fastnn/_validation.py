@@ -5,7 +5,7 @@ Errors are `ValueError` or `TypeError` and name the argument, what was expected 
 
 import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import isfinite, prod
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -98,7 +98,7 @@ def known_name(
 
 
 def spelled(
-    value: Any, table: Mapping[str, Any], name: str, aliases: Mapping[str, str] = _NO_ALIASES
+    value: Any, table: Collection[str], name: str, aliases: Mapping[str, str] = _NO_ALIASES
 ) -> str:
     """`value` as it is spelled in `table`.
 
@@ -106,8 +106,7 @@ def spelled(
     ----------
     value : str
         A name of `table` or of `aliases`; case, spaces, ``-`` and ``_`` do not matter.
-    table : mapping
-        By name.
+    table : collection of str
     name : str
         Of the argument, for errors.
     aliases : mapping of str to str

@@ -125,7 +125,7 @@ def gradient_check(
     result = GradientCheck(np.linalg.norm(error) / norms if norms > 0 else 0.0)
     i = int(checked[error.argmax()])
     result.gradient, result.differences, result.n_checked = gradient, differences, checked.size
-    result.worst_index, result.worst = i, parameter_name(i, double._sizes)
+    result.worst_index, result.worst = i, parameter_name(i, double._shapes)
     total = abs(gradient[i]) + abs(differences[i])
     result.worst_difference = float(error.max() / total) if total > 0 else 0.0
     return result

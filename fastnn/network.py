@@ -23,11 +23,12 @@ from fastnn._description import entries
 from fastnn._fit import AS_BEFORE, FitOptions
 from fastnn._keywords import checked_keywords
 from fastnn._state import State, Training
+from fastnn._summary import summarise
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal
-from fastnn.layers import Dense
+from fastnn.layers import Dense, Layer
 from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
@@ -40,8 +41,8 @@ class Network:
 
     Parameters
     ----------
-    layers : sequence of Dense
-        From the first hidden layer to the output.
+    layers : sequence of Layer
+        From the first one to the output, which is a `Dense`.
     n_features : int, optional
         Columns of the inputs. None: learnt at the first `fit` or `partial_fit`.
     loss : str, optional
@@ -97,7 +98,7 @@ class Network:
     @checked_keywords
     def __init__(
         self,
-        layers: Sequence[Dense],
+        layers: Sequence[Layer],
         n_features: int | None = None,
         *,
         loss: str | None = None,
@@ -183,8 +184,8 @@ class Network:
     # ---- what it is --------------------------------------------------------------------------
 
     @property
-    def layers(self) -> tuple[Dense, ...]:
-        """The layers, from the first hidden one to the output."""
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, from the first one to the output."""
         return self._architecture.layers
 
     @property
@@ -210,7 +211,7 @@ class Network:
     @property
     def n_outputs(self) -> int:
         """Units of the last layer."""
-        return self.layers[-1].n_units
+        return self._architecture.output.n_units
 
     @property
     def training(self) -> Training | None:
@@ -246,12 +247,25 @@ class Network:
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """Live views of each layer's weights, of shape (n_in, n_out)."""
+        """Live views of each layer's weights, of shape (n_in, n_out).
+
+        (n_out,) where a layer has one for each unit; (0,) where it has none.
+        """
         return tuple(weights for weights, _ in self.split(self.parameters))
 
     @property
+    def running_statistics(self) -> tuple[tuple[Array, Array] | None, ...]:
+        """The running mean and variance, of shape (n_out,) each, that a `BatchNorm` uses.
+
+        Read-only live views for each layer of `layers`; None for the other kinds.
+        """
+        plan, state = self._built()
+        views = state.running_statistics(self._architecture, plan.n_features)
+        return tuple(views)
+
+    @property
     def biases(self) -> tuple[Array, ...]:
-        """Live views of each layer's bias, of shape (n_out,)."""
+        """Live views of each layer's bias, of shape (n_out,); (0,) where it has none."""
         return tuple(bias for _, bias in self.split(self.parameters))
 
     def split(self, block: Array) -> list[tuple[Array, Array]]:
@@ -276,13 +290,13 @@ class Network:
             raise TypeError(f"block must be an ndarray, got {type(block).__name__}")
         if block.shape != (n_parameters,):
             raise ValueError(f"block must be of shape ({n_parameters},), got shape {block.shape}")
-        return _blocks.split(block, self._sizes)
+        return _blocks.split(block, self._shapes)
 
     def __repr__(self) -> str:
         arguments = [repr(list(self.layers))]
         if self._plan is not None:
             arguments.append(f"n_features={self.n_features}")
-        if self.loss != ACTIVATIONS[self.layers[-1].activation].default_loss:
+        if self.loss != ACTIVATIONS[self._architecture.output.activation].default_loss:
             arguments.append(f"loss={self.loss!r}")
         if self.dtype != np.float32:
             arguments.append(f"dtype={self.dtype.name!r}")
@@ -298,34 +312,7 @@ class Network:
         str
             ``n`` stands for the number of samples, ``?`` for what the first `fit` will tell.
         """
-        header = ("layer", "activation", "W", "b", "Z = A_prev W + b", "A", "parameters")
-        rows = [header]
-        n_in: Any = self.n_features or "?"
-        n_features, n_parameters = n_in, "?" if n_in == "?" else f"{self.n_parameters:,}"
-        for number, layer in enumerate(self.layers, start=1):
-            n_out = layer.n_units
-            rows.append(
-                (
-                    str(number),
-                    layer.activation,
-                    f"({n_in}, {n_out})",
-                    f"({n_out},)",
-                    f"(n, {n_out})",
-                    f"(n, {n_out})",
-                    "?" if n_in == "?" else f"{n_in * n_out + n_out:,}",
-                )
-            )
-            n_in = n_out
-        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-        lines = [
-            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows
-        ]
-        lines.insert(1, "-" * len(lines[0]))
-        return _Text(
-            "\n".join(line.rstrip() for line in lines)
-            + f"\n\nX: (n, {n_features})   loss: {self.loss}   dtype: {self.dtype}"
-            + f"   parameters: {n_parameters}"
-        )
+        return summarise(self)
 
     # ---- what it does ------------------------------------------------------------------------
 
@@ -515,7 +502,7 @@ class Network:
         if threads is not None:
             threads = choose_threads(threads, 0.0)
         try:
-            output = predict_rows(plan, self._access, state.parameters, X)
+            output = predict_rows(plan, self._access, state.parameters, state.running, X)
         except NotFiniteError as error:
             _inference.explain_not_finite(self, error, np.asarray(X))
             raise
@@ -559,7 +546,7 @@ class Network:
         plan, state = self._built()
         n_rows = _validation.positive_int(n_rows, "n_rows", at_most=_validation.MAX_SIZE)
         explain = partial(_inference.explain_not_finite, self)
-        return Predictor(plan, self._access, state.parameters, n_rows, explain)
+        return Predictor(plan, self._access, state.parameters, state.running, n_rows, explain)
 
     @overload
     def forward(
@@ -590,7 +577,8 @@ class Network:
         activations : list of ndarray of shape (n_samples, n_out)
             ``[A_1, ..., A_L]``; the last one is what `predict_proba` gives.
         logits : list of ndarray of shape (n_samples, n_out)
-            ``[Z_1, ..., Z_L]``; with ``logits=True`` only: the result is a pair then.
+            ``[Z_1, ..., Z_L]``; with ``logits=True`` only: the result is a pair then. Where a layer
+            is no `Dense`, Z is A.
 
         Raises
         ------
@@ -598,13 +586,9 @@ class Network:
         """
         plan, _ = self._built()
         data = _validation.samples(X, plan.n_features, self.dtype)
-        activations = self._layer_arrays(len(data))
-        if not _validation.boolean(logits, "logits"):
-            _inference.infer(self, data, activations, threads=threads)
-            return activations
-        zs = self._layer_arrays(len(data))
-        _inference.infer(self, data, activations, threads=threads, z_outputs=zs)
-        return activations, zs
+        wants_logits = _validation.boolean(logits, "logits")
+        activations, zs = _inference.forward(self, data, wants_logits, threads)
+        return (activations, zs) if wants_logits else activations
 
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
@@ -660,11 +644,20 @@ class Network:
         """
         plan, state = self._built()
         data, answers = self._checked_data(X, y, plan.n_features)
-        _blocks.check_finite(state.parameters, self._sizes, self.dtype)
+        _blocks.check_finite(state.parameters, self._shapes, self.dtype)
         gradient = np.empty_like(state.parameters)
         n_threads = choose_threads(threads, plan.training_flops(len(data)))
         with self._access.reading():
-            loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, n_threads)
+            loss = loss_and_gradients(
+                plan,
+                state.parameters,
+                state.running,
+                data,
+                answers,
+                gradient,
+                n_threads,
+                state.n_updates,
+            )
         return _inference.checked_loss(loss, self.dtype), gradient
 
     # ---- copies and files ----------------------------------------------------------------------
@@ -695,7 +688,7 @@ class Network:
             if twin.dtype != self.dtype:
                 plan = architecture.plan(plan.n_features)
             with self._access.reading():
-                twin._adopt(plan, self._state.copy(twin.dtype, self._sizes))
+                twin._adopt(plan, self._state.copy(twin.dtype, self._shapes))
         twin.__setstate__(self.__getstate__())
         return twin
 
@@ -783,13 +776,12 @@ class Network:
         return self._plan, self._state
 
     @property
-    def _sizes(self) -> list[int]:
-        return self._architecture.sizes(self._built()[0].n_features)
+    def _shapes(self) -> list[_blocks.Shapes]:
+        return self._architecture.shapes(self._built()[0].n_features)
 
     def _build(self, n_features: int) -> tuple[Plan, State]:
         """The plan and the initial state for inputs of `n_features` columns."""
-        sizes = self._architecture.sizes(n_features)
-        state = State.initial(self.layers, sizes, self.dtype, self.seed)
+        state = State.initial(self._architecture, n_features)
         return self._architecture.plan(n_features), state
 
     def _adopt(self, plan: Plan, state: State) -> None:
@@ -805,20 +797,16 @@ class Network:
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
         architecture = self._architecture  # not the properties, which a subclass may shadow
-        dtype, n_outputs = architecture.dtype, architecture.layers[-1].n_units
+        dtype, n_outputs = architecture.dtype, architecture.output.n_units
         data = _validation.samples(X, n_features, dtype, names[0], at_least=1)
         targets = _validation.targets(y, data, n_outputs, architecture.loss, dtype, names)
         _validation.finite(data, dtype, names[0])
         return data, targets
 
-    def _layer_arrays(self, n_samples: int) -> list[Array]:
-        """Room for what every layer gives."""
-        return [np.empty((n_samples, layer.n_units), self.dtype) for layer in self.layers]
-
     @property
     def _metrics(self) -> tuple[str, ...]:
         """What `evaluate` gives."""
-        is_classifier = ACTIVATIONS[self.layers[-1].activation].is_classifier
+        is_classifier = ACTIVATIONS[self._architecture.output.activation].is_classifier
         return ("loss", "accuracy") if is_classifier else ("loss",)
 
     def _evaluate(self, X: Array, y: Array, threads: int | None = None) -> dict[str, float]:
@@ -832,7 +820,7 @@ class Network:
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""
-        activation = self.layers[-1].activation
+        activation = self._architecture.output.activation
         if activation == "softmax":
             labels: Array = output.argmax(axis=1)
             return labels
@@ -843,10 +831,10 @@ class Network:
     def _parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A description as JSON knows it, and copies of the arrays: all that `_rebuild` needs."""
         description = {**self._architecture.description(), "n_features": self.n_features}
-        if self._state is None:
+        if self._state is None or self._plan is None:
             return description | _NO_STATE, {}
         with self._access.reading():
-            self._state.check(self._sizes)
+            self._state.check(self._architecture, self._plan.n_features)
             return description | self._state.description(), self._state.tensors()
 
 
@@ -854,13 +842,6 @@ class Network:
 
 # As `State.description`, of a network that is not built.
 _NO_STATE = {"random_state": None, "training": None, "n_updates": 0}
-
-
-class _Text(str):
-    """A string that an interactive session shows as it is printed."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
@@ -882,8 +863,7 @@ def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -
         n_features = _validation.positive_int(
             n_features, "n_features", at_most=_validation.MAX_SIZE
         )
-        sizes = net._architecture.sizes(n_features)
-        state = State.read(of_state, tensors, sizes, net.dtype)
+        state = State.read(of_state, tensors, net._architecture, n_features)
         net._adopt(net._architecture.plan(n_features), state)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a network that this version can read: {error}") from error

@@ -59,7 +59,7 @@ def without(*path: Any) -> dict[str, Any]:
     return description
 
 
-LAYER = {"n_units": 5, "activation": "tanh", "initializer": None}
+LAYER = {"kind": "Dense", "n_units": 5, "activation": "tanh", "initializer": None}
 
 BAD_DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "nothing": {},

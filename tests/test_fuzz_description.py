@@ -32,7 +32,7 @@ def test_harm_is_seen(
         return value
 
     monkeypatch.setattr(_state, "integer", unchecked)
-    assert results(400, tmp_path)["HARM"] > 0
+    assert results(800, tmp_path)["HARM"] > 0
     assert "case " in capsys.readouterr().err
 
 

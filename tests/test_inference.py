@@ -148,7 +148,7 @@ def test_outputs_are_written_and_nothing_around_them(wanted: tuple[int, ...]) ->
         memory[:32] = memory[-32:] = 77
         memories.append(memory)
         outputs.append(memory[32 : 32 + 130 * n_units].reshape(130, n_units))
-    inference.infer(net._plan, net.parameters, X, outputs, 2)
+    inference.infer(net._plan, net.parameters, net._state.running, X, outputs, 2)
     for output, expected in zip(reversed(outputs), reversed(net.forward(X)), strict=False):
         np.testing.assert_array_equal(output, expected)
     for memory in memories:

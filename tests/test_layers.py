@@ -137,7 +137,7 @@ def test_initializers_are_known_as_people_type_them(typed: str, name: str) -> No
         ((np.array(3),), TypeError, "n_units"),
         ((3, "rely"), ValueError, "activation.*relu.*'rely'"),
         ((3, "RELUU"), ValueError, "activation.*got 'RELUU'; did you mean 'relu'"),
-        ((3, "xyzzy"), ValueError, "softmax, got 'xyzzy'$"),
+        ((3, "xyzzy"), ValueError, "softmax, prelu, got 'xyzzy'$"),
         ((3, None), TypeError, "activation"),
         ((3, ["relu"]), TypeError, "activation"),
         ((3, np.tanh), TypeError, "activation"),

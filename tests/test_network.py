@@ -22,6 +22,7 @@ import fastnn
 from fastnn import Dense, Network, Normal
 from fastnn._core.plan import Plan
 from fastnn._core.training import loss_and_gradients
+from fastnn.layers import Operation
 from fastnn.reference import loops, vectorized
 
 Array = npt.NDArray[Any]
@@ -1812,7 +1813,12 @@ def test_memory_of_the_parameters_cannot_be_resized() -> None:
 @pytest.mark.parametrize("sizes", [(0, 3), (4, 0), (4, 2**31)])
 def test_the_plan_refuses_sizes_that_it_cannot_divide_by(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"from 1 to 2\^31 - 1"):
-        Plan([(sizes[1], "linear")], sizes[0], "mean_squared_error", np.dtype(np.float32))
+        Plan(
+            [Operation("dense", sizes[1], sizes[0], True)],
+            sizes[0],
+            "mean_squared_error",
+            np.dtype(np.float32),
+        )
 
 
 def test_the_core_refuses_labels_that_are_no_units() -> None:
@@ -1821,4 +1827,4 @@ def test_the_core_refuses_labels_that_are_no_units() -> None:
     X, labels = np.ones((5, 4), np.float32), np.array([0, 1, 3, 0, 0], np.int32)
     gradient = np.empty_like(state.parameters)
     with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
-        loss_and_gradients(plan, state.parameters, X, labels, gradient, 1)
+        loss_and_gradients(plan, state.parameters, state.running, X, labels, gradient, 1, 0)

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from fastnn import Adam, Dense
+from fastnn._architecture import Architecture
 from fastnn._state import State, Training
 from fastnn.optimizers import OPTIMIZERS
 
+LAYERS = [Dense(2, "tanh"), Dense(1)]
+
 
 def initial(dtype: str = "float32") -> State:
-    return State.initial([Dense(2, "tanh"), Dense(1)], [3, 2, 1], np.dtype(dtype), seed=0)
+    return State.initial(Architecture.checked(LAYERS, None, dtype, 0), 3)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -32,7 +35,9 @@ def test_copy_is_whole_and_independent() -> None:
     state = initial()
     slots, _ = state.slots_for(OPTIMIZERS["adam"]())
     state.training, state.slots, state.n_updates = Training(Adam(0.5), None, False), slots, 3
-    twin = state.copy(np.dtype("float64"), [3, 2, 1])
+    twin = state.copy(
+        np.dtype("float64"), Architecture.checked(LAYERS, None, "float32", 0).shapes(3)
+    )
     assert (twin.training, twin.n_updates) == (Training(Adam(0.5), None, False), 3)
     assert twin.parameters.dtype == twin.slots.dtype == np.float64
     assert twin.bit_generator.state == state.bit_generator.state

@@ -213,7 +213,14 @@ def test_gradient_writes_nothing_around_its_block() -> None:
     n = net.n_parameters
     memory = np.full(n + 64, 77, np.float32)
     training.loss_and_gradients(
-        net._plan, net.parameters, X, y.astype(np.int32), memory[32 : 32 + n], 2
+        net._plan,
+        net.parameters,
+        net._state.running,
+        X,
+        y.astype(np.int32),
+        memory[32 : 32 + n],
+        2,
+        0,
     )
     np.testing.assert_array_equal(memory[32 : 32 + n], net.loss_and_gradients(X, y)[1])
     assert (memory[:32] == 77).all()

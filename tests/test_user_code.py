@@ -139,7 +139,7 @@ def train(net: Network, X: Array, y: Array, hook: Any, threads: int = 1, **optio
     optimizer = get_optimizer(options.pop("optimizer", "sgd"), options.pop("learning_rate", 0.1))
     options = {"batch_size": len(X), "n_epochs": 1, "bit_generator": None} | options
     trainer = Trainer(
-        plan, block, X, y, options["batch_size"], options["n_epochs"], threads,
+        plan, block, state.running, X, y, options["batch_size"], options["n_epochs"], threads,
         optimizer=optimizer.name, hyperparameters=optimizer.hyperparameters,
         slots=np.zeros((optimizer.n_slots, block.size), block.dtype), n_updates=0,
         bit_generator=options["bit_generator"], gradient_hook=hook,

@@ -1,5 +1,5 @@
 # What the core is made of: the sizes of a network, and what a pass through its layers works on.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.kernels cimport (
     FNN_NARROW_COLUMNS,
@@ -20,9 +20,15 @@ cdef struct LayerPlan:
     const LayerOperations *operations
     size_t n_in
     size_t n_out
+    size_t weight_rows  # of the weights (weight_rows, n_out): n_in, 1, or none
+    size_t n_bias  # n_out, or none
     size_t weights  # where they start in the block of parameters, in elements
     size_t bias
+    size_t running  # where its means and variances start in the block of running statistics
     const fnn_activation *activation
+    double setting  # the rate of a dropout, the scale of a noise, the epsilon of a norm
+    double momentum  # of a running statistic
+    uint64_t noise_key  # of its random numbers
     # tiles of the weights in the weight phase; those at the right and at the bottom are smaller
     size_t tile_rows
     size_t tile_columns
@@ -50,7 +56,11 @@ cdef struct Geometry:
     size_t n_outputs
     size_t widest  # units of the widest layer
     size_t n_parameters
+    size_t n_running  # running statistics
     size_t n_weight_tiles
+    size_t first_trained  # the lowest layer with parameters: no derivative goes below it
+    bint mixes_rows  # there is a layer that does
+    bint mixes_units
     size_t row_block  # samples whose losses are summed up together: the sizes alone decide
     size_t row_tile  # samples in a tile of the row phase, at most: several blocks
     size_t slab_rows  # samples whose activations are held at a time
@@ -74,15 +84,20 @@ cdef struct LayerPass:
     Matrix transposed  # (n_out, n_in): the same for going back; none for the first layer
     const char *bias
     const fnn_activation *activation  # of the output: linear, where the loss starts from the logits
-    Matrix z  # (rows, n_out), in the panels of a: `a` itself where it is not needed afterwards
+    # (rows, n_out), in the panels of a: `a` itself where it is not needed afterwards. What goes into the
+    # activation; the factors of a dropout; the inputs of a norm, normalised
+    Matrix z
     Matrix a  # (rows, n_out); the last layer's are one panel
     Matrix d  # (rows, n_out): derivatives of the loss by a, then by z
+    char *running  # (2, n_out): mean and variance, as inference uses them
+    char *measured  # (2, n_out): those of this mini-batch; of a layer norm (rows,): 1 / deviation
 
 # A pass through the layers, of a network or of a part of one.
 cdef struct Pass:
     const Geometry *geometry
     fnn_gemm gemm
     char *parameters
+    char *running  # (n_running,)
     LayerPass *layers
     Matrix output_d  # (rows, n_outputs), one panel: the loss's derivative; the last d, if that is one
     Batch batch
@@ -93,6 +108,7 @@ cdef struct Rows:
     size_t n
     size_t sample  # the first one's place among the samples, in the order of the epoch
     bint gathered  # they have been, in an earlier step
+    uint64_t step  # steps before this one: the random numbers follow from it
     char *scratch  # of the products
 
 # Some units of a layer.
@@ -112,10 +128,17 @@ cdef struct WeightTile:
 # rows) is a row of its own too, so that no pass asks what a layer is.
 cdef struct LayerOperations:
     const char *name
-    size_t (*n_parameters)(size_t n_in, size_t n_out) noexcept nogil
+    bint is_product  # has a matrix of weights, the transpose of which leads back
+    bint mixes_rows  # needs all rows of a mini-batch at once: its units are shared out
+    bint mixes_units  # needs all units of a row at once
+    bint keeps_z  # needs a z of its own, from forward to backward
+    bint is_in_place  # the derivative by its input is written over the one by its output
     # a = f(z), z from the rows that enter the layer
     void (*forward)(const Pass *net, size_t layer, const Rows *rows,
                     const Units *units) noexcept nogil
+    # the same once trained; NULL: a is what enters
+    void (*infer)(const Pass *net, size_t layer, const Rows *rows,
+                  const Units *units) noexcept nogil
     # d by z from d by a; the last layer's follows from the loss
     void (*derivative)(const Pass *net, size_t layer, const Rows *rows,
                        const Units *units) noexcept nogil
@@ -123,10 +146,12 @@ cdef struct LayerOperations:
     void (*backward)(const Pass *net, size_t layer, const Rows *rows,
                      const Units *units) noexcept nogil
     # the gradient of a tile of the weights over all `rows`; with a layer's first tile that of its bias.
-    # What is wanted next may be fetched meanwhile
+    # What is wanted next may be fetched meanwhile. NULL: no parameters
     void (*weight_gradient)(const Pass *net, const WeightTile *tile, const Rows *rows,
                             bint accumulate, Matrix dweights, char *dbias,
                             const fnn_ahead *ahead) noexcept nogil
+    # with the update of a layer, what else a step changes; not 0 if it is not finite. NULL: nothing
+    int (*finish_step)(const Pass *net, size_t layer, const Rows *rows) noexcept nogil
 
 
 cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
@@ -175,6 +200,7 @@ cdef inline void bind_parameters(Pass *net, bint ends_in_logits) noexcept nogil:
             net.parameters + net.geometry.layers[l].weights * net.geometry.itemsize,
             net.geometry.layers[l].n_out)
         net.layers[l].bias = net.parameters + net.geometry.layers[l].bias * net.geometry.itemsize
+        net.layers[l].running = net.running + net.geometry.layers[l].running * net.geometry.itemsize
         net.layers[l].activation = net.geometry.layers[l].activation
     if ends_in_logits:
         net.layers[net.geometry.n_layers - 1].activation = net.geometry.linear
@@ -273,7 +299,7 @@ cdef inline WeightTile whole_layer(const Geometry *g, size_t layer) noexcept nog
     cdef WeightTile tile
     tile.layer = layer
     tile.first_row = 0
-    tile.n_rows = g.layers[layer].n_in
+    tile.n_rows = g.layers[layer].weight_rows
     tile.first_column = 0
     tile.n_columns = g.layers[layer].n_out
     return tile

@@ -16,9 +16,10 @@ class NotFiniteError(ValueError):
 def infer(
     plan: Plan,
     parameters: Array,
+    running: Array,
     X: Array,
     outputs: Sequence[Array],
     n_threads: int,
     targets: Array | None = None,
-    z_outputs: Sequence[Array] | None = None,
+    z_outputs: Sequence[Array | None] | None = None,
 ) -> float: ...

@@ -19,6 +19,7 @@ from fastnn._core.geometry cimport (
     Pass,
     Rows,
     Units,
+    all_units,
     at,
     bind_parameters,
     in_panels,
@@ -42,7 +43,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
-from fastnn._core.rows cimport check_labels, forward, gather, sum_losses
+from fastnn._core.rows cimport check_labels, gather, infer as infer_layers, sum_losses
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
@@ -75,20 +76,20 @@ cdef int infer_tile(const Pass *net, const Rows *rows) noexcept nogil:
     """Takes some rows through all layers; returns what is not finite, ALL_FINITE if all is."""
     if needs_gathering(&net.batch):
         gather(net, rows)
-    forward(net, rows, 0, net.geometry.n_layers)
+    infer_layers(net, rows)
     return find_not_finite(net, rows)
 
 
 cdef int find_not_finite(const Pass *net, const Rows *rows) noexcept nogil:
     """What is not finite of some rows, once they have been through all layers.
 
-    The first layer's z must not be its a, nor have gaps.
+    The z of a product, if that is the first layer, must not be its a, nor have gaps.
     """
     cdef const Geometry *g = net.geometry
     cdef const LayerPass *last = &net.layers[g.n_layers - 1]
     cdef const char *X
     # NaN and infinity, times anything, are in every sum: only then X itself is looked through
-    if not net.batch.own_input.all_finite(at(net.layers[0].z, rows.first, 0, g.itemsize),
+    if not g.layers[0].operations.is_product or not net.batch.own_input.all_finite(at(net.layers[0].z, rows.first, 0, g.itemsize),
                                           rows.n * g.layers[0].n_out):
         X = net.batch.X + rows.sample * g.n_features * net.batch.input.itemsize
         if not net.batch.input.all_finite(X, rows.n * g.n_features):
@@ -128,6 +129,7 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
     bind_parameters(&net, net.batch.targets != NULL and g.loss.from_logits)
     rows.first = 0
     rows.gathered = False
+    rows.step = 0
     rows.scratch = (memory + job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
                     + 4 * job.buffer_bytes)
     tile = 0 if job.by_units else team_next_tile(team, member, n_tiles)
@@ -170,15 +172,17 @@ cdef void run_units(const Pass *net, size_t layer, const Rows *rows, fnn_team *t
     """A member's share of the units of a layer."""
     cdef const Geometry *g = net.geometry
     cdef const LayerPlan *plan = &g.layers[layer]
-    cdef size_t n_smallest = n_unit_tiles(g, plan.n_out), tile
+    cdef size_t n_smallest = 1 if plan.operations.mixes_units else n_unit_tiles(g, plan.n_out), tile
     cdef size_t n_tiles = min(n_smallest, <size_t> team_size(team))
     cdef Units units, last
     tile = team_next_tile(team, member, n_tiles)
     while tile < n_tiles:
-        units = unit_tile(g, plan.n_out, tile * n_smallest // n_tiles)
-        last = unit_tile(g, plan.n_out, (tile + 1) * n_smallest // n_tiles - 1)
-        units.n = last.first + last.n - units.first
-        plan.operations.forward(net, layer, rows, &units)
+        units = all_units(plan.n_out)
+        if n_tiles > 1:
+            units = unit_tile(g, plan.n_out, tile * n_smallest // n_tiles)
+            last = unit_tile(g, plan.n_out, (tile + 1) * n_smallest // n_tiles - 1)
+            units.n = last.first + last.n - units.first
+        plan.operations.infer(net, layer, rows, &units)
         tile = team_next_tile(team, member, n_tiles)
 
 
@@ -230,21 +234,24 @@ cdef size_t round_up(size_t n) noexcept nogil:
     return (n + 63) // 64 * 64
 
 
-def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outputs=None):
+def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=None,
+          z_outputs=None):
     """Computes the outputs of layers, and the mean loss where `targets` are given.
 
     Parameters
     ----------
     plan : Plan
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
+    running : ndarray of shape (n_running,), of the plan's dtype
+        The running statistics of batch norms.
     X : ndarray of shape (n_samples, n_features), float32 or float64
     outputs : list of ndarray of shape (n_samples, n_out)
-        Receive the outputs: of all layers, or of the last one only.
+        Receive the outputs: of all layers, but those that only training has, or of the last one.
     n_threads : int
         The most to use; fewer run where they were faster lately.
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), optional
     z_outputs : list of ndarray of shape (n_samples, n_out), optional
-        Receive z, what enters the activation, of all layers.
+        Receive z, what enters the activation, of the same layers, where they are products.
 
     Returns
     -------
@@ -257,7 +264,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
         If X has NaN or infinity (or numbers beyond the range of the plan's dtype), or the output
         has NaN.
     """
-    cdef Geometry *g = &plan.geometry
+    cdef Geometry *g = &plan.inference
     cdef Inference job
     cdef size_t n_samples = X.shape[0], n_tiles, n_blocks, rows_at_a_time, i
     cdef size_t first_output = g.n_layers - <size_t> len(outputs)
@@ -267,6 +274,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
     job.net.geometry = g
     job.net.gemm = plan.prepare_gemm(n_threads)
     job.net.parameters = <char *> data_of(parameters, plan.dtype, (g.n_parameters,))
+    job.net.running = <char *> data_of(running, plan.dtype, (g.n_running,))
     job.net.batch.input = find_input(g.kernels, X.dtype)
     job.net.batch.own_input = plan.own_input
     job.net.batch.X = data_of(X, X.dtype, (n_samples, g.n_features))
@@ -321,7 +329,7 @@ def infer(Plan plan, parameters, X, outputs, int n_threads, targets=None, z_outp
             job.net.layers[i].a = one_panel(
                 writable_data_of(outputs[i - first_output], plan.dtype,
                                  (n_samples, g.layers[i].n_out)), g.layers[i].n_out)
-        if z_outputs is not None:
+        if z_outputs is not None and z_outputs[i] is not None:
             job.net.layers[i].z = one_panel(
                 writable_data_of(z_outputs[i], plan.dtype, (n_samples, g.layers[i].n_out)),
                 g.layers[i].n_out)

@@ -63,6 +63,47 @@ cdef extern from "fastnn.h" nogil:
                               int accumulate, const fnn_matrix *c,
                               const fnn_ahead *ahead, void *scratch) noexcept nogil
 
+    ctypedef struct fnn_noise:
+        uint64_t key
+        uint64_t step
+        uint64_t sample
+        uint64_t unit
+
+    ctypedef struct fnn_layers:
+        void (*dropout_forward)(const fnn_matrix *a, const fnn_matrix *z, const fnn_matrix *x,
+                                size_t rows, size_t n_units, const fnn_noise *noise,
+                                double rate) noexcept nogil
+        void (*multiply)(const fnn_matrix *d, const fnn_matrix *z, size_t rows,
+                         size_t n_units) noexcept nogil
+        void (*gaussian_noise_forward)(const fnn_matrix *a, const fnn_matrix *x, size_t rows,
+                                       size_t n_units, const fnn_noise *noise,
+                                       double scale) noexcept nogil
+        void (*batch_norm_forward)(const fnn_matrix *a, const fnn_matrix *z, void *mean,
+                                   void *variance, const fnn_matrix *x, const void *scale,
+                                   const void *shift, size_t rows, size_t n_units,
+                                   double epsilon) noexcept nogil
+        void (*batch_norm_infer)(const fnn_matrix *a, const fnn_matrix *x, const void *mean,
+                                 const void *variance, const void *scale, const void *shift,
+                                 size_t rows, size_t n_units, double epsilon) noexcept nogil
+        void (*batch_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                    const void *variance, const void *scale, size_t rows,
+                                    size_t n_units, double epsilon) noexcept nogil
+        int (*batch_norm_track)(void *mean, void *variance, const void *measured_mean,
+                                const void *measured_variance, size_t rows, size_t n_units,
+                                double momentum) noexcept nogil
+        void (*layer_norm_forward)(const fnn_matrix *a, const fnn_matrix *z, void *inverse,
+                                   const fnn_matrix *x, const void *scale, const void *shift,
+                                   size_t rows, size_t n_units, double epsilon) noexcept nogil
+        void (*layer_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                    const void *inverse, const void *scale, size_t rows,
+                                    size_t n_units) noexcept nogil
+        void (*prelu_forward)(const fnn_matrix *a, const fnn_matrix *z, const fnn_matrix *x,
+                              const void *alpha, size_t rows, size_t n_units) noexcept nogil
+        void (*prelu_infer)(const fnn_matrix *a, const fnn_matrix *x, const void *alpha,
+                            size_t rows, size_t n_units) noexcept nogil
+        void (*prelu_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *x,
+                               const void *alpha, size_t rows, size_t n_units) noexcept nogil
+
     ctypedef struct fnn_kernels:
         const char *isa
         const char *dtype
@@ -82,8 +123,9 @@ cdef extern from "fastnn.h" nogil:
                      size_t columns) noexcept nogil
         void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows,
                           size_t columns) noexcept nogil
-        void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units,
-                         int accumulate) noexcept nogil
+        void (*sum_rows)(void *sums, const fnn_matrix *d, const fnn_matrix *times, size_t rows,
+                         size_t n_units, int accumulate) noexcept nogil
+        const fnn_layers *layers
         double (*fma_burst)(size_t repeats) noexcept nogil
 
     ctypedef struct fnn_caches:

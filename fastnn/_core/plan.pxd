@@ -12,7 +12,8 @@ cdef class Pool:
     cdef int refill(self, list arrays) except -1
 
 cdef class Plan:
-    cdef Geometry geometry
+    cdef Geometry geometry  # all layers
+    cdef Geometry inference  # without those that only training has
     cdef readonly object dtype
     cdef const fnn_input *own_input  # reads arrays of the plan's own dtype
     cdef fnn_gemm gemm  # NULL until it has been prepared
@@ -20,7 +21,8 @@ cdef class Plan:
     cdef Tuner[N_CALL_SIZES] tuners  # of inference, by the size of the call
     cdef Pool pool  # the buffers of the last training run, for the next one
 
-    cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1
+    cdef int add_layer(self, size_t i, size_t n_in, object layer) except -1
+    cdef int leave_out_what_only_training_has(self) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
     cdef size_t forward_scratch(self, size_t rows) noexcept
     cdef size_t training_scratch(self, size_t rows) noexcept

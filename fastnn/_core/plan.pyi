@@ -3,11 +3,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.layers import Operation
+
 class Plan:
     dtype: np.dtype[Any]
     n_features: int
     n_parameters: int
+    n_running: int
     def __init__(
-        self, layers: Sequence[tuple[int, str]], n_features: int, loss: str, dtype: np.dtype[Any]
+        self, layers: Sequence[Operation], n_features: int, loss: str, dtype: np.dtype[Any]
     ) -> None: ...
     def training_flops(self, rows: int) -> float: ...

@@ -80,8 +80,8 @@ cdef class Plan:
 
     Parameters
     ----------
-    layers : sequence of (int, str)
-        Units, at most 2^31 - 1, and activation of each layer.
+    layers : sequence of `fastnn.layers.Operation`
+        Their units at most 2^31 - 1.
     n_features : int
         At most 2^31 - 1.
     loss : str
@@ -110,10 +110,10 @@ cdef class Plan:
         if g.layers == NULL:
             raise MemoryError("no memory for the plan")
         check_size(n_features)
-        for i, (n_units, activation) in enumerate(layers):
-            check_size(n_units)
-            self.add_layer(i, n_in, n_units, activation)
-            n_in = n_units
+        g.first_trained = g.n_layers
+        for i, layer in enumerate(layers):
+            self.add_layer(i, n_in, layer)
+            n_in = g.layers[i].n_out
             row_elements += 3 * n_in  # z, activations, derivatives
         g.n_outputs = n_in
         self.own_input = find_input(g.kernels, dtype)
@@ -126,30 +126,60 @@ cdef class Plan:
         if g.n_parameters * g.itemsize > find_caches().l2 // 2:
             g.row_tile *= max(<size_t> 1, TALL_ROW_TILE // g.row_block)
         g.slab_rows = max(MIN_SLAB_ROWS, SLAB_BYTES // (row_elements * g.itemsize))
+        self.leave_out_what_only_training_has()
 
-    cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1:
+    cdef int add_layer(self, size_t i, size_t n_in, object description) except -1:
         cdef Geometry *g = &self.geometry
         cdef LayerPlan *layer = &g.layers[i]
-        cdef size_t panel = g.kernels.single_panel_width
-        layer.operations = find_layer("dense")
+        cdef size_t panel = g.kernels.single_panel_width, n_out
+        check_size(description.n_units)
+        n_out = description.n_units
+        layer.operations = find_layer(description.kind)
         layer.n_in = n_in
         layer.n_out = n_out
+        layer.weight_rows = description.weight_rows
+        layer.n_bias = n_out if description.has_bias else 0
         layer.weights = g.n_parameters
-        layer.bias = layer.weights + n_in * n_out
-        layer.activation = find_activation(g.kernels, activation)
+        layer.bias = layer.weights + layer.weight_rows * n_out
+        layer.running = g.n_running
+        layer.activation = find_activation(g.kernels, description.activation)
+        layer.setting = description.setting
+        layer.momentum = description.momentum
+        layer.noise_key = description.noise_key
         layer.tile_columns = min(n_out, WEIGHT_TILE_COLUMNS)
         layer.tile_rows = max(<size_t> 1, WEIGHT_TILE_ELEMENTS // layer.tile_columns // panel) * panel
-        layer.n_tiles_down = (n_in + layer.tile_rows - 1) // layer.tile_rows
+        layer.n_tiles_down = (layer.weight_rows + layer.tile_rows - 1) // layer.tile_rows
         layer.n_tiles = (layer.n_tiles_down
                          * ((n_out + layer.tile_columns - 1) // layer.tile_columns))
         g.n_weight_tiles += layer.n_tiles
         g.widest = max(g.widest, n_out)
-        g.n_parameters = checked_sum(g.n_parameters, layer.operations.n_parameters(n_in, n_out))
-        self.flops_a_row += 2 * <double> n_in * n_out
+        g.n_parameters = checked_sum(g.n_parameters, layer.weight_rows * n_out + layer.n_bias)
+        if layer.operations.finish_step != NULL:
+            g.n_running = checked_sum(g.n_running, 2 * n_out)
+        if layer.n_tiles > 0:
+            g.first_trained = min(g.first_trained, i)
+        g.mixes_rows |= layer.operations.mixes_rows
+        g.mixes_units |= layer.operations.mixes_units
+        self.flops_a_row += 2 * <double> layer.weight_rows * n_out
+        return 0
+
+    cdef int leave_out_what_only_training_has(self) except -1:
+        cdef Geometry *g = &self.inference
+        cdef size_t i
+        g[0] = self.geometry
+        g.n_layers = 0
+        g.layers = <LayerPlan *> calloc(self.geometry.n_layers, sizeof(LayerPlan))
+        if g.layers == NULL:
+            raise MemoryError("no memory for the plan")
+        for i in range(self.geometry.n_layers):
+            if self.geometry.layers[i].operations.infer != NULL:
+                g.layers[g.n_layers] = self.geometry.layers[i]
+                g.n_layers += 1
         return 0
 
     def __dealloc__(self):
         free(self.geometry.layers)
+        free(self.inference.layers)
 
     def __reduce__(self):
         raise TypeError("a plan cannot be pickled: it is made from a network's description")
@@ -162,6 +192,11 @@ cdef class Plan:
     def n_parameters(self):
         return self.geometry.n_parameters
 
+    @property
+    def n_running(self):
+        """Running statistics: a mean and a variance for each unit of the batch norms."""
+        return self.geometry.n_running
+
     cdef fnn_gemm prepare_gemm(self, int n_threads=1) except NULL:
         """The product, ready for `n_threads` callers at the same time."""
         self.gemm = gemm_for(self.geometry.kernels, n_threads)
@@ -173,8 +208,9 @@ cdef class Plan:
         cdef Geometry *g = &self.geometry
         cdef size_t n_bytes = 0, i
         for i in range(g.n_layers):
-            n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
-                                                          g.layers[i].n_in))
+            if g.layers[i].operations.is_product:
+                n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
+                                                              g.layers[i].n_in))
         return (n_bytes + 63) // 64 * 64
 
     cdef size_t training_scratch(self, size_t rows) noexcept:
@@ -184,9 +220,11 @@ cdef class Plan:
         cdef LayerPlan *layer
         for i in range(g.n_layers):
             layer = &g.layers[i]
+            if not layer.operations.is_product:
+                continue
             n_bytes = max(n_bytes, g.kernels.gemm_scratch(
                 1, min(layer.tile_rows, layer.n_in), layer.tile_columns, rows))
-            if i > 0:
+            if i > g.first_trained:
                 n_bytes = max(n_bytes, g.kernels.gemm_scratch(
                     0, min(rows, g.row_tile), layer.n_in, layer.n_out))
         return (n_bytes + 63) // 64 * 64
@@ -201,9 +239,10 @@ cdef class Plan:
 
     def training_flops(self, size_t rows):
         """Floating-point operations of the products of one training step on `rows` samples."""
-        cdef double weights = 0, first = 0
+        cdef Geometry *g = &self.geometry
+        cdef double weights = 0
         cdef size_t i
-        for i in range(self.geometry.n_layers):
-            weights += <double> self.geometry.layers[i].n_in * self.geometry.layers[i].n_out
-        first = <double> self.geometry.n_features * self.geometry.layers[0].n_out
-        return rows * (6 * weights - 2 * first)
+        for i in range(g.n_layers):  # forward, the gradient, and back
+            weights += ((3 if i > g.first_trained else 2)
+                        * <double> g.layers[i].weight_rows * g.layers[i].n_out)
+        return 2 * rows * weights

@@ -9,7 +9,9 @@ from fastnn._core.plan import Plan
 
 Array = npt.NDArray[Any]
 
-def predict_rows(plan: Plan, access: Access, parameters: Array, X: object) -> Array | None: ...
+def predict_rows(
+    plan: Plan, access: Access, parameters: Array, running: Array, X: object
+) -> Array | None: ...
 
 class Predictor:
     def __init__(
@@ -17,6 +19,7 @@ class Predictor:
         plan: Plan,
         access: Access,
         parameters: Array,
+        running: Array,
         rows: int,
         explain: Callable[[NotFiniteError, Array], None],
     ) -> None: ...

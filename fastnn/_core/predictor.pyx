@@ -47,16 +47,16 @@ cdef int type_number_of(Plan plan) noexcept:
 cdef size_t memory_bytes(Plan plan, size_t rows) noexcept:
     """What `prepare_pass` needs: scratch of the products, the layers, and three buffers of the
     widest layer."""
-    cdef Geometry *g = &plan.geometry
+    cdef Geometry *g = &plan.inference
     return (63 + plan.forward_scratch(rows) + g.n_layers * sizeof(LayerPass)
             + 3 * rows * g.widest * g.itemsize)
 
 
-cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *net,
+cdef void prepare_pass(Plan plan, parameters, running, size_t rows, char *memory, Pass *net,
                        Rows *all_rows) noexcept:
     """All of a pass but its input and output: the layers write in turn into two buffers, the first
     layer's z into one of its own. So X is read before the output is written: they may overlap."""
-    cdef Geometry *g = &plan.geometry
+    cdef Geometry *g = &plan.inference
     cdef size_t scratch_bytes = plan.forward_scratch(rows)
     cdef size_t buffer_bytes = rows * g.widest * g.itemsize, l
     cdef char *buffers
@@ -64,11 +64,13 @@ cdef void prepare_pass(Plan plan, parameters, size_t rows, char *memory, Pass *n
     all_rows.first = 0
     all_rows.sample = 0
     all_rows.gathered = False
+    all_rows.step = 0
     all_rows.n = rows
     all_rows.scratch = memory
     net.geometry = g
     net.gemm = plan.gemm
     net.parameters = <char *> cnp.PyArray_DATA(parameters)
+    net.running = <char *> cnp.PyArray_DATA(running)
     net.layers = <LayerPass *> (memory + scratch_bytes)
     buffers = <char *> (net.layers + g.n_layers)
     for l in range(g.n_layers):
@@ -112,7 +114,7 @@ cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, cha
     return status
 
 
-def predict_rows(Plan plan, Access access, parameters, X):
+def predict_rows(Plan plan, Access access, parameters, running, X):
     """The output for a few rows that need no conversion; None for all others.
 
     Parameters
@@ -120,6 +122,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     plan : Plan
     access : Access
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
+    running : ndarray of shape (n_running,), of the plan's dtype
     X : object
 
     Returns
@@ -131,7 +134,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     NotFiniteError
         As `infer`.
     """
-    cdef Geometry *g = &plan.geometry
+    cdef Geometry *g = &plan.inference
     cdef char stack[8192]
     cdef char *memory = stack
     cdef double flops
@@ -154,7 +157,7 @@ def predict_rows(Plan plan, Access access, parameters, X):
     shape[0] = rows
     shape[1] = <cnp.npy_intp> g.n_outputs
     output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)
-    prepare_pass(plan, parameters, rows, memory, &net, &all_rows)
+    prepare_pass(plan, parameters, running, rows, memory, &net, &all_rows)
     status = run_rows(&net, &all_rows, access, <const char *> cnp.PyArray_DATA(X),
                       <char *> cnp.PyArray_DATA(output), flops, &busy)
     if status != ALL_FINITE:
@@ -175,6 +178,7 @@ cdef class Predictor:
     cdef Plan plan
     cdef Access access
     cdef object parameters
+    cdef object running
     cdef object explain
     cdef object scratch
     cdef cnp.ndarray input_copy  # of an X that the output overlaps
@@ -190,14 +194,15 @@ cdef class Predictor:
     cdef double flops
     cdef int type_number
 
-    def __cinit__(self, Plan plan not None, Access access not None, parameters, size_t rows,
-                  explain):
-        cdef Geometry *g = &plan.geometry
+    def __cinit__(self, Plan plan not None, Access access not None, parameters, running,
+                  size_t rows, explain):
+        cdef Geometry *g = &plan.inference
         if rows > MAX_BYTES // (4 * g.itemsize * max(g.widest, g.n_features)):
             raise MemoryError(f"no memory for a predictor of {rows} rows")
         self.plan = plan
         self.access = access
         self.parameters = parameters
+        self.running = running
         self.explain = explain
         self.rows = rows
         self.input_bytes = rows * g.n_features * g.itemsize
@@ -211,12 +216,13 @@ cdef class Predictor:
         self.result = self.row_result.reshape(rows, g.n_outputs)
         self.data = <char *> cnp.PyArray_DATA(self.result)
         plan.prepare_gemm()
-        prepare_pass(plan, parameters, rows, <char *> cnp.PyArray_DATA(self.scratch), &self.net,
+        prepare_pass(plan, parameters, running, rows, <char *> cnp.PyArray_DATA(self.scratch), &self.net,
                      &self.all_rows)
 
     @cython.binding(False)  # so that its self is checked
     def __copy__(self):
-        return Predictor(self.plan, self.access, self.parameters, self.rows, self.explain)
+        return Predictor(self.plan, self.access, self.parameters, self.running, self.rows,
+                         self.explain)
 
     def __deepcopy__(self, memo):
         raise TypeError("a predictor is bound to its network: copy that, and call predictor()")

@@ -10,9 +10,18 @@ cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil
 
 
 cdef inline void forward(const Pass *net, const Rows *rows, size_t first, size_t end) noexcept nogil:
-    """Layers [first, end)."""
+    """Layers [first, end), in training."""
     cdef Units units
     cdef size_t layer
     for layer in range(first, end):
         units = all_units(net.geometry.layers[layer].n_out)
         net.geometry.layers[layer].operations.forward(net, layer, rows, &units)
+
+
+cdef inline void infer(const Pass *net, const Rows *rows) noexcept nogil:
+    """All layers, of a network that is trained."""
+    cdef Units units
+    cdef size_t layer
+    for layer in range(net.geometry.n_layers):
+        units = all_units(net.geometry.layers[layer].n_out)
+        net.geometry.layers[layer].operations.infer(net, layer, rows, &units)

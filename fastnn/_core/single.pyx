@@ -233,7 +233,7 @@ def sum_rows(d, sums=None, isa=None, panels=False):
     result = sums.copy() if accumulate else np.empty(n_units, d.dtype)
     cdef char *sums_data = writable_data_of(result, d.dtype, (n_units,))
     cdef Operand operand = Operand(d, panels, isa)
-    kernels.sum_rows(sums_data, &operand.matrix, rows, n_units, accumulate)
+    kernels.sum_rows(sums_data, &operand.matrix, NULL, rows, n_units, accumulate)
     return result
 
 

@@ -35,7 +35,9 @@ cdef bint is_cut(const Geometry *g, size_t layer, size_t n_units, size_t rows,
                  int n_threads) noexcept nogil:
     """Whether `n_units` units that a layer's weights lead to, or come from, are shared out."""
     cdef const LayerPlan *plan = &g.layers[layer]
-    return (n_threads > 1 and rows <= FEW_ROWS
+    if plan.operations.mixes_rows:
+        return True
+    return (n_threads > 1 and rows <= FEW_ROWS and plan.operations.is_product
             and n_unit_tiles(g, n_units) >= TILES_A_THREAD * n_threads
             and plan.n_in * plan.n_out * g.itemsize >= MANY_BYTES)
 
@@ -78,7 +80,7 @@ cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gath
     stage.has_loss = True
     stage.backward_first = g.n_layers
     stage.backward_end = g.n_layers
-    for layer in range(g.n_layers - 1, 0, -1):
+    for layer in range(g.n_layers - 1, g.first_trained, -1):
         if is_cut(g, layer, g.layers[layer].n_in, rows, n_threads):
             stage = after(stage, g.n_layers)
             stage.by_units = True

@@ -43,26 +43,32 @@ cdef class TrainingState:
     Parameters
     ----------
     parameters : ndarray of shape (n_parameters,)
+    running : ndarray of shape (n_running,), like `parameters`
+        The running statistics of batch norms.
     slots : ndarray of shape (n_slots, n_parameters), like `parameters`
     n_updates : int
         Steps that `slots` have seen.
     order : ndarray of shape (n_samples,), int64, or None
     bit_generator : numpy.random.BitGenerator or None
     copies : tuple of ndarray
-        Memory for the copies of `parameters`, `slots` and `order`.
+        Memory for the copies of `parameters`, `running`, `slots` and `order`.
     """
 
-    def __init__(self, parameters, slots, uint64_t n_updates, order, bit_generator, tuple copies):
+    def __init__(self, parameters, running, slots, uint64_t n_updates, order, bit_generator,
+                 tuple copies):
         self.parameters = parameters
+        self.running = running
         self.slots = slots
         self.order = order
         self.bit_generator = bit_generator
         self.progress.n_updates = n_updates
-        self.saved_parameters, self.saved_slots, self.saved_order = copies
+        (self.saved_parameters, self.saved_running, self.saved_slots,
+         self.saved_order) = copies
 
     cdef int save(self) except -1:
         cdef double start = now()
         self.saved_parameters[:] = self.parameters
+        self.saved_running[:] = self.running
         self.saved_slots[:] = self.slots
         if self.order is not None:
             self.saved_order[:] = self.order
@@ -107,6 +113,7 @@ cdef class TrainingState:
     cdef int restore(self) except -1:
         """Goes back to the copy."""
         self.parameters[:] = self.saved_parameters
+        self.running[:] = self.saved_running
         self.slots[:] = self.saved_slots
         if self.order is not None:
             self.order[:] = self.saved_order

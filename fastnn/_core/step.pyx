@@ -62,13 +62,15 @@ from fastnn._core.weights cimport (
 )
 
 
-cdef Rows all_rows(Run *run, int member, size_t n, size_t sample, bint gathered) noexcept nogil:
+cdef Rows all_rows(Run *run, int member, uint64_t step, size_t n, size_t sample,
+                   bint gathered) noexcept nogil:
     """The rows of a slab, and the scratch of one member."""
     cdef Rows rows
     rows.first = 0
     rows.n = n
     rows.sample = sample
     rows.gathered = gathered
+    rows.step = step
     rows.scratch = run.scratch + member * run.scratch_bytes
     return rows
 
@@ -162,15 +164,16 @@ cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
     return team_barrier(team, vote)
 
 
-cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t n, bint gathered,
-                       double *loss) noexcept nogil:
+cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start,
+                       size_t n, bint gathered, double *loss) noexcept nogil:
     """The stored gradient of one mini-batch; `loss` is the sum over its samples."""
     cdef size_t done = 0
     cdef Rows slab
     cdef int vote
     loss[0] = 0
     while done < n:
-        slab = all_rows(run, member, min(run.n_slab_rows, n - done), start + done, gathered)
+        slab = all_rows(run, member, n_updates, min(run.n_slab_rows, n - done), start + done,
+                        gathered)
         vote = row_phase(run, team, member, &slab, 1.0 / n, loss)
         if vote == RUNNING:
             vote = gradient_phase(run, team, member, &slab, done > 0)
@@ -205,7 +208,7 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
         elif run.gradient_mode == FUSED:
             bad = fused_tile(run, number, rows, own_gradient, constants)
         else:
-            bad = stored_tile(run, number, constants)
+            bad = stored_tile(run, number, rows, constants)
         if bad:
             vote |= UPDATE_NOT_FINITE
         number = team_next_tile(team, member, n_tiles)
@@ -225,7 +228,7 @@ cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradien
     dweights = one_panel(own_gradient, tile.n_columns)
     run.net.geometry.layers[tile.layer].operations.weight_gradient(
         &run.net, &tile, rows, False, dweights, dbias, &reads if run.update.is_far else NULL)
-    return update_tile(&run.net, &run.update, &tile, dweights, dbias, constants)
+    return update_tile(&run.net, &run.update, &tile, rows, dweights, dbias, constants)
 
 
 cdef int fused_network(Run *run, const Rows *rows, char *own_gradient,
@@ -236,14 +239,15 @@ cdef int fused_network(Run *run, const Rows *rows, char *own_gradient,
     for layer in range(run.net.geometry.n_layers):
         tile = whole_layer(run.net.geometry, layer)
         store_gradient(&run.net, &tile, rows, False, own_gradient)
-    return update_network(&run.net, &run.update, own_gradient, constants)
+    return update_network(&run.net, &run.update, rows, own_gradient, constants)
 
 
-cdef int stored_tile(Run *run, size_t number, const double *constants) noexcept nogil:
+cdef int stored_tile(Run *run, size_t number, const Rows *rows,
+                     const double *constants) noexcept nogil:
     """The update of a tile from the stored gradient."""
     cdef const Geometry *g = run.net.geometry
     cdef WeightTile tile = find_weight_tile(g, number)
-    return update_tile(&run.net, &run.update, &tile, gradient_of(g, &tile, run.gradient),
+    return update_tile(&run.net, &run.update, &tile, rows, gradient_of(g, &tile, run.gradient),
                        run.gradient + g.layers[tile.layer].bias * g.itemsize, constants)
 
 
@@ -263,10 +267,10 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
 cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
               bint gathered, double *loss) noexcept nogil:
     """One mini-batch of `n` samples: the sum of their losses before its update, and the update."""
-    cdef Rows rows = all_rows(run, member, n, start, gathered)
+    cdef Rows rows = all_rows(run, member, n_updates, n, start, gathered)
     cdef int status = FORKED
     if run.gradient_mode == STORED:
-        status = gradient_step(run, team, member, start, n, gathered, loss)
+        status = gradient_step(run, team, member, n_updates, start, n, gathered, loss)
     else:
         while status == FORKED:
             loss[0] = 0
@@ -365,7 +369,8 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
     cdef size_t n_samples = run.net.batch.n_samples
     cdef double loss = 0
     write_all_shadows(run, team, member)
-    cdef int status = gradient_step(run, team, member, 0, n_samples, False, &loss)
+    cdef int status = gradient_step(run, team, member, run.progress.n_updates, 0, n_samples, False,
+                                    &loss)
     if member == 0:
         run.status = status
         run.epoch_losses[0] = loss / n_samples

@@ -10,7 +10,14 @@ from fastnn._core.plan import Plan
 Array = npt.NDArray[Any]
 
 def loss_and_gradients(
-    plan: Plan, parameters: Array, X: Array, targets: Array, gradient: Array, n_threads: int
+    plan: Plan,
+    parameters: Array,
+    running: Array,
+    X: Array,
+    targets: Array,
+    gradient: Array,
+    n_threads: int,
+    n_updates: int,
 ) -> float: ...
 
 class Trainer:
@@ -22,6 +29,7 @@ class Trainer:
         self,
         plan: Plan,
         parameters: Array,
+        running: Array,
         X: Array,
         targets: Array,
         batch_size: int,

@@ -19,23 +19,29 @@ cdef double READER_SECONDS = 0.001
 cdef double TRIAL_SECONDS = 0.001
 
 
-def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_threads):
+def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int n_threads,
+                       uint64_t n_updates):
     """The mean loss over all samples; its gradient goes into `gradient`.
 
     Parameters
     ----------
     plan : Plan
     parameters, gradient : ndarray of shape (n_parameters,), of the plan's dtype
+    running : ndarray of shape (n_running,), of the plan's dtype
+        Stays as it is.
     X : ndarray of shape (n_samples, n_features), float32 or float64
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     n_threads : int
+    n_updates : int
+        Steps so far: the random numbers are those of the next one.
 
     Returns
     -------
     float
     """
-    cdef Workspace workspace = Workspace(plan, parameters, X, targets, X.shape[0], 1, False,
-                                         n_threads, gradient)
+    cdef Workspace workspace = Workspace(plan, parameters, running, X, targets, X.shape[0], 1,
+                                         False, n_threads, gradient)
+    workspace.own_progress.n_updates = n_updates
     workspace.execute(only_gradient=True)
     return float(workspace.losses[0])
 
@@ -45,7 +51,7 @@ cdef class Trainer(Workspace):
 
     Parameters
     ----------
-    plan, parameters, X, targets, batch_size, n_epochs, n_threads
+    plan, parameters, running, X, targets, batch_size, n_epochs, n_threads
         As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
     hyperparameters : dict of str to float
@@ -66,10 +72,10 @@ cdef class Trainer(Workspace):
     cdef Tuner tuner
     cdef int most_threads
 
-    def __init__(self, Plan plan, parameters, X, targets, batch_size, n_epochs, int n_threads, *,
-                 str optimizer, hyperparameters, slots, uint64_t n_updates, bit_generator,
+    def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
+                 int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates, bit_generator,
                  gradient_hook=None):
-        super().__init__(plan, parameters, X, targets, batch_size, n_epochs,
+        super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None)
         cdef Run *run = &self.run
         self.most_threads = n_threads
@@ -78,9 +84,10 @@ cdef class Trainer(Workspace):
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         copies = tuple(
             None if array is None else self.array(array.shape, array.dtype)
-            for array in (parameters, slots, self.order)
+            for array in (parameters, running, slots, self.order)
         )
-        self.state = TrainingState(parameters, slots, n_updates, self.order, bit_generator, copies)
+        self.state = TrainingState(parameters, running, slots, n_updates, self.order,
+                                   bit_generator, copies)
         run.progress = &self.state.progress
         run.has_gradient_hook = gradient_hook is not None
         self.user_code = UserCode(self.state, gradient_hook, self.layer_gradients())
@@ -104,7 +111,7 @@ cdef class Trainer(Workspace):
         if self.gradient is None:
             return views
         for i in range(self.plan.geometry.n_layers):
-            end = self.plan.geometry.layers[i].bias + self.plan.geometry.layers[i].n_out
+            end = self.plan.geometry.layers[i].bias + self.plan.geometry.layers[i].n_bias
             views.append(self.gradient[self.plan.geometry.layers[i].weights:end])
         return views
 

@@ -15,7 +15,7 @@ cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *ro
 cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil
 cdef fnn_ahead update_reads(const Pass *net, const Update *update,
                             const WeightTile *tile) noexcept nogil
-cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile,
+cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile, const Rows *rows,
                      Matrix dweights, const char *dbias, const double *constants) noexcept nogil
-cdef int update_network(const Pass *net, const Update *update, const char *gradient,
-                        const double *constants) noexcept nogil
+cdef int update_network(const Pass *net, const Update *update, const Rows *rows,
+                        const char *gradient, const double *constants) noexcept nogil

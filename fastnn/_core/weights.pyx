@@ -30,7 +30,7 @@ cdef WeightTile find_weight_tile(const Geometry *g, size_t number) noexcept nogi
     # down first: neighbours share the columns of dZ
     tile.first_row = number % layer.n_tiles_down * layer.tile_rows
     tile.first_column = number // layer.n_tiles_down * layer.tile_columns
-    tile.n_rows = min(layer.tile_rows, layer.n_in - tile.first_row)
+    tile.n_rows = min(layer.tile_rows, layer.weight_rows - tile.first_row)
     tile.n_columns = min(layer.tile_columns, layer.n_out - tile.first_column)
     return tile
 
@@ -46,9 +46,10 @@ cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *ro
                          bint accumulate, char *gradient) noexcept nogil:
     """A tile's gradient, and its bias's, where they belong."""
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
-    layer.operations.weight_gradient(net, tile, rows, accumulate,
-                                     gradient_of(net.geometry, tile, gradient),
-                                     gradient + layer.bias * net.geometry.itemsize, NULL)
+    if layer.operations.weight_gradient != NULL:
+        layer.operations.weight_gradient(net, tile, rows, accumulate,
+                                         gradient_of(net.geometry, tile, gradient),
+                                         gradient + layer.bias * net.geometry.itemsize, NULL)
 
 
 cdef int update_block(const Pass *net, const Update *update, size_t first, const char *gradient,
@@ -76,7 +77,14 @@ cdef fnn_ahead update_reads(const Pass *net, const Update *update,
     return reads
 
 
-cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile,
+cdef int finish_step(const Pass *net, size_t layer, const Rows *rows) noexcept nogil:
+    """What else than the parameters a step changes; not 0 if it is not finite then."""
+    if net.geometry.layers[layer].operations.finish_step == NULL:
+        return 0
+    return net.geometry.layers[layer].operations.finish_step(net, layer, rows)
+
+
+cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile, const Rows *rows,
                      Matrix dweights, const char *dbias, const double *constants) noexcept nogil:
     """The optimiser on one tile, and on its layer's bias; then the tile's shadows."""
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
@@ -85,28 +93,31 @@ cdef int update_tile(const Pass *net, const Update *update, const WeightTile *ti
     cdef size_t n = tile.n_rows * tile.n_columns
     cdef int bad = 0
     if layer.n_tiles == 1:  # the bias stands right behind the weights, here as in the block
-        bad = update_block(net, update, first, at(dweights, 0, 0, itemsize), n + layer.n_out,
-                           constants)
+        bad = update_block(net, update, first, at(dweights, 0, 0, itemsize),
+                           n + layer.n_bias, constants)
     elif tile.n_columns == layer.n_out:
         bad = update_block(net, update, first, at(dweights, 0, 0, itemsize), n, constants)
     else:
         for i in range(tile.n_rows):
             bad |= update_block(net, update, first + i * layer.n_out, at(dweights, i, 0, itemsize),
                                 tile.n_columns, constants)
+    if owns_bias(tile):
+        bad |= finish_step(net, tile.layer, rows)
     if owns_bias(tile) and layer.n_tiles > 1:
-        bad |= update_block(net, update, layer.bias, dbias, layer.n_out, constants)
+        bad |= update_block(net, update, layer.bias, dbias, layer.n_bias, constants)
     write_shadows(net, tile)
     return bad
 
 
-cdef int update_network(const Pass *net, const Update *update, const char *gradient,
-                        const double *constants) noexcept nogil:
+cdef int update_network(const Pass *net, const Update *update, const Rows *rows,
+                        const char *gradient, const double *constants) noexcept nogil:
     """The optimiser on all parameters at once, and all shadows."""
     cdef WeightTile tile
     cdef size_t layer
     cdef int bad = update_block(net, update, 0, gradient, net.geometry.n_parameters, constants)
     for layer in range(net.geometry.n_layers):
         tile = whole_layer(net.geometry, layer)
+        bad |= finish_step(net, layer, rows)
         write_shadows(net, &tile)
     return bad
 

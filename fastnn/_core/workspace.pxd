@@ -20,6 +20,7 @@ cdef class Workspace:
 
     cdef int hold_batch(self, X, targets, bint shuffled) except -1
     cdef int make_layers(self, size_t rows) except -1
+    cdef int make_weights(self, size_t i, size_t rows) except -1
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1
     cdef size_t tile_gradient_bytes(self)
     cdef const char *hold(self, array, dtype, tuple shape) except? NULL

@@ -60,6 +60,14 @@ cdef size_t ALONG_SAMPLES_ROWS = 32
 cdef size_t CACHE_LINE = 64
 
 
+cdef bint has_one_tile_a_layer(const Geometry *g) noexcept nogil:
+    cdef size_t i
+    for i in range(g.n_layers):
+        if g.layers[i].n_tiles > 1:
+            return False
+    return True
+
+
 cdef class Workspace:
     """Buffers and data of one training run.
 
@@ -70,6 +78,8 @@ cdef class Workspace:
     ----------
     plan : Plan
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
+    running : ndarray of shape (n_running,), of the plan's dtype
+        The running statistics of batch norms.
     X : ndarray of shape (n_samples, n_features), float32 or float64
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     batch_size : int
@@ -82,8 +92,9 @@ cdef class Workspace:
         Whether the whole gradient of a mini-batch is wanted before its update.
     """
 
-    def __init__(self, Plan plan, parameters, X, targets, size_t batch_size, size_t n_epochs,
-                 bint shuffled, int n_threads, gradient=None, bint stores_gradient=False):
+    def __init__(self, Plan plan, parameters, running, X, targets, size_t batch_size,
+                 size_t n_epochs, bint shuffled, int n_threads, gradient=None,
+                 bint stores_gradient=False):
         cdef Run *run = &self.run
         cdef Geometry *g = &plan.geometry
         cdef size_t n_samples = X.shape[0], n_slabs, rows
@@ -97,18 +108,20 @@ cdef class Workspace:
         run.net.geometry = g
         run.net.gemm = plan.prepare_gemm(n_threads)
         run.net.parameters = self.hold_writable(parameters, plan.dtype, (g.n_parameters,))
+        run.net.running = self.hold_writable(running, plan.dtype, (g.n_running,))
         run.batch_size = batch_size
         run.n_waiting_readers = &NOBODY
         run.signals.in_tiles = flops > SIGNALS_IN_TILES_FLOPS
         run.clock_interval = CLOCK_INTERVAL if flops < CLOCK_EVERY_STEP_FLOPS else 1
 
         rows = min(batch_size, n_samples)
-        n_slabs = (rows + g.slab_rows - 1) // g.slab_rows
+        n_slabs = 1 if g.mixes_rows else (rows + g.slab_rows - 1) // g.slab_rows
         rows = (rows + n_slabs - 1) // n_slabs
         run.n_slab_rows = rows
         run.scratch_bytes = plan.training_scratch(rows)
         run.scratch = self.scratch(n_threads, run.scratch_bytes)
         self.along_samples = (rows >= ALONG_SAMPLES_ROWS and is_free_to_cut(&run.net)
+                              and not g.mixes_units
                               and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
         self.hold_batch(X, targets, shuffled)
         self.make_layers(rows)
@@ -150,7 +163,7 @@ cdef class Workspace:
             batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
         batch.gathered_X.data = NULL
         if (shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FNN_FAR_APART
-                or self.along_samples):
+                or self.along_samples or not g.layers[0].operations.is_product):
             batch.gathered_X = self.samples(rows, g.n_features)
             self.run.gathers_once = not shuffled and rows == n_samples
         return 0
@@ -163,25 +176,40 @@ cdef class Workspace:
         cdef size_t i
         self.run.net.layers = <LayerPass *> self.scratch(g.n_layers, sizeof(LayerPass))
         bind_parameters(&self.run.net, g.loss.from_logits)
-        for i in range(g.n_layers):
+        for i in range(g.n_layers - 1, -1, -1):
             layer = &g.layers[i]
             buffers = &self.run.net.layers[i]
             buffers.a = self.samples(rows, layer.n_out)
             if i == g.n_layers - 1:
                 buffers.a = one_panel(self.numbers(rows, layer.n_out), layer.n_out)
-            buffers.d = self.samples(rows, layer.n_out)
+            if i < g.n_layers - 1 and g.layers[i + 1].operations.is_in_place:
+                buffers.d = self.run.net.layers[i + 1].d
+            else:
+                buffers.d = self.samples(rows, layer.n_out)
             buffers.z = buffers.a
-            if layer.activation.needs_z and (i < g.n_layers - 1 or not g.loss.from_logits):
+            if layer.operations.keeps_z or layer.activation.needs_z and (
+                    i < g.n_layers - 1 or not g.loss.from_logits):
                 buffers.z.data = self.samples(rows, layer.n_out).data
-            if layer.n_out > g.kernels.single_panel_width and (
-                    rows >= PANEL_ROWS or layer.n_out * g.itemsize > NEAR):
-                buffers.weights = self.matrix(layer.n_in, layer.n_out)
             buffers.transposed.data = NULL
-            if i > 0:
-                buffers.transposed = self.matrix(layer.n_out, layer.n_in)
+            if layer.operations.is_product:
+                self.make_weights(i, rows)
+            else:
+                buffers.measured = self.numbers(max(rows, <size_t> 2 * layer.n_out), 1)
         self.run.net.output_d = self.run.net.layers[g.n_layers - 1].d
         if self.run.net.output_d.width < g.n_outputs:
             self.run.net.output_d = one_panel(self.numbers(rows, g.n_outputs), g.n_outputs)
+        return 0
+
+    cdef int make_weights(self, size_t i, size_t rows) except -1:
+        """A layer's weights as its products read them, where that is not as they are."""
+        cdef const Geometry *g = self.run.net.geometry
+        cdef const LayerPlan *layer = &g.layers[i]
+        cdef LayerPass *buffers = &self.run.net.layers[i]
+        if layer.n_out > g.kernels.single_panel_width and (
+                rows >= PANEL_ROWS or layer.n_out * g.itemsize > NEAR):
+            buffers.weights = self.matrix(layer.n_in, layer.n_out)
+        if i > g.first_trained:
+            buffers.transposed = self.matrix(layer.n_out, layer.n_in)
         return 0
 
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1:
@@ -198,8 +226,7 @@ cdef class Workspace:
             run.gradient = self.hold_writable(gradient, self.plan.dtype, (g.n_parameters,))
             return 0
         run.gradient_mode = FUSED
-        if (g.n_weight_tiles == g.n_layers and g.n_parameters <= SMALL_PARAMETERS
-                and flops <= SMALL_FLOPS):
+        if (has_one_tile_a_layer(g) and g.n_parameters <= SMALL_PARAMETERS and flops <= SMALL_FLOPS):
             run.gradient_mode = FUSED_AT_ONCE
         run.tile_gradient_bytes = self.tile_gradient_bytes()
         run.tile_gradients = self.scratch(self.n_threads, run.tile_gradient_bytes)
@@ -210,8 +237,8 @@ cdef class Workspace:
         cdef const Geometry *g = self.run.net.geometry
         cdef size_t largest = 0, i
         for i in range(g.n_layers):
-            largest = max(largest, min(g.layers[i].tile_rows, g.layers[i].n_in)
-                          * g.layers[i].tile_columns + g.layers[i].n_out)
+            largest = max(largest, min(g.layers[i].tile_rows, g.layers[i].weight_rows)
+                          * g.layers[i].tile_columns + g.layers[i].n_bias)
         if self.run.gradient_mode == FUSED_AT_ONCE:
             largest = g.n_parameters
         return (largest * g.itemsize + 63) // 64 * 64
