@@ -139,7 +139,9 @@ def _drawn(n_parameters: int, at_most: int | None) -> npt.NDArray[np.int64]:
 
 
 def _loss_function(net: Network, X: Any, y: Any) -> Callable[[], float]:
-    """The loss for the present parameters, of samples that are checked only once."""
+    """The loss for the present parameters, as a step of training has it."""
+    if any(layer.has_noise or layer.has_running_statistics for layer in net.layers):
+        return lambda: net.loss_and_gradients(X, y)[0]
     data, targets = net._checked_data(X, y, net.n_features)
     output = np.empty((len(data), net.n_outputs), net.dtype)
     return lambda: _inference.infer(net, data, [output], targets)

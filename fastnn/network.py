@@ -28,7 +28,7 @@ from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal
-from fastnn.layers import Dense, Layer
+from fastnn.layers import PRELU, Dense, Layer
 from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
@@ -173,7 +173,7 @@ class Network:
             for i, size in enumerate(sizes)
         ]
         for name, value in (("hidden", hidden), ("output", output)):
-            _validation.known_name(value, ACTIVATIONS, name, ACTIVATION_ALIASES)
+            _validation.spelled(value, [*ACTIVATIONS, PRELU], name, ACTIVATION_ALIASES)
         activations = [hidden] * (len(checked) - 2) + [output]
         layers = [
             Dense(n_units, activation, initializer)

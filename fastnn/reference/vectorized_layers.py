@@ -1,0 +1,380 @@
+"""Kinds of layers in NumPy, and a network as a list of them.
+
+`fastnn.reference.vectorized` has the fully connected network alone. Here a layer is an object with
+``forward``, which keeps what ``backward`` needs, and ``backward``, which turns the gradient ``dA``
+of the mean loss by the layer's output into the one by its input, and leaves the gradients of the
+layer's parameters in ``gradients``.
+
+References
+----------
+A. Ng, "Improving deep neural networks", deeplearning.ai, weeks 1 to 3.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.reference import vectorized
+from fastnn.reference.vectorized_optimizers import OPTIMIZERS
+
+Array: TypeAlias = npt.NDArray[np.floating[Any]]
+
+# --- Random numbers that follow from where they are used -----------------------------------------
+
+
+def split_mix(key: int, counter: Any) -> npt.NDArray[np.uint64]:
+    """The `counter`-th number of the generator SplitMix64 that starts at `key`.
+
+    References
+    ----------
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    """
+    with np.errstate(over="ignore"):
+        x = np.uint64(key) + (np.asarray(counter, np.uint64) + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        bits: npt.NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+    return bits
+
+
+def random_bits(
+    key: int, step: int, samples: npt.ArrayLike, n_units: int, second: bool = False
+) -> npt.NDArray[np.uint32]:
+    """32 random bits for each sample and unit; with `second`, 32 others.
+
+    Parameters
+    ----------
+    key : int
+        Of the network and the layer, below 2**64.
+    step : int
+        Steps before this one.
+    samples : array_like of shape (n_samples,), int
+        Places of the samples in the epoch.
+    n_units : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_units), uint32
+    """
+    rows = split_mix(int(split_mix(key, step)), samples)
+    low = (rows & np.uint64(0xFFFFFFFF)).astype(np.uint32)[:, np.newaxis]
+    high = (rows >> np.uint64(32)).astype(np.uint32)[:, np.newaxis]
+    if second:
+        low, high = high, low
+    with np.errstate(over="ignore"):
+        x = np.arange(n_units, dtype=np.uint32) * np.uint32(0x9E3779B9) + low
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x21F0AAAD) + high
+        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x735A2D97)
+    bits: npt.NDArray[np.uint32] = x ^ (x >> np.uint32(15))
+    return bits
+
+
+def dropout_mask(
+    rate: float, key: int, step: int, samples: npt.ArrayLike, n_units: int
+) -> npt.NDArray[np.bool_]:
+    """Which units stay, each with probability ``1 - rate``: of shape (n_samples, n_units)."""
+    limit = max(int((1 - rate) * 2**32 - 1), 0)
+    return random_bits(key, step, samples, n_units) <= np.uint32(limit)
+
+
+def normal_numbers(key: int, step: int, samples: npt.ArrayLike, n_units: int) -> Array:
+    """Normal random numbers of shape (n_samples, n_units), by Box and Muller's method (1958)."""
+    u = (random_bits(key, step, samples, n_units) + 0.5) / 2**32
+    v = random_bits(key, step, samples, n_units, second=True) / 2**32
+    numbers: Array = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+    return numbers
+
+
+# --- Layers ---------------------------------------------------------------------------------------
+
+
+class Layer:
+    """What all layers have; by itself, a layer that changes nothing.
+
+    Attributes
+    ----------
+    parameters, gradients : list of ndarray
+        Of the same shapes; the second after ``backward``.
+    """
+
+    def __init__(self, *parameters: npt.ArrayLike) -> None:
+        self.parameters = [np.array(p, dtype=np.float64) for p in parameters]
+        self.gradients: list[Array] = []
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """The output, of shape (n_samples, n_units).
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_in)
+        training : bool
+            Whether this is a step of training.
+        step : int
+            Steps before it.
+        samples : array_like of shape (n_samples,), int
+            Places of the samples in the epoch.
+        """
+        return X
+
+    def backward(self, dA: Array) -> Array:
+        """The gradient by the input, from the one by the output."""
+        return dA
+
+    def finish_step(self) -> None:
+        """What else a step of training changes."""
+
+
+class Dense(Layer):
+    """``Z = X W + b; A = activation(Z)``; the output layer of a `Network` is a linear one."""
+
+    def __init__(self, W: npt.ArrayLike, b: npt.ArrayLike, activation: str = "linear") -> None:
+        super().__init__(W, b)
+        self.activation = activation
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        W, b = self.parameters
+        self._X = X
+        self._Z, self._A = vectorized.layer_forward(X, W, b, self.activation)
+        return self._A
+
+    def backward(self, dA: Array) -> Array:
+        """``dZ = dA * activation'(Z); dX = dZ W^T``."""
+        dZ = dA * vectorized.ACTIVATIONS[self.activation][1](self._Z, self._A)
+        self.gradients = list(vectorized.parameter_gradients(self._X, dZ))
+        dX: Array = dZ @ self.parameters[0].T
+        return dX
+
+
+class Activation(Layer):
+    """``A = activation(X)``."""
+
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        self._X, self._A = X, vectorized.ACTIVATIONS[self.activation][0](X)
+        return self._A
+
+    def backward(self, dA: Array) -> Array:
+        """``dX = dA * activation'(X)``."""
+        return dA * vectorized.ACTIVATIONS[self.activation][1](self._X, self._A)
+
+
+class PReLU(Layer):
+    """``A = X`` where it is above 0, else ``alpha X``, with an alpha for each unit."""
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        self._X = X
+        return np.where(X > 0, X, self.parameters[0] * X)
+
+    def backward(self, dA: Array) -> Array:
+        """``dalpha`` is the sum of ``dA min(X, 0)`` over the samples."""
+        self.gradients = [(dA * np.minimum(self._X, 0)).sum(axis=0)]
+        return np.where(self._X > 0, dA, self.parameters[0] * dA)
+
+
+class Dropout(Layer):
+    """In training ``A = X D / keep``, where D is 1 with probability ``keep = 1 - rate``, else 0.
+
+    The course's inverted dropout. D comes from `dropout_mask`, or from `masks`, if those are given:
+    an array for each step.
+    """
+
+    def __init__(self, rate: float, key: int = 0, masks: Sequence[Array] | None = None) -> None:
+        super().__init__()
+        self.rate, self.key, self.masks = rate, key, masks
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        keep = 1 - self.rate
+        if not training:
+            D: Any = keep
+        elif self.masks is not None:
+            D = self.masks[step]
+        else:
+            D = dropout_mask(self.rate, self.key, step, samples, X.shape[1])
+        self._factors = D / keep
+        A: Array = X * self._factors
+        return A
+
+    def backward(self, dA: Array) -> Array:
+        """``dX = dA D / keep``: what was not there has no gradient."""
+        dX: Array = dA * self._factors
+        return dX
+
+
+class GaussianNoise(Layer):
+    """In training ``A = X + scale E``, where E are normal random numbers."""
+
+    def __init__(self, scale: float, key: int = 0) -> None:
+        super().__init__()
+        self.scale, self.key = scale, key
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        if not training:
+            return X
+        return X + self.scale * normal_numbers(self.key, step, samples, X.shape[1])
+
+
+class BatchNorm(Layer):
+    """``N = (X - mean) / sqrt(variance + epsilon); A = gamma N + beta``, over the samples.
+
+    In training mean and variance are those of the mini-batch; otherwise the running ones, which
+    every step moves towards them (the variance without bias).
+    """
+
+    def __init__(
+        self,
+        gamma: npt.ArrayLike,
+        beta: npt.ArrayLike,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__(gamma, beta)
+        self.momentum, self.epsilon = momentum, epsilon
+        self.running_mean = np.zeros_like(self.parameters[0])
+        self.running_variance = np.ones_like(self.parameters[0])
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        gamma, beta = self.parameters
+        if not training:
+            N = (X - self.running_mean) / np.sqrt(self.running_variance + self.epsilon)
+            used: Array = gamma * N + beta
+            return used
+        self._n, self._mean, self._variance = len(X), X.mean(axis=0), X.var(axis=0)
+        self._deviation = np.sqrt(self._variance + self.epsilon)
+        self._N = (X - self._mean) / self._deviation
+        A: Array = gamma * self._N + beta
+        return A
+
+    def backward(self, dA: Array) -> Array:
+        """``dN = gamma dA``, whose mean, and whose part along N, the normalisation takes away."""
+        self.gradients = [(dA * self._N).sum(axis=0), dA.sum(axis=0)]
+        dN = self.parameters[0] * dA
+        along: Array = self._N * (dN * self._N).mean(axis=0)
+        dX: Array = (dN - dN.mean(axis=0) - along) / self._deviation
+        return dX
+
+    def finish_step(self) -> None:
+        """``running = momentum running + (1 - momentum) measured``."""
+        if self._n > 1:
+            unbiased = self._variance * self._n / (self._n - 1)
+            new = 1 - self.momentum
+            self.running_mean = self.momentum * self.running_mean + new * self._mean
+            self.running_variance = self.momentum * self.running_variance + new * unbiased
+
+
+class LayerNorm(Layer):
+    """The same over the units of a sample, in training and afterwards."""
+
+    def __init__(self, gamma: npt.ArrayLike, beta: npt.ArrayLike, epsilon: float = 1e-5) -> None:
+        super().__init__(gamma, beta)
+        self.epsilon = epsilon
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        gamma, beta = self.parameters
+        self._deviation = np.sqrt(X.var(axis=1, keepdims=True) + self.epsilon)
+        self._N = (X - X.mean(axis=1, keepdims=True)) / self._deviation
+        A: Array = gamma * self._N + beta
+        return A
+
+    def backward(self, dA: Array) -> Array:
+        """As for `BatchNorm`, with means over the units."""
+        self.gradients = [(dA * self._N).sum(axis=0), dA.sum(axis=0)]
+        dN = self.parameters[0] * dA
+        along = self._N * (dN * self._N).mean(axis=1, keepdims=True)
+        dX: Array = (dN - dN.mean(axis=1, keepdims=True) - along) / self._deviation
+        return dX
+
+
+# --- Network --------------------------------------------------------------------------------------
+
+
+class Network:
+    """Layers one after another, the last of which is a linear `Dense`; then the output activation.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    output, loss : str
+        As in `fastnn.reference.vectorized`.
+    """
+
+    def __init__(self, layers: Sequence[Layer], output: str, loss: str) -> None:
+        self.layers = list(layers)
+        self.output, self.loss = output, loss
+        self._slots: list[list[Array]] = []
+        self._step = 0
+
+    def forward(
+        self, X: npt.ArrayLike, training: bool = False, samples: Any = None
+    ) -> tuple[Array, Array]:
+        """The output's logits and activations, of shape (n_samples, n_outputs)."""
+        A: Array = np.asarray(X, dtype=np.float64)
+        samples = np.arange(len(A)) if samples is None else samples
+        for layer in self.layers:
+            A = layer.forward(A, training, self._step, samples)
+        if self.output == "softmax":
+            return A, vectorized.softmax(A)
+        return A, vectorized.ACTIVATIONS[self.output][0](A)
+
+    def loss_and_gradients(
+        self, X: npt.ArrayLike, Y: Array, samples: Any = None
+    ) -> tuple[float, list[Array]]:
+        """The mean loss of a step of training, and its gradient by every parameter in turn.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+        Y : ndarray of shape (n_samples, n_outputs)
+        samples : array_like of shape (n_samples,), int
+            Places of the samples in the epoch; by default 0, 1, ...
+        """
+        Z, A = self.forward(X, training=True, samples=samples)
+        loss, dA = vectorized.loss_and_output_gradient(Z, A, Y, self.output, self.loss)
+        for layer in reversed(self.layers):
+            dA = layer.backward(dA)
+        return loss, [gradient for layer in self.layers for gradient in layer.gradients]
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        Y: npt.ArrayLike,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        optimizer: str = "sgd",
+        learning_rate: float = 0.01,
+        **hyperparameters: float,
+    ) -> list[float]:
+        """Train on consecutive mini-batches; the mean loss of each epoch."""
+        X, Y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
+        batch_size = batch_size or len(X)
+        update, n_slots = OPTIMIZERS[optimizer]
+        parameters = [p for layer in self.layers for p in layer.parameters]
+        if not self._slots:
+            self._slots = [[np.zeros_like(p) for _ in range(n_slots)] for p in parameters]
+        losses = []
+        for _ in range(epochs):
+            total = 0.0
+            for start in range(0, len(X), batch_size):
+                samples = np.arange(start, min(start + batch_size, len(X)))
+                loss, gradients = self.loss_and_gradients(X[samples], Y[samples], samples)
+                total += loss * len(samples)
+                self._step += 1
+                for w, g, slots in zip(parameters, gradients, self._slots, strict=True):
+                    update(w, g, slots, self._step, learning_rate, **hyperparameters)
+                for layer in self.layers:
+                    layer.finish_step()
+            losses.append(total / len(X))
+        return losses
