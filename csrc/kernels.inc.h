@@ -10,6 +10,7 @@
 #include "peak.inc.h"
 #include "real.inc.h"
 #include "reductions.inc.h"
+#include "regularizers.inc.h"
 
 extern const fnn_kernels NAME(kernels);
 const fnn_kernels NAME(kernels) = {
@@ -29,5 +30,10 @@ const fnn_kernels NAME(kernels) = {
     .copy = NAME(copy),
     .transpose = NAME(transpose),
     .sum_rows = NAME(sum_rows),
+    .penalize = NAME(penalize),
+    .sum_of_squares = NAME(sum_of_squares),
+    .clip = NAME(clip),
+    .scale = NAME(scale),
+    .limit_norms = NAME(limit_norms),
     .fma_burst = NAME(fma_burst),
 };

@@ -84,6 +84,16 @@ cdef extern from "fastnn.h" nogil:
                           size_t columns) noexcept nogil
         void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units,
                          int accumulate) noexcept nogil
+        double (*penalize)(void *g, size_t ldg, const void *w, size_t ldw, size_t rows,
+                           size_t columns, double l1, double l2, double scale) noexcept nogil
+        double (*sum_of_squares)(const void *x, size_t ldx, size_t rows,
+                                 size_t columns) noexcept nogil
+        void (*clip)(void *x, size_t ldx, size_t rows, size_t columns,
+                     double limit) noexcept nogil
+        void (*scale)(void *x, size_t ldx, size_t rows, size_t columns,
+                      double factor) noexcept nogil
+        int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns,
+                           double limit) noexcept nogil
         double (*fma_burst)(size_t repeats) noexcept nogil
 
     ctypedef struct fnn_caches:
