@@ -6,11 +6,18 @@ import numpy.typing as npt
 
 from fastnn._core.access import Access
 from fastnn._core.plan import Plan
+from fastnn._core.regularization import Rules
 
 Array = npt.NDArray[Any]
 
 def loss_and_gradients(
-    plan: Plan, parameters: Array, X: Array, targets: Array, gradient: Array, n_threads: int
+    plan: Plan,
+    parameters: Array,
+    X: Array,
+    targets: Array,
+    gradient: Array,
+    n_threads: int,
+    rules: Rules | None = None,
 ) -> float: ...
 
 class Trainer:
@@ -34,6 +41,7 @@ class Trainer:
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
+        rules: Rules | None = None,
     ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None
