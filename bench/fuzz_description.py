@@ -82,8 +82,8 @@ TEXTS = [
 ]  # fmt: skip
 KEYS = [
     "layers", "n_features", "loss", "dtype", "seed", "random_state", "training", "n_updates",
-    "optimizer", "hyperparameters", "batch_size", "shuffle", "learning_rate", "n_units",
-    "activation", "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
+    "optimizer", "hyperparameters", "batch_size", "shuffle", "learning_rate", "n_units", "l2",
+    "regularization", "clip_norm", "max_norm", "trainable", "activation", "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
 ]  # fmt: skip
 
 

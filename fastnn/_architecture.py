@@ -75,7 +75,7 @@ class Architecture:
     def description(self) -> dict[str, Any]:
         """All of it as JSON knows it."""
         return {
-            "layers": [asdict(layer) for layer in self.layers],
+            "layers": [_described(layer) for layer in self.layers],
             "loss": self.loss,
             "dtype": self.dtype.name,
             "seed": self.seed,
@@ -91,11 +91,28 @@ class Architecture:
         return Plan(layers, n_features, self.loss, self.dtype)
 
 
+# What the description of a layer always has; of the other fields those that are not the default.
+_ALWAYS = ("n_units", "activation", "initializer")
+
+
+def _described(layer: Dense) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in asdict(layer).items()
+        if name in _ALWAYS or name in layer.options
+    }
+
+
 def _read_layer(value: Any, what: str) -> Dense:
-    n_units, activation, initializer = entries(value, [field.name for field in fields(Dense)], what)
+    options = {}
+    if isinstance(value, dict):
+        names = {field.name for field in fields(Dense)}.difference(_ALWAYS)
+        options = {name: value[name] for name in names.intersection(value)}
+        value = {name: value[name] for name in value if name not in options}
+    n_units, activation, initializer = entries(value, _ALWAYS, what)
     if isinstance(initializer, dict):
         initializer = Normal(*entries(initializer, ["scale"], f"{what}, initializer,"))
-    return Dense(n_units, text(activation, f"{what}, activation,"), initializer)
+    return Dense(n_units, text(activation, f"{what}, activation,"), initializer, **options)
 
 
 def _check_count(layers: Sequence[Any]) -> None:
@@ -131,9 +148,9 @@ def _checked_layer(layer: Any, what: str) -> Dense:
     """A plain Dense with the fields of `layer`: a subclass may have left them unchecked."""
     if not isinstance(layer, Dense):
         raise TypeError(f"{what} must be a Dense, got {_validation.short(layer)}")
-    values: list[Any] = [getattr(layer, field.name, None) for field in fields(Dense)]
+    values = {field.name: getattr(layer, field.name, None) for field in fields(Dense)}
     try:
-        return Dense(*values)
+        return Dense(**values)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise type(error)(f"{what}: {error}") from None
 

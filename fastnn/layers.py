@@ -1,11 +1,21 @@
 """Descriptions of layers: small, frozen, without arithmetic."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any
 
 from fastnn import _validation
 from fastnn._keywords import checked_keywords
 from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal, checked_initializer
+
+#: What each number must be.
+_CHECKS = {
+    "l1": _validation.non_negative_number,
+    "l2": _validation.non_negative_number,
+    "max_norm": _validation.positive_number_or_none,
+    "trainable": _validation.boolean,
+    "learning_rate_factor": _validation.positive_number,
+}
 
 
 @checked_keywords
@@ -25,6 +35,18 @@ class Dense:
         Of the weights, one of ``fastnn.initializers.INITIALIZERS``. None chooses by the activation:
         He (normal) for relu, leaky_relu, elu, gelu, silu, mish and softplus, LeCun (normal) for
         selu, Glorot (uniform) for linear, sigmoid, tanh and softmax.
+    l1, l2 : float
+        Penalties on this layer's weights, not its bias, beside those of `Network.fit`: the cost of
+        a mini-batch of m samples has ``(l1 sum(|w|) + l2 / 2 sum(w^2)) / m`` in it.
+    max_norm : float or None
+        Largest Euclidean norm of the weights into a unit: after each update, longer columns of the
+        weights are scaled down to it. None: no limit.
+    trainable : bool
+        Whether training changes the layer. One that is not has no penalty and is not
+        part of the gradient that ``clip_norm`` measures, and the way back ends above the lowest
+        such layers.
+    learning_rate_factor : float
+        What the learning rate is multiplied by for this layer's weights and bias; above 0.
 
     Raises
     ------
@@ -48,6 +70,12 @@ class Dense:
     n_units: int
     activation: str = "linear"
     initializer: str | Normal | None = None
+    _: KW_ONLY
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float | None = None
+    trainable: bool = True
+    learning_rate_factor: float = 1.0
 
     def __post_init__(self) -> None:
         n_units = _validation.positive_int(self.n_units, "n_units", at_most=_validation.MAX_SIZE)
@@ -55,10 +83,18 @@ class Dense:
         activation = _validation.known_name(self.activation, ACTIVATIONS, "activation", ALIASES)
         object.__setattr__(self, "activation", activation.name)
         object.__setattr__(self, "initializer", checked_initializer(self.initializer))
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(getattr(self, name), name))
 
     def __repr__(self) -> str:
-        initializer = "" if self.initializer is None else f", initializer={self.initializer!r}"
-        return f"Dense({self.n_units}, {self.activation!r}{initializer})"
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Dense({self.n_units}, {self.activation!r}{options})"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is not as it is by default, but for units and activation."""
+        values = ((field.name, getattr(self, field.name), field.default) for field in fields(self))
+        return {name: value for name, value, default in list(values)[2:] if value != default}
 
     @property
     def chosen_initializer(self) -> str | Normal:

@@ -22,7 +22,9 @@ from fastnn._core.training import loss_and_gradients
 from fastnn._description import entries
 from fastnn._fit import AS_BEFORE, FitOptions
 from fastnn._keywords import checked_keywords
+from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
+from fastnn._summary import summary
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
@@ -298,34 +300,7 @@ class Network:
         str
             ``n`` stands for the number of samples, ``?`` for what the first `fit` will tell.
         """
-        header = ("layer", "activation", "W", "b", "Z = A_prev W + b", "A", "parameters")
-        rows = [header]
-        n_in: Any = self.n_features or "?"
-        n_features, n_parameters = n_in, "?" if n_in == "?" else f"{self.n_parameters:,}"
-        for number, layer in enumerate(self.layers, start=1):
-            n_out = layer.n_units
-            rows.append(
-                (
-                    str(number),
-                    layer.activation,
-                    f"({n_in}, {n_out})",
-                    f"({n_out},)",
-                    f"(n, {n_out})",
-                    f"(n, {n_out})",
-                    "?" if n_in == "?" else f"{n_in * n_out + n_out:,}",
-                )
-            )
-            n_in = n_out
-        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-        lines = [
-            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows
-        ]
-        lines.insert(1, "-" * len(lines[0]))
-        return _Text(
-            "\n".join(line.rstrip() for line in lines)
-            + f"\n\nX: (n, {n_features})   loss: {self.loss}   dtype: {self.dtype}"
-            + f"   parameters: {n_parameters}"
-        )
+        return summary(self)
 
     # ---- what it does ------------------------------------------------------------------------
 
@@ -343,6 +318,11 @@ class Network:
         shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
         threads: int | None = None,
+        l1: float | str = AS_BEFORE,
+        l2: float | str = AS_BEFORE,
+        weight_decay: float | str = AS_BEFORE,
+        clip_norm: float | str | None = AS_BEFORE,
+        clip_value: float | str | None = AS_BEFORE,
     ) -> dict[str, list[float]]:
         """Trains the network; it goes on from where it is.
 
@@ -376,12 +356,25 @@ class Network:
         threads : int, optional
             The most to use; fewer run where they are faster, which is measured during training.
             None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
+        l1, l2 : float or "as before"
+            Penalties on all weights, not on biases: the cost of a mini-batch of m samples is
+            ``mean loss + (l1 sum(|w|) + l2 / 2 sum(w^2)) / m``. l2 is the course's lambda, and
+            scikit-learn's alpha. 0: none.
+        weight_decay : float or "as before"
+            Decoupled: each step takes ``learning_rate weight_decay w`` from each weight w, and not
+            from biases, before its update. It is no part of the loss. AdamW has its own. 0: none.
+        clip_norm : float, None or "as before"
+            Largest Euclidean norm of the whole gradient: a longer one is scaled down to it, after
+            `clip_value`. None: no limit.
+        clip_value : float, None or "as before"
+            Largest magnitude of each number of the gradient, penalties included. None: no limit.
 
         Returns
         -------
         dict of str to list of float
-            ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
-            before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
+            ``"loss"``: for each epoch the mean loss over its samples, penalties included, each
+            mini-batch's taken before its update. Losses of `validation_data` are without penalties.
+            With `validation_data` also ``"val_loss"`` and, for classifiers,
             ``"val_accuracy"``. `history` keeps it where the call does not return.
 
         Raises
@@ -421,6 +414,11 @@ class Network:
                 validation_data=validation_data,
                 progress=progress,
                 threads=threads,
+                l1=l1,
+                l2=l2,
+                weight_decay=weight_decay,
+                clip_norm=clip_norm,
+                clip_value=clip_value,
             )
             return _fit.fit(self, X, y, options)
 
@@ -435,6 +433,11 @@ class Network:
         learning_rate: float | None = None,
         shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
+        l1: float | str = AS_BEFORE,
+        l2: float | str = AS_BEFORE,
+        weight_decay: float | str = AS_BEFORE,
+        clip_norm: float | str | None = AS_BEFORE,
+        clip_value: float | str | None = AS_BEFORE,
     ) -> float:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
@@ -444,6 +447,8 @@ class Network:
         Parameters
         ----------
         X, y, batch_size, optimizer, learning_rate, shuffle, threads
+            As for `fit`.
+        l1, l2, weight_decay, clip_norm, clip_value
             As for `fit`.
 
         Returns
@@ -464,6 +469,11 @@ class Network:
                 learning_rate=learning_rate,
                 shuffle=shuffle,
                 threads=threads,
+                l1=l1,
+                l2=l2,
+                weight_decay=weight_decay,
+                clip_norm=clip_norm,
+                clip_value=clip_value,
             )
             return _fit.fit(self, X, y, options)["loss"][0]
 
@@ -634,9 +644,15 @@ class Network:
         return self._evaluate(*self._checked_data(X, y, plan.n_features), threads=threads)
 
     def loss_and_gradients(
-        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threads: int | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
     ) -> tuple[float, Array]:
-        """The mean loss over the samples, and its gradient.
+        """The mean loss over the samples with the penalties, and its gradient.
 
         Parameters
         ----------
@@ -645,6 +661,9 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        l1, l2 : float
+            Penalties on the weights of all layers that are trained, beside the layers' own; see
+            `fit`. m is the number of samples here.
 
         Returns
         -------
@@ -655,16 +674,21 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If X or y are not as for `fit`, the network is not built yet, or a parameter is not
+            If an argument is not as for `fit`, the network is not built yet, or a parameter is not
             finite.
         """
         plan, state = self._built()
+        penalties = Regularization(l1, l2)
+        penalties.check(self.dtype)
+        rules = penalty_rules(self._architecture.layers, penalties.l1, penalties.l2)
         data, answers = self._checked_data(X, y, plan.n_features)
         _blocks.check_finite(state.parameters, self._sizes, self.dtype)
         gradient = np.empty_like(state.parameters)
         n_threads = choose_threads(threads, plan.training_flops(len(data)))
         with self._access.reading():
-            loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, n_threads)
+            loss = loss_and_gradients(
+                plan, state.parameters, data, answers, gradient, n_threads, rules
+            )
         return _inference.checked_loss(loss, self.dtype), gradient
 
     # ---- copies and files ----------------------------------------------------------------------
@@ -854,13 +878,6 @@ class Network:
 
 # As `State.description`, of a network that is not built.
 _NO_STATE = {"random_state": None, "training": None, "n_updates": 0}
-
-
-class _Text(str):
-    """A string that an interactive session shows as it is printed."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
