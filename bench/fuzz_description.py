@@ -83,7 +83,8 @@ TEXTS = [
 KEYS = [
     "layers", "n_features", "loss", "dtype", "seed", "random_state", "training", "n_updates",
     "optimizer", "hyperparameters", "batch_size", "shuffle", "learning_rate", "n_units", "l2",
-    "regularization", "clip_norm", "max_norm", "trainable", "activation", "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
+    "regularization", "clip_norm", "max_norm", "trainable", "activation",
+    "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
 ]  # fmt: skip
 
 
