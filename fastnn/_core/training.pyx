@@ -206,6 +206,7 @@ cdef class Trainer(Workspace):
         state stays.
         """
         cdef uint64_t n_good = self.state.progress.n_updates
+        cdef double bad_loss = self.run.bad_loss
         self.state.restore()
         self.run.has_shadows = False
         if n_good == self.state.progress.n_updates:
@@ -215,6 +216,7 @@ cdef class Trainer(Workspace):
         self.run.reader_deadline = self.run.deadline
         if self.execute(only_gradient=False) & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE):
             self.state.restore()
+        self.run.bad_loss = bad_loss
         return 0
 
     cdef str describe_failure(self, int status):
