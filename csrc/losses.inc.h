@@ -12,6 +12,7 @@
 
 /* Chains in which a loss of many terms is summed up, as an addition takes several cycles. */
 #define LOSS_CHAINS 16
+typedef double NAME(doubles) __attribute__((vector_size(VECTOR_LANES * sizeof(double))));
 
 static double NAME(sum_of_losses)(const double sums[LOSS_CHAINS])
 {

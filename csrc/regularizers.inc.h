@@ -7,9 +7,22 @@
 #include "vector.inc.h"
 
 #define REGULARIZER_CHAINS (64 / sizeof(real))
-#define REGULARIZER_VECTORS (64 / VECTOR_BYTES)
 
-static double NAME(sum_by_halves)(const NAME(doubles) sums[REGULARIZER_VECTORS])
+/* As many doubles as a vector register holds, and as many numbers: a line of 64 bytes is several. */
+typedef double NAME(doubles_of_line) __attribute__((vector_size(VECTOR_BYTES)));
+#define WIDE_LANES (VECTOR_BYTES / sizeof(double))
+typedef int64_t NAME(bits_of_line) __attribute__((vector_size(VECTOR_BYTES)));
+typedef real NAME(part_of_line) __attribute__((vector_size(WIDE_LANES * sizeof(real))));
+#define LINE_PARTS (REGULARIZER_CHAINS / WIDE_LANES)
+
+ALWAYS_INLINE NAME(doubles_of_line) NAME(part_in_double)(const real *line, size_t part)
+{
+    NAME(part_of_line) x;
+    memcpy(&x, line + part * WIDE_LANES, sizeof x);
+    return __builtin_convertvector(x, NAME(doubles_of_line));
+}
+
+static double NAME(sum_by_halves)(const NAME(doubles_of_line) sums[LINE_PARTS])
 {
     double chains[REGULARIZER_CHAINS];
     memcpy(chains, sums, sizeof chains);
@@ -20,30 +33,27 @@ static double NAME(sum_by_halves)(const NAME(doubles) sums[REGULARIZER_VECTORS])
     return chains[0];
 }
 
-/* Lanes of the vector at column j of `columns`. */
-#define LANES_FROM(j, columns) \
-    ((columns) - (j) < VECTOR_LANES ? (columns) - (j) : (size_t)VECTOR_LANES)
-
-/* g += derivative of the penalty |w| (l1 + half_l2 |w|), which is added to `sum`; gradient_l1 and
- * gradient_l2 are those of the derivative. `lanes` is a constant where this is inlined for a whole
- * vector. */
-ALWAYS_INLINE void NAME(penalize_lanes)(real *g, const real *w, size_t lanes, vector gradient_l1,
-                                        vector gradient_l2, double l1, double half_l2,
-                                        NAME(doubles) *sum)
+/* Of a line: g += derivative of the penalty |w| (l1 + half_l2 |w|), which is added to `sums`;
+ * gradient_l1 and gradient_l2 are those of the derivative. */
+ALWAYS_INLINE void NAME(penalize_line)(real *g, const real *w, vector gradient_l1,
+                                       vector gradient_l2, double l1, double half_l2,
+                                       NAME(doubles_of_line) sums[LINE_PARTS])
 {
-    const int whole = lanes == VECTOR_LANES;
-    const vector weights = whole ? NAME(load)(w) : NAME(load_lanes)(w, lanes);
-    vector gradient = whole ? NAME(load)(g) : NAME(load_lanes)(g, lanes);
     const vector zero = {0};
-    gradient += gradient_l2 * weights;
-    gradient += SELECT(weights > zero, gradient_l1, SELECT(weights < zero, -gradient_l1, zero));
-    if (whole)
-        NAME(store)(g, gradient);
-    else
-        NAME(store_lanes)(g, gradient, lanes);
-    const vector magnitudes = SELECT(weights < zero, -weights, weights);
-    const NAME(doubles) a = __builtin_convertvector(magnitudes, NAME(doubles));
-    *sum += a * (l1 + half_l2 * a);
+#pragma GCC unroll 4
+    for (size_t j = 0; j < REGULARIZER_CHAINS; j += VECTOR_LANES) {
+        const vector x = NAME(load)(w + j);
+        vector gradient = NAME(load)(g + j);
+        gradient += gradient_l2 * x;
+        gradient += SELECT(x > zero, gradient_l1, SELECT(x < zero, -gradient_l1, zero));
+        NAME(store)(g + j, gradient);
+    }
+#pragma GCC unroll 8
+    for (size_t p = 0; p < LINE_PARTS; p++) {
+        const NAME(doubles_of_line) x = NAME(part_in_double)(w, p);
+        const NAME(doubles_of_line) a = (NAME(doubles_of_line))((NAME(bits_of_line))x & INT64_MAX);
+        sums[p] += a * (l1 + half_l2 * a);
+    }
 }
 
 static double NAME(penalize)(void *g_, size_t ldg, const void *w_, size_t ldw, size_t rows,
@@ -52,54 +62,62 @@ static double NAME(penalize)(void *g_, size_t ldg, const void *w_, size_t ldw, s
     real *g = g_;
     const real *w = w_;
     const vector gradient_l1 = CONSTANT((real)(scale * l1)), gradient_l2 = CONSTANT((real)(scale * l2));
-    NAME(doubles) sums[REGULARIZER_VECTORS] = {{0}};
+    NAME(doubles_of_line) sums[LINE_PARTS] = {{0}};
     if (ldg == columns && ldw == columns) { /* without gaps: one row */
         columns *= rows;
         rows = 1;
     }
     for (size_t i = 0; i < rows; i++, g += ldg, w += ldw) {
         size_t j = 0;
-        for (; columns - j >= REGULARIZER_CHAINS; j += REGULARIZER_CHAINS) {
-#pragma GCC unroll 4
-            for (size_t v = 0; v < REGULARIZER_VECTORS; v++)
-                NAME(penalize_lanes)(g + j + v * VECTOR_LANES, w + j + v * VECTOR_LANES, VECTOR_LANES,
-                                     gradient_l1, gradient_l2, l1, 0.5 * l2, sums + v);
+        for (; columns - j >= REGULARIZER_CHAINS; j += REGULARIZER_CHAINS)
+            NAME(penalize_line)(g + j, w + j, gradient_l1, gradient_l2, l1, 0.5 * l2, sums);
+        if (j < columns) {
+            real last_g[REGULARIZER_CHAINS] = {0}, last_w[REGULARIZER_CHAINS] = {0};
+            memcpy(last_g, g + j, (columns - j) * sizeof(real));
+            memcpy(last_w, w + j, (columns - j) * sizeof(real));
+            NAME(penalize_line)(last_g, last_w, gradient_l1, gradient_l2, l1, 0.5 * l2, sums);
+            memcpy(g + j, last_g, (columns - j) * sizeof(real));
         }
-        for (size_t v = 0; j < columns; j += VECTOR_LANES, v++)
-            NAME(penalize_lanes)(g + j, w + j, LANES_FROM(j, columns), gradient_l1, gradient_l2, l1,
-                                 0.5 * l2, sums + v);
     }
     return NAME(sum_by_halves)(sums);
 }
 
-ALWAYS_INLINE void NAME(add_squares)(NAME(doubles) *sum, vector x)
+ALWAYS_INLINE void NAME(add_squares)(NAME(doubles_of_line) sums[LINE_PARTS], const real *line)
 {
-    const NAME(doubles) a = __builtin_convertvector(x, NAME(doubles));
-    *sum += a * a;
+#pragma GCC unroll 8
+    for (size_t p = 0; p < LINE_PARTS; p++) {
+        const NAME(doubles_of_line) x = NAME(part_in_double)(line, p);
+        sums[p] += x * x;
+    }
+}
+
+/* Of the n first numbers of a line. */
+static void NAME(add_last_squares)(NAME(doubles_of_line) sums[LINE_PARTS], const real *x, size_t n)
+{
+    real line[REGULARIZER_CHAINS] = {0};
+    memcpy(line, x, n * sizeof(real));
+    NAME(add_squares)(sums, line);
 }
 
 static double NAME(sum_of_squares)(const void *x_, size_t ldx, size_t rows, size_t columns)
 {
     const real *x = x_;
-    NAME(doubles) sums[REGULARIZER_VECTORS] = {{0}};
+    NAME(doubles_of_line) sums[LINE_PARTS] = {{0}};
     if (ldx == columns) {
         columns *= rows;
         rows = 1;
     }
     for (size_t i = 0; i < rows; i++, x += ldx) {
         size_t j = 0;
-        for (; columns - j >= REGULARIZER_CHAINS; j += REGULARIZER_CHAINS) {
-#pragma GCC unroll 4
-            for (size_t v = 0; v < REGULARIZER_VECTORS; v++)
-                NAME(add_squares)(sums + v, NAME(load)(x + j + v * VECTOR_LANES));
-        }
-        for (size_t v = 0; j < columns; j += VECTOR_LANES, v++)
-            NAME(add_squares)(sums + v, NAME(load_lanes)(x + j, LANES_FROM(j, columns)));
+        for (; columns - j >= REGULARIZER_CHAINS; j += REGULARIZER_CHAINS)
+            NAME(add_squares)(sums, x + j);
+        if (j < columns)
+            NAME(add_last_squares)(sums, x + j, columns - j);
     }
     return NAME(sum_by_halves)(sums);
 }
 
-/* A function of each number alone: `lanes` is a constant where this is inlined for a whole vector. */
+/* `result`, a function of each number v alone. */
 #define EACH_NUMBER(x, ldx, rows, columns, result)                                                \
     do {                                                                                          \
         if (ldx == columns) {                                                                     \
@@ -133,39 +151,35 @@ static void NAME(scale)(void *x_, size_t ldx, size_t rows, size_t columns, doubl
     EACH_NUMBER(x, ldx, rows, columns, by * v);
 }
 
-/* One vector of columns, four chains each, of every fourth row. */
-static int NAME(limit_columns)(real *w, size_t ldw, size_t rows, size_t lanes, double limit)
+/* Up to a line of columns, each of which is one chain down the rows. */
+static int NAME(limit_columns)(real *w, size_t ldw, size_t rows, size_t columns, double limit)
 {
-    NAME(doubles) chains[4] = {{0}};
-    const real *row = w;
-    size_t i = 0;
-    for (; i + 4 <= rows; i += 4, row += 4 * ldw) {
-#pragma GCC unroll 4
-        for (size_t c = 0; c < 4; c++)
-            NAME(add_squares)(chains + c, NAME(load_lanes)(row + c * ldw, lanes));
-    }
-    for (size_t c = 0; i + c < rows; c++, row += ldw)
-        NAME(add_squares)(chains + c, NAME(load_lanes)(row, lanes));
-    const NAME(doubles) squares = (chains[0] + chains[1]) + (chains[2] + chains[3]);
-    double of_columns[VECTOR_LANES];
-    real factors[VECTOR_LANES];
+    NAME(doubles_of_line) sums[LINE_PARTS] = {{0}};
+    double squares[REGULARIZER_CHAINS];
+    real factors[REGULARIZER_CHAINS];
     int result = 0;
-    memcpy(of_columns, &squares, sizeof of_columns);
-    for (size_t lane = 0; lane < VECTOR_LANES; lane++) {
-        const double norm = sqrt(of_columns[lane]);
-        factors[lane] = 1;
+    if (columns == REGULARIZER_CHAINS) {
+        for (size_t i = 0; i < rows; i++)
+            NAME(add_squares)(sums, w + i * ldw);
+    } else {
+        for (size_t i = 0; i < rows; i++)
+            NAME(add_last_squares)(sums, w + i * ldw, columns);
+    }
+    memcpy(squares, sums, sizeof squares);
+    for (size_t j = 0; j < columns; j++) {
+        const double norm = sqrt(squares[j]);
+        factors[j] = 1;
         if (!isfinite(norm))
             return -1;
         if (norm > limit) {
-            factors[lane] = (real)(limit / norm);
+            factors[j] = (real)(limit / norm);
             result = 1;
         }
     }
-    if (result == 0)
-        return 0;
-    const vector by = NAME(load)(factors);
-    for (i = 0; i < rows; i++, w += ldw)
-        NAME(store_lanes)(w, by * NAME(load_lanes)(w, lanes), lanes);
+    for (size_t i = 0; i < rows && result > 0; i++, w += ldw) {
+        for (size_t j = 0; j < columns; j++)
+            w[j] *= factors[j];
+    }
     return result;
 }
 
@@ -173,15 +187,14 @@ static int NAME(limit_norms)(void *w_, size_t ldw, size_t rows, size_t columns, 
 {
     real *w = w_;
     int result = 0;
-    for (size_t j = 0; j < columns; j += VECTOR_LANES) {
-        const int of_some = NAME(limit_columns)(w + j, ldw, rows, LANES_FROM(j, columns), limit);
+    for (size_t j = 0; j < columns; j += REGULARIZER_CHAINS) {
+        const size_t left = columns - j, n = left < REGULARIZER_CHAINS ? left : REGULARIZER_CHAINS;
+        const int of_some = NAME(limit_columns)(w + j, ldw, rows, n, limit);
         if (of_some < 0)
             return -1;
         result |= of_some;
     }
     return result;
 }
-
-#undef LANES_FROM
 
 #endif

@@ -8,8 +8,6 @@
 typedef real NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
 #define vector NAME(vector)
 #define VECTOR_LANES (VECTOR_BYTES / sizeof(real))
-/* As many doubles: sums are kept in them. */
-typedef double NAME(doubles) __attribute__((vector_size(VECTOR_LANES * sizeof(double))));
 
 #define CONSTANT(x) ((real)(x) - (vector){0})
 
