@@ -359,10 +359,11 @@ class Network:
         l1, l2 : float or "as before"
             Penalties on all weights, not on biases: the cost of a mini-batch of m samples is
             ``mean loss + (l1 sum(|w|) + l2 / 2 sum(w^2)) / m``. l2 is the course's lambda, and
-            scikit-learn's alpha. 0: none.
+            scikit-learn's alpha. Layers that are not trained have none. 0: none.
         weight_decay : float or "as before"
             Decoupled: each step takes ``learning_rate weight_decay w`` from each weight w, and not
-            from biases, before its update. It is no part of the loss. AdamW has its own. 0: none.
+            from biases, before its update. It is no part of the loss. AdamW, which has one of its
+            own, is refused beside it. 0: none.
         clip_norm : float, None or "as before"
             Largest Euclidean norm of the whole gradient: a longer one is scaled down to it, after
             `clip_value`. None: no limit.
@@ -662,8 +663,8 @@ class Network:
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
         l1, l2 : float
-            Penalties on the weights of all layers that are trained, beside the layers' own; see
-            `fit`. m is the number of samples here.
+            Penalties on the weights of all layers that are trained, beside the layers' own: as for
+            `fit`, with all samples as one mini-batch. Those of earlier calls of `fit` do not count.
 
         Returns
         -------
