@@ -94,6 +94,7 @@ setup(
             extension("plan"),
             extension("rows"),
             extension("weights"),
+            extension("regularization"),
             extension("stages"),
             extension("state"),
             extension("signals"),

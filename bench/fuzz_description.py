@@ -94,9 +94,10 @@ TEXTS = [
 ]  # fmt: skip
 KEYS = [
     "layers", "n_features", "loss", "dtype", "seed", "random_state", "training", "n_updates",
-    "optimizer", "hyperparameters", "batch_size", "shuffle", "learning_rate", "n_units",
-    "activation", "initializer", "kind", "rate", "epsilon", "momentum", "alpha",
-    "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
+    "optimizer", "hyperparameters", "batch_size", "shuffle", "learning_rate", "n_units", "l2",
+    "regularization", "clip_norm", "max_norm", "trainable", "kind", "rate", "epsilon", "momentum",
+    "alpha", "activation",
+    "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
 ]  # fmt: skip
 
 

@@ -217,6 +217,21 @@ typedef struct fnn_kernels {
     void (*sum_rows)(void *sums, const fnn_matrix *d, const fnn_matrix *times, size_t rows,
                      size_t n_units, int accumulate);
     const fnn_layers *layers;
+    /* Returns the sum over w (rows, columns) of l1 |w| + l2 w^2 / 2, and adds to g (rows, columns)
+     * `scale` times its derivative, which is taken to be 0 at 0 for the first term. ldg, ldw: elements
+     * a row. Here and below the bits are the same under every instruction set. */
+    double (*penalize)(void *g, size_t ldg, const void *w, size_t ldw, size_t rows, size_t columns,
+                       double l1, double l2, double scale);
+    /* The sum of the squares of x (rows, columns), ldx elements a row. */
+    double (*sum_of_squares)(const void *x, size_t ldx, size_t rows, size_t columns);
+    /* x (rows, columns), ldx elements a row, to [-limit, limit]; NaN stays. */
+    void (*clip)(void *x, size_t ldx, size_t rows, size_t columns, double limit);
+    /* x (rows, columns), ldx elements a row, times `factor`, rounded to the element type. */
+    void (*scale)(void *x, size_t ldx, size_t rows, size_t columns, double factor);
+    /* Each column of w (rows, columns), ldw elements a row, whose Euclidean norm is above `limit` is
+     * scaled to it. Returns 1 if any was, 0 if none, -1 if a norm is not finite: what is in w then is
+     * of no use. */
+    int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns, double limit);
     /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how
      * many floating-point operations that was. Time it to know the machine's peak. */
     double (*fma_burst)(size_t repeats);

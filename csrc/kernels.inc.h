@@ -13,6 +13,7 @@
 #include "prelu.inc.h"
 #include "real.inc.h"
 #include "reductions.inc.h"
+#include "regularizers.inc.h"
 #include "units.inc.h"
 
 static const fnn_layers NAME(layers) = {
@@ -49,5 +50,10 @@ const fnn_kernels NAME(kernels) = {
     .transpose = NAME(transpose),
     .sum_rows = NAME(sum_rows),
     .layers = &NAME(layers),
+    .penalize = NAME(penalize),
+    .sum_of_squares = NAME(sum_of_squares),
+    .clip = NAME(clip),
+    .scale = NAME(scale),
+    .limit_norms = NAME(limit_norms),
     .fma_burst = NAME(fma_burst),
 };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -78,7 +78,7 @@ class Architecture:
     def description(self) -> dict[str, Any]:
         """All of it as JSON knows it."""
         return {
-            "layers": [{"kind": type(layer).__name__, **asdict(layer)} for layer in self.layers],
+            "layers": [layer.description() for layer in self.layers],
             "loss": self.loss,
             "dtype": self.dtype.name,
             "seed": self.seed,
@@ -165,7 +165,7 @@ def _read_layer(value: Any, what: str) -> Layer:
     kind = LAYERS.get(value["kind"])
     if kind is None:
         raise ValueError(f"{what}, kind, must be one of {', '.join(LAYERS)}, got {value['kind']!r}")
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind) if not field.kw_only or field.name in value]
     settings = dict(zip(["kind", *names], entries(value, ["kind", *names], what), strict=True))
     del settings["kind"]
     if isinstance(settings.get("initializer"), dict):
@@ -227,9 +227,11 @@ def _checked_layer(layer: Any, what: str) -> Layer:
         raise TypeError(
             f"{what} must be a layer ({', '.join(LAYERS)}), got {_validation.short(layer)}{remedy}"
         )
-    values: list[Any] = [getattr(layer, field.name, None) for field in fields(kind)]
+    values: dict[str, Any] = {
+        field.name: getattr(layer, field.name, None) for field in fields(kind)
+    }
     try:
-        return kind(*values)
+        return kind(**values)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{what}: {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class FitOptions:
         validation_data: Any = None,
         progress: Any = False,
         threads: Any,
+        **regularization: Any,
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
         before = before or _FIRST
@@ -82,7 +83,16 @@ class FitOptions:
             get_optimizer(optimizer, learning_rate),
             batch_size,
             _validation.boolean(shuffle, "shuffle"),
+            replace(
+                before.regularization,
+                **{
+                    name: value
+                    for name, value in regularization.items()
+                    if not _is_as_before(value)
+                },
+            ),
         )
+        training.regularization.check_optimizer(training.optimizer)
         if threads is not None:
             threads = choose_threads(threads, 0.0)
         return cls(
@@ -146,6 +156,7 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
     batch_size = min(options.training.batch_size or n_samples, n_samples)
     shuffled = options.training.shuffle and batch_size < n_samples
     options.training.check(net.dtype)
+    rules = options.training.regularization.rules(net._architecture.layers, net.dtype)
     if net._plan is None:
         plan, state = net._build(X.shape[1])
     else:
@@ -166,6 +177,7 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         slots=slots,
         n_updates=n_updates,
         bit_generator=state.bit_generator if shuffled else None,
+        rules=rules,
     )
     with net._access.writing():
         state.training, state.slots, state.n_updates = options.training, slots, n_updates

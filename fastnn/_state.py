@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from fastnn._blocks import (
 )
 from fastnn._core import kernels
 from fastnn._description import entries, integer, text
+from fastnn._regularization import Regularization
 from fastnn.layers import Layer
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 
@@ -42,35 +43,42 @@ class Training:
     batch_size : int or None
         Samples a mini-batch; None: all of them.
     shuffle : bool
+    regularization : Regularization
+        Penalties of all weights, weight decay and clipping.
     """
 
     optimizer: Optimizer
     batch_size: int | None
     shuffle: bool
+    regularization: Regularization = field(default_factory=Regularization)
 
     @classmethod
     def read(cls, description: Any) -> Training:
         """From what `description` gave; ValueError or TypeError for anything else."""
-        name, hyperparameters, batch_size, shuffle = entries(
-            description, ["optimizer", "hyperparameters", "batch_size", "shuffle"], "training"
+        name, hyperparameters, batch_size, shuffle, regularization = entries(
+            description,
+            ["optimizer", "hyperparameters", "batch_size", "shuffle", "regularization"],
+            "training",
         )
         kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
-        names = [field.name for field in fields(kind)]
+        names = [one.name for one in fields(kind)]
         optimizer = kind(*entries(hyperparameters, names, "hyperparameters"))
         if batch_size is not None:
             batch_size = _validation.positive_int(batch_size, "batch_size")
-        return cls(optimizer, batch_size, _validation.boolean(shuffle, "shuffle"))
+        training = cls(
+            optimizer,
+            batch_size,
+            _validation.boolean(shuffle, "shuffle"),
+            Regularization.read(regularization),
+        )
+        training.regularization.check_optimizer(optimizer)
+        return training
 
     def check(self, dtype: np.dtype[Any]) -> None:
         """Refuses hyperparameters that the core, where denormal numbers are 0, would not see."""
-        smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
-        for field in fields(self.optimizer):
-            value = getattr(self.optimizer, field.name)
-            if value != 0 and not smallest <= value <= largest:
-                raise ValueError(
-                    f"{field.name} must be a normal number of {dtype}, from {smallest:.3g} to "
-                    f"{largest:.3g}, got {value}"
-                )
+        for name, value in self.optimizer.hyperparameters.items():
+            _validation.normal_or_zero(value, dtype, name)
+        self.regularization.check(dtype)
 
     def description(self) -> dict[str, Any]:
         """All of it as JSON knows it."""
@@ -79,6 +87,7 @@ class Training:
             "hyperparameters": asdict(self.optimizer),
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
+            "regularization": asdict(self.regularization),
         }
 
 

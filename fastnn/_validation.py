@@ -75,6 +75,26 @@ def non_negative_number(value: Any, name: str) -> float:
     return number
 
 
+def positive_number_or_none(value: Any, name: str) -> float | None:
+    """None, or `value` as a float, if it is finite and above 0."""
+    if value is None:
+        return None
+    number = _number(value, name, "a positive number or None")
+    if not (isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a positive number or None, got {number}")
+    return number
+
+
+def normal_or_zero(value: float, dtype: np.dtype[Any], name: str) -> None:
+    """Refuses what the core, where denormal numbers are 0, would not see as it is."""
+    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    if value != 0 and not smallest <= value <= largest:
+        raise ValueError(
+            f"{name} must be a normal number of {dtype}, from {smallest:.3g} to {largest:.3g}, "
+            f"got {value}"
+        )
+
+
 def number_in_unit_interval(value: Any, name: str) -> float:
     """`value` as a float, if it is in [0, 1)."""
     number = _number(value, name, "a number in [0, 1)")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fastnn import _inference, _validation
 from fastnn._blocks import parameter_name
 from fastnn._fit import progress_bar
+from fastnn._regularization import penalty
 from fastnn.network import Network
 
 # Step of the differences. The truncation error grows with its square, the rounding error with its
@@ -144,7 +145,10 @@ def _loss_function(net: Network, X: Any, y: Any) -> Callable[[], float]:
         return lambda: net.loss_and_gradients(X, y)[0]
     data, targets = net._checked_data(X, y, net.n_features)
     output = np.empty((len(data), net.n_outputs), net.dtype)
-    return lambda: _inference.infer(net, data, [output], targets)
+    return lambda: (
+        _inference.infer(net, data, [output], targets)
+        + penalty(net.layers, net.weights) / len(data)
+    )
 
 
 def _difference(

@@ -1,6 +1,6 @@
 """Descriptions of layers: small, frozen, without arithmetic."""
 
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -10,6 +10,15 @@ from fastnn import _validation
 from fastnn._keywords import checked_keywords
 from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal, checked_initializer, draw_weights
+
+#: What each number of `Dense` must be.
+_CHECKS = {
+    "l1": _validation.non_negative_number,
+    "l2": _validation.non_negative_number,
+    "max_norm": _validation.positive_number_or_none,
+    "trainable": _validation.boolean,
+    "learning_rate_factor": _validation.positive_number,
+}
 
 
 class Operation(NamedTuple):
@@ -53,10 +62,19 @@ class Layer:
         Whether inference uses a mean and a variance for each unit that training has gathered.
     has_noise : bool
         Whether training draws random numbers for it, and inference leaves it out.
+    has_parameters : bool
+    l1, l2, max_norm, trainable, learning_rate_factor
+        See `Dense`, which may change them.
     """
 
     has_running_statistics: ClassVar[bool] = False
     has_noise: ClassVar[bool] = False
+    has_parameters: ClassVar[bool] = True
+    l1: ClassVar[float] = 0.0
+    l2: ClassVar[float] = 0.0
+    max_norm: ClassVar[float | None] = None
+    trainable: ClassVar[bool] = True
+    learning_rate_factor: ClassVar[float] = 1.0
 
     def n_out(self, n_in: int) -> int:
         """Units that it gives, where `n_in` enter."""
@@ -70,6 +88,14 @@ class Layer:
         """Weights, or what can be broadcast to their shape, before the first step."""
         return 0.0
 
+    def description(self) -> dict[str, Any]:
+        """All of it as JSON knows it; options only where they are not the default."""
+        values = asdict(self)
+        for field in fields(self):
+            if field.kw_only and values[field.name] == field.default:
+                del values[field.name]
+        return {"kind": type(self).__name__, **values}
+
     def __repr__(self) -> str:
         shown = (
             repr(getattr(self, field.name))
@@ -79,6 +105,16 @@ class Layer:
             if i == 0 or getattr(self, field.name) != field.default
         )
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+#: What each number must be.
+_CHECKS = {
+    "l1": _validation.non_negative_number,
+    "l2": _validation.non_negative_number,
+    "max_norm": _validation.positive_number_or_none,
+    "trainable": _validation.boolean,
+    "learning_rate_factor": _validation.positive_number,
+}
 
 
 @checked_keywords
@@ -99,6 +135,18 @@ class Dense(Layer):
         Of the weights, one of ``fastnn.initializers.INITIALIZERS``. None chooses by the activation:
         He (normal) for relu, leaky_relu, prelu, elu, gelu, silu, mish and softplus, LeCun (normal)
         for selu, Glorot (uniform) for linear, sigmoid, tanh and softmax.
+    l1, l2 : float
+        Penalties on this layer's weights, not its bias, beside those of `Network.fit`: the cost of
+        a mini-batch of m samples has ``(l1 sum(|w|) + l2 / 2 sum(w^2)) / m`` in it.
+    max_norm : float or None
+        Largest Euclidean norm of the weights into a unit: after each update, longer columns of the
+        weights are scaled down to it. None: no limit.
+    trainable : bool
+        Whether training changes the layer. One that is not has no penalty and is not
+        part of the gradient that ``clip_norm`` measures, and the way back ends above the lowest
+        such layers.
+    learning_rate_factor : float
+        What the learning rate is multiplied by for this layer's weights and bias; above 0.
 
     Raises
     ------
@@ -122,6 +170,12 @@ class Dense(Layer):
     n_units: int
     activation: str = "linear"
     initializer: str | Normal | None = None
+    _: KW_ONLY
+    l1: float = 0.0  # type: ignore[misc]
+    l2: float = 0.0  # type: ignore[misc]
+    max_norm: float | None = None  # type: ignore[misc]
+    trainable: bool = True  # type: ignore[misc]
+    learning_rate_factor: float = 1.0  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         n_units = _validation.positive_int(self.n_units, "n_units", at_most=_validation.MAX_SIZE)
@@ -131,10 +185,19 @@ class Dense(Layer):
         )
         object.__setattr__(self, "activation", activation)
         object.__setattr__(self, "initializer", checked_initializer(self.initializer))
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(getattr(self, name), name))
 
     def __repr__(self) -> str:
-        initializer = "" if self.initializer is None else f", initializer={self.initializer!r}"
-        return f"Dense({self.n_units}, {self.activation!r}{initializer})"
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Dense({self.n_units}, {self.activation!r}{options})"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is not as it is by default, but for units and activation."""
+        named = [field for field in fields(self) if field.name not in ("n_units", "activation")]
+        values = ((field.name, getattr(self, field.name), field.default) for field in named)
+        return {name: value for name, value, default in values if value != default}
 
     @property
     def chosen_initializer(self) -> str | Normal:
@@ -180,6 +243,7 @@ class Activation(Layer):
     """
 
     activation: str
+    has_parameters: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         row = _validation.known_name(self.activation, ACTIVATIONS, "activation", ALIASES)
@@ -264,6 +328,7 @@ class Dropout(Layer):
 
     rate: float
     has_noise: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _set(self, "rate", _validation.number_in_unit_interval)
@@ -297,6 +362,7 @@ class GaussianNoise(Layer):
 
     scale: float
     has_noise: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _set(self, "scale", _validation.non_negative_number)

@@ -22,6 +22,7 @@ from fastnn._core.training import loss_and_gradients
 from fastnn._description import entries
 from fastnn._fit import AS_BEFORE, FitOptions
 from fastnn._keywords import checked_keywords
+from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
 from fastnn._summary import summarise
 from fastnn.activations import ACTIVATIONS
@@ -330,6 +331,11 @@ class Network:
         shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
         threads: int | None = None,
+        l1: float | str = AS_BEFORE,
+        l2: float | str = AS_BEFORE,
+        weight_decay: float | str = AS_BEFORE,
+        clip_norm: float | str | None = AS_BEFORE,
+        clip_value: float | str | None = AS_BEFORE,
     ) -> dict[str, list[float]]:
         """Trains the network; it goes on from where it is.
 
@@ -363,12 +369,26 @@ class Network:
         threads : int, optional
             The most to use; fewer run where they are faster, which is measured during training.
             None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
+        l1, l2 : float or "as before"
+            Penalties on all weights, not on biases: the cost of a mini-batch of m samples is
+            ``mean loss + (l1 sum(|w|) + l2 / 2 sum(w^2)) / m``. l2 is the course's lambda, and
+            scikit-learn's alpha. Layers that are not trained have none. 0: none.
+        weight_decay : float or "as before"
+            Decoupled: each step takes ``learning_rate weight_decay w`` from each weight w, and not
+            from biases, before its update. It is no part of the loss. AdamW, which has one of its
+            own, is refused beside it. 0: none.
+        clip_norm : float, None or "as before"
+            Largest Euclidean norm of the whole gradient: a longer one is scaled down to it, after
+            `clip_value`. None: no limit.
+        clip_value : float, None or "as before"
+            Largest magnitude of each number of the gradient, penalties included. None: no limit.
 
         Returns
         -------
         dict of str to list of float
-            ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
-            before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
+            ``"loss"``: for each epoch the mean loss over its samples, penalties included, each
+            mini-batch's taken before its update. Losses of `validation_data` are without penalties.
+            With `validation_data` also ``"val_loss"`` and, for classifiers,
             ``"val_accuracy"``. `history` keeps it where the call does not return.
 
         Raises
@@ -408,6 +428,11 @@ class Network:
                 validation_data=validation_data,
                 progress=progress,
                 threads=threads,
+                l1=l1,
+                l2=l2,
+                weight_decay=weight_decay,
+                clip_norm=clip_norm,
+                clip_value=clip_value,
             )
             return _fit.fit(self, X, y, options)
 
@@ -422,6 +447,11 @@ class Network:
         learning_rate: float | None = None,
         shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
+        l1: float | str = AS_BEFORE,
+        l2: float | str = AS_BEFORE,
+        weight_decay: float | str = AS_BEFORE,
+        clip_norm: float | str | None = AS_BEFORE,
+        clip_value: float | str | None = AS_BEFORE,
     ) -> float:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
@@ -431,6 +461,8 @@ class Network:
         Parameters
         ----------
         X, y, batch_size, optimizer, learning_rate, shuffle, threads
+            As for `fit`.
+        l1, l2, weight_decay, clip_norm, clip_value
             As for `fit`.
 
         Returns
@@ -451,6 +483,11 @@ class Network:
                 learning_rate=learning_rate,
                 shuffle=shuffle,
                 threads=threads,
+                l1=l1,
+                l2=l2,
+                weight_decay=weight_decay,
+                clip_norm=clip_norm,
+                clip_value=clip_value,
             )
             return _fit.fit(self, X, y, options)["loss"][0]
 
@@ -618,9 +655,15 @@ class Network:
         return self._evaluate(*self._checked_data(X, y, plan.n_features), threads=threads)
 
     def loss_and_gradients(
-        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threads: int | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
     ) -> tuple[float, Array]:
-        """The mean loss over the samples, and its gradient.
+        """The mean loss over the samples with the penalties, and its gradient.
 
         Parameters
         ----------
@@ -629,6 +672,9 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        l1, l2 : float
+            Penalties on the weights of all layers that are trained, beside the layers' own: as for
+            `fit`, with all samples as one mini-batch. Those of earlier calls of `fit` do not count.
 
         Returns
         -------
@@ -639,10 +685,13 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If X or y are not as for `fit`, the network is not built yet, or a parameter is not
+            If an argument is not as for `fit`, the network is not built yet, or a parameter is not
             finite.
         """
         plan, state = self._built()
+        penalties = Regularization(l1, l2)
+        penalties.check(self.dtype)
+        rules = penalty_rules(self._architecture.layers, penalties.l1, penalties.l2)
         data, answers = self._checked_data(X, y, plan.n_features)
         _blocks.check_finite(state.parameters, self._shapes, self.dtype)
         gradient = np.empty_like(state.parameters)
@@ -657,6 +706,7 @@ class Network:
                 gradient,
                 n_threads,
                 state.n_updates,
+                rules,
             )
         return _inference.checked_loss(loss, self.dtype), gradient
 

@@ -126,6 +126,16 @@ cdef extern from "fastnn.h" nogil:
         void (*sum_rows)(void *sums, const fnn_matrix *d, const fnn_matrix *times, size_t rows,
                          size_t n_units, int accumulate) noexcept nogil
         const fnn_layers *layers
+        double (*penalize)(void *g, size_t ldg, const void *w, size_t ldw, size_t rows,
+                           size_t columns, double l1, double l2, double scale) noexcept nogil
+        double (*sum_of_squares)(const void *x, size_t ldx, size_t rows,
+                                 size_t columns) noexcept nogil
+        void (*clip)(void *x, size_t ldx, size_t rows, size_t columns,
+                     double limit) noexcept nogil
+        void (*scale)(void *x, size_t ldx, size_t rows, size_t columns,
+                      double factor) noexcept nogil
+        int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns,
+                           double limit) noexcept nogil
         double (*fma_burst)(size_t repeats) noexcept nogil
 
     ctypedef struct fnn_caches:

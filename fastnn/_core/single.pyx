@@ -237,6 +237,88 @@ def sum_rows(d, sums=None, isa=None, panels=False):
     return result
 
 
+def penalize(g, w, double l1, double l2, double scale, isa=None):
+    """The penalty ``l1 |w| + l2 w^2 / 2`` of all weights, and `g` plus `scale` times its derivative.
+
+    Parameters
+    ----------
+    g, w : ndarray of shape (rows, columns), float32 or float64
+    l1, l2, scale : float
+    isa : str, optional
+
+    Returns
+    -------
+    penalty : float
+    gradient : ndarray like `g`
+    """
+    cdef size_t rows = w.shape[0], columns = w.shape[1]
+    result = g.copy()
+    cdef char *g_data = writable_data_of(result, w.dtype, (rows, columns))
+    cdef const char *w_data = data_of(w, w.dtype, (rows, columns))
+    penalty = kernels_for(w.dtype, isa).penalize(g_data, columns, w_data, columns, rows, columns,
+                                                 l1, l2, scale)
+    return penalty, result
+
+
+def sum_of_squares(x, size_t first=0, isa=None):
+    """The sum of the squares of the columns of `x` from `first` on, in double.
+
+    Parameters
+    ----------
+    x : ndarray of shape (rows, columns), float32 or float64
+    first : int
+    isa : str, optional
+
+    Returns
+    -------
+    float
+    """
+    cdef size_t rows = x.shape[0], columns = x.shape[1]
+    cdef const char *data = data_of(x, x.dtype, (rows, columns))
+    return kernels_for(x.dtype, isa).sum_of_squares(data + first * <size_t> x.itemsize, columns,
+                                                    rows, columns - first)
+
+
+def clip(x, double limit, isa=None):
+    """`x`, of shape (rows, columns), float32 or float64, in [-limit, limit], as a new array."""
+    cdef size_t rows = x.shape[0], columns = x.shape[1]
+    result = x.copy()
+    cdef char *data = writable_data_of(result, x.dtype, (rows, columns))
+    kernels_for(x.dtype, isa).clip(data, columns, rows, columns, limit)
+    return result
+
+
+def scale(x, double factor, isa=None):
+    """`x`, of shape (rows, columns), float32 or float64, times `factor`, as a new array."""
+    cdef size_t rows = x.shape[0], columns = x.shape[1]
+    result = x.copy()
+    cdef char *data = writable_data_of(result, x.dtype, (rows, columns))
+    kernels_for(x.dtype, isa).scale(data, columns, rows, columns, factor)
+    return result
+
+
+def limit_norms(w, double limit, isa=None):
+    """The columns of `w` with norms of at most `limit`, and what the kernel returns.
+
+    Parameters
+    ----------
+    w : ndarray of shape (rows, columns), float32 or float64
+    limit : float
+    isa : str, optional
+
+    Returns
+    -------
+    limited : ndarray like `w`
+    result : int
+        1 if a column was scaled, 0 if none, -1 if a norm is not finite.
+    """
+    cdef size_t rows = w.shape[0], columns = w.shape[1]
+    limited = w.copy()
+    cdef char *data = writable_data_of(limited, w.dtype, (rows, columns))
+    result = kernels_for(w.dtype, isa).limit_norms(data, columns, rows, columns, limit)
+    return limited, result
+
+
 def transpose(a, isa=None):
     """The transpose of a matrix, float32 or float64, C-contiguous, as a new one."""
     cdef size_t rows = a.shape[0], columns = a.shape[1]

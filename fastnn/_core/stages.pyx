@@ -63,8 +63,8 @@ cdef Stage *after(Stage *stage, size_t layer) noexcept nogil:
 
 
 cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gathers,
-                        int n_threads) noexcept nogil:
-    """For mini-batches of `rows` samples; returns how many."""
+                        int n_threads, size_t first_trainable) noexcept nogil:
+    """For mini-batches of `rows` samples; returns how many. The way back ends at `first_trainable`."""
     cdef Stage *stage = stages
     cdef size_t layer
     begin(stage, 0)
@@ -80,7 +80,7 @@ cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gath
     stage.has_loss = True
     stage.backward_first = g.n_layers
     stage.backward_end = g.n_layers
-    for layer in range(g.n_layers - 1, g.first_trained, -1):
+    for layer in range(g.n_layers - 1, first_trainable, -1):
         if is_cut(g, layer, g.layers[layer].n_in, rows, n_threads):
             stage = after(stage, g.n_layers)
             stage.by_units = True

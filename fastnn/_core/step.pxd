@@ -2,6 +2,7 @@ from libc.stdint cimport uint64_t
 
 from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
+from fastnn._core.regularization cimport Regularization
 from fastnn._core.signals cimport Signals
 from fastnn._core.state cimport Progress
 from fastnn._core.weights cimport Update
@@ -35,9 +36,12 @@ cdef struct Run:
     bint has_gradient_hook
     bint has_shadows  # the layers' copies of the weights are those of the parameters
     bint gathers_once  # the batch is all samples, in the order given
+    const Regularization *regularization  # NULL: none
     # the update
     Update update
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]
+    char *constants  # of a step, (update.n_rates,) StepConstants; constants_bytes for each member
+    size_t constants_bytes
     # where training is, and until when this run goes
     Progress *progress
     size_t batch_size

@@ -14,9 +14,12 @@ a user sees changes before it, so such a step can be given up until then. An upd
 its end.
 
 Backwards, each layer needs the transpose of its weights, which is written with each update.
+
+Penalties and clipping are part of a tile's gradient; a limit of the weights' norms is a last phase.
 """
-from libc.math cimport isfinite
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 
 from fastnn._core.access cimport load_relaxed
 from fastnn._core.clock cimport now
@@ -31,7 +34,7 @@ from fastnn._core.geometry cimport (
     whole_layer,
 )
 from fastnn._core.kernels cimport (
-    FNN_MAX_CONSTANTS,
+    FNN_MAX_HYPERPARAMETERS,
     flush_denormals,
     fnn_ahead,
     fnn_team,
@@ -39,6 +42,14 @@ from fastnn._core.kernels cimport (
     team_barrier,
     team_next_tile,
     team_size,
+)
+from fastnn._core.regularization cimport (
+    decay_weights,
+    finish_gradient,
+    is_trained,
+    limit_norms,
+    scale_gradient,
+    sum_of_tiles,
 )
 from fastnn._core.signals cimport (
     FORKED,
@@ -52,6 +63,7 @@ from fastnn._core.signals cimport (
 from fastnn._core.stages cimport n_tiles_of_units, run_rows, run_units
 from fastnn._core.state cimport Progress
 from fastnn._core.weights cimport (
+    StepConstants,
     find_weight_tile,
     gradient_of,
     store_gradient,
@@ -132,19 +144,46 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
 
 # ---- phase 2 with a stored gradient, and 3 ------------------------------------------------------
 
-cdef int gradient_phase(Run *run, fnn_team *team, int member, const Rows *slab,
-                        bint accumulate) noexcept nogil:
-    """The gradient of a slab, stored."""
+cdef int gradient_phase(Run *run, fnn_team *team, int member, const Rows *slab, bint accumulate,
+                        bint finishes, double scale) noexcept nogil:
+    """The gradient of a slab, stored, and finished after the last one."""
     cdef WeightTile tile
     cdef size_t n_tiles = run.net.geometry.n_weight_tiles
     cdef size_t number = team_next_tile(team, member, n_tiles)
     cdef int vote = RUNNING
     while number < n_tiles and vote == RUNNING:
         tile = find_weight_tile(run.net.geometry, number)
-        store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
+        if is_trained(run.regularization, tile.layer):
+            store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
+            if finishes:
+                finish_stored(run, &tile, number, scale)
         vote = votes_of(run, member)
         number = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
+
+
+cdef char *stored_bias(Run *run, const WeightTile *tile) noexcept nogil:
+    """Where the gradient of the bias of a tile's layer stands."""
+    cdef const Geometry *g = run.net.geometry
+    return run.gradient + g.layers[tile.layer].bias * g.itemsize
+
+
+cdef void finish_stored(Run *run, const WeightTile *tile, size_t number, double scale) noexcept nogil:
+    finish_gradient(&run.net, run.regularization, tile, number,
+                    gradient_of(run.net.geometry, tile, run.gradient), stored_bias(run, tile), scale)
+
+
+cdef int finish_phase(Run *run, fnn_team *team, int member, double scale) noexcept nogil:
+    """What else goes into the stored gradient, where a hook had to see it first."""
+    cdef WeightTile tile
+    cdef size_t n_tiles = run.net.geometry.n_weight_tiles
+    cdef size_t number = team_next_tile(team, member, n_tiles)
+    while number < n_tiles:
+        tile = find_weight_tile(run.net.geometry, number)
+        if is_trained(run.regularization, tile.layer):
+            finish_stored(run, &tile, number, scale)
+        number = team_next_tile(team, member, n_tiles)
+    return team_barrier(team, RUNNING)
 
 
 cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
@@ -166,17 +205,20 @@ cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
 
 cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start,
                        size_t n, bint gathered, double *loss) noexcept nogil:
-    """The stored gradient of one mini-batch; `loss` is the sum over its samples."""
+    """The stored gradient of one mini-batch; `loss` is the sum over its samples, and the
+    penalties."""
     cdef size_t done = 0
     cdef Rows slab
-    cdef int vote
+    cdef bint finishes = run.regularization != NULL and not run.has_gradient_hook
+    cdef int vote = RUNNING
     loss[0] = 0
     while done < n:
         slab = all_rows(run, member, n_updates, min(run.n_slab_rows, n - done), start + done,
                         gathered)
         vote = row_phase(run, team, member, &slab, 1.0 / n, loss)
         if vote == RUNNING:
-            vote = gradient_phase(run, team, member, &slab, done > 0)
+            vote = gradient_phase(run, team, member, &slab, done > 0,
+                                  finishes and done + slab.n == n, 1.0 / n)
         if vote == FORKED:
             loss[0] = 0
             done = 0
@@ -185,8 +227,25 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates,
         else:
             done += slab.n
     if run.has_gradient_hook and isfinite(loss[0]):
-        return hook_phase(run, team, member)
-    return RUNNING
+        vote = hook_phase(run, team, member)
+        if vote == RUNNING and run.regularization != NULL:
+            vote = finish_phase(run, team, member, 1.0 / n)
+    if vote == RUNNING and run.regularization != NULL:
+        loss[0] += sum_of_tiles(run.net.geometry, run.regularization.tile_penalties)
+    return vote
+
+
+cdef StepConstants *prepare_constants(Run *run, int member, uint64_t n_updates) noexcept nogil:
+    """Those of the step after `n_updates`, for each of the learning rates."""
+    cdef double hyperparameters[FNN_MAX_HYPERPARAMETERS]
+    cdef StepConstants *constants = <StepConstants *> (run.constants + member * run.constants_bytes)
+    cdef size_t i
+    memcpy(hyperparameters, run.hyperparameters, sizeof(hyperparameters))
+    for i in range(run.update.n_rates):
+        hyperparameters[0] = run.hyperparameters[0] * run.update.rate_factors[i]  # the learning rate
+        run.update.optimizer.prepare(constants[i].optimizer, hyperparameters, n_updates + 1)
+        constants[i].decay = 1 - hyperparameters[0] * run.update.weight_decay
+    return constants
 
 
 cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
@@ -196,19 +255,22 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
     Its votes may end the run after this step.
     """
     cdef const Geometry *g = run.net.geometry
-    cdef double constants[FNN_MAX_CONSTANTS]
+    cdef const StepConstants *constants = prepare_constants(run, member, n_updates)
     cdef char *own_gradient = run.tile_gradients + member * run.tile_gradient_bytes
     cdef size_t n_tiles = 1 if run.gradient_mode == FUSED_AT_ONCE else g.n_weight_tiles
-    cdef size_t number = team_next_tile(team, member, n_tiles)
+    cdef size_t number
+    cdef double factor = clipping_factor(run)
     cdef int bad, vote = RUNNING
-    run.update.optimizer.prepare(constants, run.hyperparameters, n_updates + 1)
+    if not isfinite(factor):
+        return UPDATE_NOT_FINITE
+    number = team_next_tile(team, member, n_tiles)
     while number < n_tiles:
         if run.gradient_mode == FUSED_AT_ONCE:
             bad = fused_network(run, rows, own_gradient, constants)
         elif run.gradient_mode == FUSED:
             bad = fused_tile(run, number, rows, own_gradient, constants)
         else:
-            bad = stored_tile(run, number, rows, constants)
+            bad = stored_tile(run, number, rows, factor, constants)
         if bad:
             vote |= UPDATE_NOT_FINITE
         number = team_next_tile(team, member, n_tiles)
@@ -219,36 +281,85 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
 
 
 cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradient,
-                    const double *constants) noexcept nogil:
+                    const StepConstants *constants) noexcept nogil:
     """A tile's gradient over all rows, then its update."""
     cdef WeightTile tile = find_weight_tile(run.net.geometry, number)
+    if not is_trained(run.regularization, tile.layer):
+        return 0
     cdef fnn_ahead reads = update_reads(&run.net, &run.update, &tile)
     cdef Matrix dweights
     cdef char *dbias = own_gradient + tile.n_rows * tile.n_columns * run.net.geometry.itemsize
     dweights = one_panel(own_gradient, tile.n_columns)
     run.net.geometry.layers[tile.layer].operations.weight_gradient(
         &run.net, &tile, rows, False, dweights, dbias, &reads if run.update.is_far else NULL)
-    return update_tile(&run.net, &run.update, &tile, rows, dweights, dbias, constants)
+    if run.regularization != NULL:
+        finish_gradient(&run.net, run.regularization, &tile, number, dweights, dbias, 1.0 / rows.n)
+    return update(run, &tile, rows, dweights, dbias, constants)
+
+
+cdef int update(Run *run, const WeightTile *tile, const Rows *rows, Matrix dweights,
+                char *dbias, const StepConstants *constants) noexcept nogil:
+    """A tile's decay and its update, at the learning rate of its layer."""
+    if run.regularization != NULL:
+        constants += run.regularization.layers[tile.layer].rate
+        if run.update.weight_decay > 0 and run.net.geometry.layers[tile.layer].operations.is_product:
+            decay_weights(&run.net, tile, constants.decay)
+    return update_tile(&run.net, &run.update, tile, rows, dweights, dbias, constants.optimizer)
 
 
 cdef int fused_network(Run *run, const Rows *rows, char *own_gradient,
-                       const double *constants) noexcept nogil:
+                       const StepConstants *constants) noexcept nogil:
     """The same for a network so small that calls count; each layer is one tile."""
     cdef WeightTile tile
     cdef size_t layer
+    cdef int bad = 0
+    if run.regularization != NULL:
+        for layer in range(run.net.geometry.n_weight_tiles):
+            bad |= fused_tile(run, layer, rows, own_gradient, constants)
+        return bad
     for layer in range(run.net.geometry.n_layers):
         tile = whole_layer(run.net.geometry, layer)
         store_gradient(&run.net, &tile, rows, False, own_gradient)
-    return update_network(&run.net, &run.update, rows, own_gradient, constants)
+    return update_network(&run.net, &run.update, rows, own_gradient, constants.optimizer)
 
 
-cdef int stored_tile(Run *run, size_t number, const Rows *rows,
-                     const double *constants) noexcept nogil:
-    """The update of a tile from the stored gradient."""
-    cdef const Geometry *g = run.net.geometry
-    cdef WeightTile tile = find_weight_tile(g, number)
-    return update_tile(&run.net, &run.update, &tile, rows, gradient_of(g, &tile, run.gradient),
-                       run.gradient + g.layers[tile.layer].bias * g.itemsize, constants)
+cdef int stored_tile(Run *run, size_t number, const Rows *rows, double factor,
+                     const StepConstants *constants) noexcept nogil:
+    """The update of a tile from the stored gradient, times `factor`."""
+    cdef WeightTile tile = find_weight_tile(run.net.geometry, number)
+    cdef Matrix dweights = gradient_of(run.net.geometry, &tile, run.gradient)
+    if not is_trained(run.regularization, tile.layer):
+        return 0
+    if factor < 1:
+        scale_gradient(&run.net, &tile, dweights, stored_bias(run, &tile), factor)
+    return update(run, &tile, rows, dweights, stored_bias(run, &tile), constants)
+
+
+cdef double clipping_factor(Run *run) noexcept nogil:
+    """What the stored gradient is multiplied by: its norm is limited; NaN if that is not finite."""
+    cdef double norm
+    if run.regularization == NULL or run.regularization.clip_norm == 0:
+        return 1
+    norm = sqrt(sum_of_tiles(run.net.geometry, run.regularization.tile_squares))
+    if norm <= run.regularization.clip_norm:
+        return 1
+    return run.regularization.clip_norm / norm if isfinite(norm) else norm * 0
+
+
+# ---- phase 4, where norms of the weights are limited --------------------------------------------
+
+cdef int limit_phase(Run *run, fnn_team *team, int member) noexcept nogil:
+    """After the update; it ends the run like one that is not finite, where a norm is not."""
+    cdef WeightTile tile
+    cdef size_t n_tiles = run.net.geometry.n_weight_tiles
+    cdef size_t number = team_next_tile(team, member, n_tiles)
+    cdef int vote = RUNNING
+    while number < n_tiles:
+        tile = find_weight_tile(run.net.geometry, number)
+        if limit_norms(&run.net, run.regularization, &tile):
+            vote = UPDATE_NOT_FINITE
+        number = team_next_tile(team, member, n_tiles)
+    return team_barrier(team, vote)
 
 
 cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
@@ -279,6 +390,13 @@ cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t s
         status = LOSS_NOT_FINITE
     if status == RUNNING:
         status = update_phase(run, team, member, n_updates, &rows)
+    if run.regularization != NULL and status <= OUT_OF_TIME:  # the update is done, and finite
+        if run.gradient_mode != STORED:
+            loss[0] += sum_of_tiles(run.net.geometry, run.regularization.tile_penalties)
+            if not isfinite(loss[0]):
+                return LOSS_NOT_FINITE | UPDATE_NOT_FINITE  # what has been updated is to be undone
+        if run.regularization.has_max_norms:
+            status |= limit_phase(run, team, member)
     return status
 
 

@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from fastnn._core.access import Access
 from fastnn._core.plan import Plan
+from fastnn._core.regularization import Rules
 
 Array = npt.NDArray[Any]
 
@@ -18,6 +19,7 @@ def loss_and_gradients(
     gradient: Array,
     n_threads: int,
     n_updates: int,
+    rules: Rules | None = None,
 ) -> float: ...
 
 class Trainer:
@@ -42,6 +44,7 @@ class Trainer:
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
+        rules: Rules | None = None,
     ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None

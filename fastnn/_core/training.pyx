@@ -6,10 +6,12 @@ from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
 from fastnn._core.kernels cimport fill_hyperparameters, find_caches, find_optimizer
 from fastnn._core.plan cimport Plan
+from fastnn._core.regularization cimport Rules
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
 from fastnn._core.state cimport Progress, TrainingState
 from fastnn._core.step cimport Run, bitgen_t
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
+from fastnn._core.weights cimport StepConstants
 from fastnn._core.workspace cimport Workspace
 
 # Seconds after which `advance` comes back between two steps: for signals and the progress bar; for
@@ -18,10 +20,12 @@ cdef double ADVANCE_SECONDS = 0.1
 cdef double READER_SECONDS = 0.001
 cdef double TRIAL_SECONDS = 0.001
 
+cdef double ONE = 1  # what the learning rate is multiplied by where no rules say otherwise
+
 
 def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int n_threads,
-                       uint64_t n_updates):
-    """The mean loss over all samples; its gradient goes into `gradient`.
+                       uint64_t n_updates, Rules rules=None):
+    """The mean loss over all samples, and the rules' penalties; its gradient goes into `gradient`.
 
     Parameters
     ----------
@@ -34,13 +38,14 @@ def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int
     n_threads : int
     n_updates : int
         Steps so far: the random numbers are those of the next one.
+    rules : Rules, optional
 
     Returns
     -------
     float
     """
     cdef Workspace workspace = Workspace(plan, parameters, running, X, targets, X.shape[0], 1,
-                                         False, n_threads, gradient)
+                                         False, n_threads, gradient, rules=rules)
     workspace.own_progress.n_updates = n_updates
     workspace.execute(only_gradient=True)
     return float(workspace.losses[0])
@@ -65,7 +70,10 @@ cdef class Trainer(Workspace):
         ``gradient_hook(layer, gradient)``: is called between the backward pass and the update, for
         each layer, the last one first. `gradient` is a view of that layer's weights and bias in the
         gradient of the mini-batch's mean loss, and what the hook writes into it is what the update
-        goes by. The whole gradient is stored then, and the state copied at every step.
+        goes by. The whole gradient is stored then, and the state copied at every step. Penalties and
+        clipping come afterwards.
+    rules : Rules, optional
+        What holds beside the loss.
     """
 
     cdef TrainingState state
@@ -73,13 +81,15 @@ cdef class Trainer(Workspace):
     cdef int most_threads
 
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
-                 int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates, bit_generator,
-                 gradient_hook=None):
+                 int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
+                 bit_generator, gradient_hook=None, Rules rules=None):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
-                         bit_generator is not None, n_threads, None, gradient_hook is not None)
+                         bit_generator is not None, n_threads, None, gradient_hook is not None,
+                         rules)
         cdef Run *run = &self.run
         self.most_threads = n_threads
         self.hold_optimizer(optimizer, hyperparameters, slots)
+        self.hold_rates(rules)
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         copies = tuple(
@@ -102,6 +112,19 @@ cdef class Trainer(Workspace):
         for i in range(run.update.n_slots):
             run.update.slots[i] = self.hold_writable(slots[i], self.plan.dtype, (n_parameters,))
         fill_hyperparameters(run.update.optimizer, run.hyperparameters, hyperparameters)
+        return 0
+
+    cdef int hold_rates(self, Rules rules) except -1:
+        """The learning rates of the layers, and room for the constants of each."""
+        cdef Run *run = &self.run
+        run.update.n_rates = 1
+        run.update.rate_factors = &ONE
+        if rules is not None:
+            run.update.n_rates = rules.n_rates
+            run.update.rate_factors = rules.rate_factors
+            run.update.weight_decay = rules.weight_decay
+        run.constants_bytes = (run.update.n_rates * sizeof(StepConstants) + 63) // 64 * 64
+        run.constants = self.scratch(self.most_threads, run.constants_bytes)
         return 0
 
     cdef list layer_gradients(self):
@@ -189,6 +212,7 @@ cdef class Trainer(Workspace):
         state stays.
         """
         cdef uint64_t n_good = self.state.progress.n_updates
+        cdef double bad_loss = self.run.bad_loss
         self.state.restore()
         self.run.has_shadows = False
         if n_good == self.state.progress.n_updates:
@@ -198,6 +222,7 @@ cdef class Trainer(Workspace):
         self.run.reader_deadline = self.run.deadline
         if self.execute(only_gradient=False) & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE):
             self.state.restore()
+        self.run.bad_loss = bad_loss
         return 0
 
     cdef str describe_failure(self, int status):

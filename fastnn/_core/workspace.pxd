@@ -1,5 +1,6 @@
 from fastnn._core.geometry cimport Matrix
 from fastnn._core.plan cimport Plan
+from fastnn._core.regularization cimport Regularization, Rules
 from fastnn._core.signals cimport UserCode
 from fastnn._core.state cimport Progress
 from fastnn._core.step cimport Run
@@ -9,6 +10,8 @@ cdef class Workspace:
     cdef Run run
     cdef Progress own_progress
     cdef Plan plan
+    cdef Regularization regularization
+    cdef size_t first_trainable  # the lowest layer that is trained
     cdef list held  # arrays that `run` points into
     cdef list buffers  # of these, what the pool gets back
     cdef int n_threads
@@ -21,11 +24,13 @@ cdef class Workspace:
     cdef int hold_batch(self, X, targets, bint shuffled) except -1
     cdef int make_layers(self, size_t rows) except -1
     cdef int make_weights(self, size_t i, size_t rows) except -1
+    cdef int hold_rules(self, Rules rules) except -1
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1
     cdef size_t tile_gradient_bytes(self)
     cdef const char *hold(self, array, dtype, tuple shape) except? NULL
     cdef char *hold_writable(self, array, dtype, tuple shape) except? NULL
     cdef object array(self, tuple shape, dtype)
+    cdef double *zeros(self, size_t n) except NULL
     cdef char *scratch(self, size_t n, size_t itemsize) except NULL
     cdef Matrix matrix(self, size_t rows, size_t n_units) except *
     cdef Matrix samples(self, size_t rows, size_t n_units) except *

@@ -3,6 +3,7 @@ import numpy as np
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
 
 from fastnn._core.geometry cimport (
     Batch,
@@ -26,6 +27,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
+from fastnn._core.regularization cimport Rules
 from fastnn._core.rows cimport check_labels
 from fastnn._core.stages cimport make_stages, most_stages
 from fastnn._core.signals cimport INTERRUPTED, UserCode, begin_run
@@ -90,11 +92,13 @@ cdef class Workspace:
         Receives the gradient.
     stores_gradient : bool
         Whether the whole gradient of a mini-batch is wanted before its update.
+    rules : Rules, optional
+        What holds beside the loss.
     """
 
     def __init__(self, Plan plan, parameters, running, X, targets, size_t batch_size,
                  size_t n_epochs, bint shuffled, int n_threads, gradient=None,
-                 bint stores_gradient=False):
+                 bint stores_gradient=False, Rules rules=None):
         cdef Run *run = &self.run
         cdef Geometry *g = &plan.geometry
         cdef size_t n_samples = X.shape[0], n_slabs, rows
@@ -124,13 +128,16 @@ cdef class Workspace:
                               and not g.mixes_units
                               and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
         self.hold_batch(X, targets, shuffled)
+        self.first_trainable = g.first_trained
+        self.hold_rules(rules)
         self.make_layers(rows)
         run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
         run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch),
-                                   n_threads if is_free_to_cut(&run.net) else 1)
+                                   n_threads if is_free_to_cut(&run.net) else 1,
+                                   self.first_trainable)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
-        if stores_gradient and gradient is None:
+        if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
         self.losses = np.zeros(n_epochs)
@@ -208,8 +215,23 @@ cdef class Workspace:
         if layer.n_out > g.kernels.single_panel_width and (
                 rows >= PANEL_ROWS or layer.n_out * g.itemsize > NEAR):
             buffers.weights = self.matrix(layer.n_in, layer.n_out)
-        if i > g.first_trained:
+        if i > self.first_trainable:
             buffers.transposed = self.matrix(layer.n_out, layer.n_in)
+        return 0
+
+    cdef int hold_rules(self, Rules rules) except -1:
+        """Nothing, where there are none."""
+        if rules is None:
+            return 0
+        self.held.append(rules)
+        while (self.first_trainable + 1 < self.plan.geometry.n_layers
+               and not (rules.layers[self.first_trainable].trainable
+                        and self.plan.geometry.layers[self.first_trainable].n_tiles > 0)):
+            self.first_trainable += 1
+        rules.fill(&self.regularization)
+        self.regularization.tile_penalties = self.zeros(self.plan.geometry.n_weight_tiles)
+        self.regularization.tile_squares = self.zeros(self.plan.geometry.n_weight_tiles)
+        self.run.regularization = &self.regularization
         return 0
 
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1:
@@ -259,6 +281,12 @@ cdef class Workspace:
             n_bytes *= <size_t> n
         self.buffers.append(self.plan.pool.take(n_bytes))
         return self.buffers[len(self.buffers) - 1].view(dtype).reshape(shape)
+
+    cdef double *zeros(self, size_t n) except NULL:
+        """n numbers, which are 0."""
+        cdef double *numbers = <double *> self.scratch(n, sizeof(double))
+        memset(numbers, 0, n * sizeof(double))
+        return numbers
 
     cdef char *scratch(self, size_t n, size_t itemsize) except NULL:
         """Memory for n items, 64-byte aligned, of arbitrary content."""

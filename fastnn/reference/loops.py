@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from fastnn.reference.loops_optimizers import OPTIMIZERS
+from fastnn.reference.loops_regularization import l2_gradient, l2_penalty
 
 Row: TypeAlias = list[float]
 Rows: TypeAlias = list[Row]
@@ -419,15 +420,17 @@ class Network:
         return self.forward(X)[-1][1]
 
     def loss_and_gradients(
-        self, X: Iterable[Iterable[float]], y: Sequence[Any]
+        self, X: Iterable[Iterable[float]], y: Sequence[Any], l2: float = 0.0
     ) -> tuple[float, list[tuple[Rows, Row]]]:
-        """Mean loss over the samples, and its gradient by every parameter.
+        """Mean loss over the samples with the penalty, and its gradient by every parameter.
 
         Parameters
         ----------
         X : n_samples sequences of n_features floats
         y : n_samples numbers, or n_samples sequences of n_outputs numbers
             Targets. With softmax: class labels (int), or rows of probabilities.
+        l2 : float
+            Of the penalty ``l2 / 2 sum w^2 / n_samples`` over all weights.
 
         Returns
         -------
@@ -446,6 +449,11 @@ class Network:
             W, activation = self.weights[layer], self.activations[layer - 1]
             dZ = layer_backward(dZ, W, Z_prev, A_prev, activation)
         gradients.append(parameter_gradients(X, dZ))
+        for W, (dW, _) in zip(self.weights, gradients[::-1], strict=True):
+            loss += l2_penalty(W, l2) / len(X)
+            for dw, penalty in zip(dW, l2_gradient(W, l2), strict=True):
+                for j in range(len(dw)):
+                    dw[j] += penalty[j] / len(X)
         return loss, gradients[::-1]
 
     def fit(
@@ -456,6 +464,7 @@ class Network:
         batch_size: int | None = None,
         optimizer: str = "sgd",
         learning_rate: float = 0.01,
+        l2: float = 0.0,
         **hyperparameters: float,
     ) -> list[float]:
         """Train on consecutive mini-batches, the last of which may be shorter.
@@ -471,6 +480,8 @@ class Network:
         optimizer : str
             Key of `OPTIMIZERS`. Its slots and step number are kept until another is named.
         learning_rate : float
+        l2 : float
+            As for `loss_and_gradients`.
         **hyperparameters : float
             Further arguments of the optimiser.
 
@@ -491,7 +502,7 @@ class Network:
             for start in range(0, n_samples, batch_size):
                 X_batch = X[start : start + batch_size]
                 Y_batch = Y[start : start + batch_size]
-                loss, gradients = self.loss_and_gradients(X_batch, Y_batch)
+                loss, gradients = self.loss_and_gradients(X_batch, Y_batch, l2)
                 total += loss * len(X_batch)
                 self._update(gradients, learning_rate, hyperparameters)
             losses.append(total / n_samples)

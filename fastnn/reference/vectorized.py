@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.reference.vectorized_optimizers import OPTIMIZERS
+from fastnn.reference.vectorized_regularization import penalty, penalty_gradient
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -356,15 +357,17 @@ class Network:
         return self.forward(X)[-1][1]
 
     def loss_and_gradients(
-        self, X: npt.ArrayLike, y: npt.ArrayLike
+        self, X: npt.ArrayLike, y: npt.ArrayLike, l1: float = 0.0, l2: float = 0.0
     ) -> tuple[float, list[tuple[Array, Array]]]:
-        """Mean loss over the samples, and its gradient by every parameter.
+        """Mean loss over the samples with the penalties, and its gradient by every parameter.
 
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
             Targets. With softmax: class labels (int), or rows of probabilities.
+        l1, l2 : float
+            Of the penalty ``(l1 sum |w| + l2 / 2 sum w^2) / n_samples`` over all weights.
 
         Returns
         -------
@@ -383,6 +386,9 @@ class Network:
             W, activation = self.weights[layer], self.activations[layer - 1]
             dZ = layer_backward(dZ, W, Z_prev, A_prev, activation)
         gradients.append(parameter_gradients(X, dZ))
+        for W, (dW, _) in zip(self.weights, gradients[::-1], strict=True):
+            loss += penalty(W, l1, l2) / len(X)
+            dW += penalty_gradient(W, l1, l2) / len(X)
         return loss, gradients[::-1]
 
     def fit(
@@ -393,6 +399,8 @@ class Network:
         batch_size: int | None = None,
         optimizer: str = "sgd",
         learning_rate: float = 0.01,
+        l1: float = 0.0,
+        l2: float = 0.0,
         **hyperparameters: float,
     ) -> list[float]:
         """Train on consecutive mini-batches, the last of which may be shorter.
@@ -408,6 +416,8 @@ class Network:
         optimizer : str
             Key of `OPTIMIZERS`. Its slots and step number are kept until another is named.
         learning_rate : float
+        l1, l2 : float
+            As for `loss_and_gradients`.
         **hyperparameters : float
             Further arguments of the optimiser.
 
@@ -428,7 +438,7 @@ class Network:
             for start in range(0, n_samples, batch_size):
                 X_batch = X[start : start + batch_size]
                 Y_batch = Y[start : start + batch_size]
-                loss, gradients = self.loss_and_gradients(X_batch, Y_batch)
+                loss, gradients = self.loss_and_gradients(X_batch, Y_batch, l1, l2)
                 total += loss * len(X_batch)
                 self._update(gradients, learning_rate, hyperparameters)
             losses.append(total / n_samples)
