@@ -10,6 +10,7 @@
 #include "peak.inc.h"
 #include "real.inc.h"
 #include "reductions.inc.h"
+#include "targets.inc.h"
 
 extern const fnn_kernels NAME(kernels);
 const fnn_kernels NAME(kernels) = {
@@ -21,6 +22,8 @@ const fnn_kernels NAME(kernels) = {
     .losses = NAME(losses),
     .optimizers = NAME(optimizers),
     .inputs = NAME(inputs),
+    .label_rows = NAME(label_rows),
+    .smooth = NAME(smooth),
     .panel_width = MATRIX_PANEL,
     .single_panel_width = SINGLE_PANEL,
     .gemm = NAME(gemm),

@@ -13,6 +13,20 @@ try:
     from fastnn.gradients import GradientCheck, gradient_check
     from fastnn.initializers import Normal
     from fastnn.layers import Dense
+    from fastnn.losses import (
+        BinaryCrossEntropy,
+        CategoricalCrossEntropy,
+        Focal,
+        Hinge,
+        Huber,
+        LogCosh,
+        Loss,
+        MeanAbsoluteError,
+        MeanSquaredError,
+        Poisson,
+        Quantile,
+        SquaredHinge,
+    )
     from fastnn.network import Network
     from fastnn.optimizers import (
         SGD,
@@ -37,14 +51,26 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BinaryCrossEntropy",
+    "CategoricalCrossEntropy",
     "Dense",
+    "Focal",
     "GradientCheck",
+    "Hinge",
+    "Huber",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
     "Momentum",
     "Nesterov",
     "Network",
     "Normal",
     "Optimizer",
+    "Poisson",
+    "Quantile",
     "RMSprop",
+    "SquaredHinge",
     "__version__",
     "activations",
     "config",

@@ -16,7 +16,7 @@ from fastnn._description import entries, text
 from fastnn.activations import ACTIVATIONS
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
-from fastnn.losses import ALIASES, LOSSES
+from fastnn.losses import Loss, get_loss, read_loss
 
 #: More would make descriptions that take long, and much memory, to read.
 MAX_LAYERS = 4096
@@ -32,13 +32,13 @@ class Architecture:
     Attributes
     ----------
     layers : tuple of Dense
-    loss : str
+    loss : Loss
     dtype : numpy.dtype
     seed : int
     """
 
     layers: tuple[Dense, ...]
-    loss: str
+    loss: Loss
     dtype: np.dtype[Any]
     seed: int
 
@@ -46,7 +46,7 @@ class Architecture:
     def checked(cls, layers: Any, loss: Any, dtype: Any, seed: Any) -> Architecture:
         """From what a user passes in."""
         layers = _checked_layers(layers)
-        loss = _checked_loss(loss, layers[-1].activation)
+        loss = _checked_loss(loss, layers[-1])
         dtype = _validation.float_dtype(dtype)
         seed = _validation.seed(seed, below=_SEEDS)
         if seed is None:
@@ -64,7 +64,7 @@ class Architecture:
         name = text(dtype, "dtype")
         architecture = cls.checked(
             [_read_layer(layer, f"layers[{i}]") for i, layer in enumerate(layers)],
-            text(loss, "loss"),
+            read_loss(loss),
             name,
             seed,
         )
@@ -76,7 +76,7 @@ class Architecture:
         """All of it as JSON knows it."""
         return {
             "layers": [asdict(layer) for layer in self.layers],
-            "loss": self.loss,
+            "loss": self.loss.description(),
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
@@ -88,7 +88,29 @@ class Architecture:
     def plan(self, n_features: int) -> Plan:
         """The core's plan for inputs of `n_features` columns."""
         layers = [(layer.n_units, layer.activation) for layer in self.layers]
-        return Plan(layers, n_features, self.loss, self.dtype)
+        kernel = self.loss.kernel(self.layers[-1].activation)
+        return Plan(layers, n_features, kernel, self.dtype, self.loss.parameters)
+
+    @property
+    def target_kind(self) -> str:
+        """What targets are; see `Loss.target_kind`."""
+        return self.loss.target_kind(self.layers[-1].activation)
+
+
+def checked_sizes(sizes: Any) -> list[int]:
+    """`sizes` as integers, if it holds those of the inputs and of at least one layer."""
+    if isinstance(sizes, np.ndarray) and sizes.ndim > 0:
+        sizes = list(sizes)
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
+        raise TypeError(f"sizes must be a sequence of integers, got {type(sizes).__name__}")
+    if len(sizes) < 2:
+        raise ValueError(
+            f"sizes must hold at least n_features and the units of one layer, got {sizes!r}"
+        )
+    return [
+        _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
+        for i, size in enumerate(sizes)
+    ]
 
 
 def _read_layer(value: Any, what: str) -> Dense:
@@ -138,13 +160,12 @@ def _checked_layer(layer: Any, what: str) -> Dense:
         raise type(error)(f"{what}: {error}") from None
 
 
-def _checked_loss(loss: Any, output: str) -> str:
-    """The name of the loss, if it fits the output activation."""
-    if loss is None:
-        return ACTIVATIONS[output].default_loss
-    row = _validation.known_name(loss, LOSSES, "loss", ALIASES)
-    fits = not ACTIVATIONS[output].output_only if row.output is None else row.output == output
-    if not fits:
-        wanted = "an element-wise" if row.output is None else f"a {row.output}"
-        raise ValueError(f"loss {row.name!r} needs {wanted} output, got {output!r}")
-    return row.name
+def _checked_loss(loss: Any, last: Dense) -> Loss:
+    """The loss, if it fits the output layer."""
+    output = ACTIVATIONS[last.activation]
+    checked = get_loss(output.default_loss if loss is None else loss)
+    if output.name not in checked.outputs and (checked.outputs or output.output_only):
+        wanted = f"a {' or '.join(checked.outputs)}" if checked.outputs else "an element-wise"
+        raise ValueError(f"loss {checked.name!r} needs {wanted} output, got {output.name!r}")
+    checked.check_outputs(last.n_units)
+    return checked

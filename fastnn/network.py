@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _blocks, _fit, _inference, _validation
-from fastnn._architecture import Architecture
+from fastnn._architecture import Architecture, checked_sizes
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError
 from fastnn._core.plan import Plan
@@ -28,6 +28,7 @@ from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
+from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
@@ -44,10 +45,11 @@ class Network:
         From the first hidden layer to the output.
     n_features : int, optional
         Columns of the inputs. None: learnt at the first `fit` or `partial_fit`.
-    loss : str, optional
-        One of ``fastnn.losses.LOSSES``. None follows the output activation: sigmoid has
-        ``binary_cross_entropy``, softmax ``categorical_cross_entropy``, all others
-        ``mean_squared_error``.
+    loss : str or Loss, optional
+        One of ``fastnn.losses.LOSSES``, with the default parameters, or an object such as
+        ``fastnn.Huber(2.0)``. None follows the output activation: sigmoid has
+        ``binary_cross_entropy``, softmax ``categorical_cross_entropy``, exponential ``poisson``,
+        all others ``mean_squared_error``.
     dtype : {"float32", "float64"}
         Of parameters and computation.
     seed : int, optional
@@ -100,7 +102,7 @@ class Network:
         layers: Sequence[Dense],
         n_features: int | None = None,
         *,
-        loss: str | None = None,
+        loss: str | Loss | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
@@ -137,7 +139,7 @@ class Network:
         hidden: str = "relu",
         output: str = "sigmoid",
         *,
-        loss: str | None = None,
+        loss: str | Loss | None = None,
         initializer: str | Normal | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -159,18 +161,7 @@ class Network:
         -------
         Network
         """
-        if isinstance(sizes, np.ndarray) and sizes.ndim > 0:
-            sizes = list(sizes)
-        if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
-            raise TypeError(f"sizes must be a sequence of integers, got {type(sizes).__name__}")
-        if len(sizes) < 2:
-            raise ValueError(
-                f"sizes must hold at least n_features and the units of one layer, got {sizes!r}"
-            )
-        checked = [
-            _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
-            for i, size in enumerate(sizes)
-        ]
+        checked = checked_sizes(sizes)
         for name, value in (("hidden", hidden), ("output", output)):
             _validation.known_name(value, ACTIVATIONS, name, ACTIVATION_ALIASES)
         activations = [hidden] * (len(checked) - 2) + [output]
@@ -188,8 +179,8 @@ class Network:
         return self._architecture.layers
 
     @property
-    def loss(self) -> str:
-        """Name of the loss that training minimises."""
+    def loss(self) -> Loss:
+        """The loss that training minimises."""
         return self._architecture.loss
 
     @property
@@ -282,8 +273,9 @@ class Network:
         arguments = [repr(list(self.layers))]
         if self._plan is not None:
             arguments.append(f"n_features={self.n_features}")
-        if self.loss != ACTIVATIONS[self.layers[-1].activation].default_loss:
-            arguments.append(f"loss={self.loss!r}")
+        loss = self.loss.label
+        if loss != ACTIVATIONS[self.layers[-1].activation].default_loss:
+            arguments.append(f"loss={loss!r}" if loss == self.loss.name else f"loss={loss}")
         if self.dtype != np.float32:
             arguments.append(f"dtype={self.dtype.name!r}")
         arguments.append(f"seed={self.seed}")
@@ -323,7 +315,7 @@ class Network:
         lines.insert(1, "-" * len(lines[0]))
         return _Text(
             "\n".join(line.rstrip() for line in lines)
-            + f"\n\nX: (n, {n_features})   loss: {self.loss}   dtype: {self.dtype}"
+            + f"\n\nX: (n, {n_features})   loss: {self.loss.label}   dtype: {self.dtype}"
             + f"   parameters: {n_parameters}"
         )
 
@@ -356,7 +348,8 @@ class Network:
             Finite numbers. Not copied if it is float32 or float64 and C-contiguous.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
-            for sigmoid 0, 1 or a probability; else finite numbers.
+            for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
+            of at least 0; for quantiles one number a sample; else finite numbers.
         epochs : int
             Passes over the samples.
         batch_size : int, None or "as before"
@@ -805,9 +798,12 @@ class Network:
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
         architecture = self._architecture  # not the properties, which a subclass may shadow
-        dtype, n_outputs = architecture.dtype, architecture.layers[-1].n_units
+        dtype, loss = architecture.dtype, architecture.loss
+        n_targets = loss.n_targets(architecture.layers[-1].n_units)
         data = _validation.samples(X, n_features, dtype, names[0], at_least=1)
-        targets = _validation.targets(y, data, n_outputs, architecture.loss, dtype, names)
+        targets = _validation.targets(
+            y, data, n_targets, loss.name, architecture.target_kind, dtype, names
+        )
         _validation.finite(data, dtype, names[0])
         return data, targets
 

@@ -21,4 +21,5 @@ def infer(
     n_threads: int,
     targets: Array | None = None,
     z_outputs: Sequence[Array] | None = None,
+    weights: Array | None = None,
 ) -> float: ...

@@ -21,6 +21,7 @@ cdef class Plan:
     cdef Pool pool  # the buffers of the last training run, for the next one
 
     cdef int add_layer(self, size_t i, size_t n_in, size_t n_out, str activation) except -1
+    cdef int add_loss(self, parameters) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
     cdef size_t forward_scratch(self, size_t rows) noexcept
     cdef size_t training_scratch(self, size_t rows) noexcept

@@ -40,6 +40,7 @@ from fastnn._core.kernels cimport (
     team_next_tile,
     team_size,
 )
+from fastnn._core.rows cimport sum_weights
 from fastnn._core.signals cimport (
     FORKED,
     LOSS_NOT_FINITE,
@@ -162,16 +163,23 @@ cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
     return team_barrier(team, vote)
 
 
+cdef double scale_of(const Run *run, size_t start, size_t n) noexcept nogil:
+    """What makes the sum over a mini-batch its mean; 0 where nothing weighs anything."""
+    cdef double total = sum_weights(&run.net.batch, start, n)
+    return 1 / total if total > 0 else 0
+
+
 cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_t n, bint gathered,
                        double *loss) noexcept nogil:
-    """The stored gradient of one mini-batch; `loss` is the sum over its samples."""
+    """The stored gradient of one mini-batch; `loss` is the weighted sum over its samples."""
+    cdef double scale = scale_of(run, start, n)
     cdef size_t done = 0
     cdef Rows slab
     cdef int vote
     loss[0] = 0
     while done < n:
         slab = all_rows(run, member, min(run.n_slab_rows, n - done), start + done, gathered)
-        vote = row_phase(run, team, member, &slab, 1.0 / n, loss)
+        vote = row_phase(run, team, member, &slab, scale, loss)
         if vote == RUNNING:
             vote = gradient_phase(run, team, member, &slab, done > 0)
         if vote == FORKED:
@@ -262,15 +270,18 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
 
 cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
               bint gathered, double *loss) noexcept nogil:
-    """One mini-batch of `n` samples: the sum of their losses before its update, and the update."""
+    """One mini-batch of `n` samples: the weighted sum of their losses before its update, and the
+    update."""
     cdef Rows rows = all_rows(run, member, n, start, gathered)
+    cdef double scale
     cdef int status = FORKED
     if run.gradient_mode == STORED:
         status = gradient_step(run, team, member, start, n, gathered, loss)
     else:
+        scale = scale_of(run, start, n)
         while status == FORKED:
             loss[0] = 0
-            status = row_phase(run, team, member, &rows, 1.0 / n, loss)
+            status = row_phase(run, team, member, &rows, scale, loss)
     if status == RUNNING and not isfinite(loss[0]):
         status = LOSS_NOT_FINITE
     if status == RUNNING:
@@ -340,7 +351,8 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
             record_step(&progress, loss, n, n_samples)
             if member == 0:
                 if progress.start == 0:
-                    run.epoch_losses[progress.epoch - 1] = progress.epoch_loss / n_samples
+                    run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
+                                                            / run.net.batch.total_weight)
                 run.progress[0] = progress
     if member == 0:
         run.status = status
@@ -368,4 +380,4 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
     cdef int status = gradient_step(run, team, member, 0, n_samples, False, &loss)
     if member == 0:
         run.status = status
-        run.epoch_losses[0] = loss / n_samples
+        run.epoch_losses[0] = loss / run.net.batch.total_weight

@@ -10,7 +10,13 @@ from fastnn._core.plan import Plan
 Array = npt.NDArray[Any]
 
 def loss_and_gradients(
-    plan: Plan, parameters: Array, X: Array, targets: Array, gradient: Array, n_threads: int
+    plan: Plan,
+    parameters: Array,
+    X: Array,
+    targets: Array,
+    gradient: Array,
+    n_threads: int,
+    weights: Array | None = None,
 ) -> float: ...
 
 class Trainer:
@@ -34,6 +40,8 @@ class Trainer:
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
+        weights: Array | None = None,
+        smoothing: tuple[float, float] | None = None,
     ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None

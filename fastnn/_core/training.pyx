@@ -19,7 +19,7 @@ cdef double READER_SECONDS = 0.001
 cdef double TRIAL_SECONDS = 0.001
 
 
-def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_threads):
+def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_threads, weights=None):
     """The mean loss over all samples; its gradient goes into `gradient`.
 
     Parameters
@@ -29,13 +29,14 @@ def loss_and_gradients(Plan plan, parameters, X, targets, gradient, int n_thread
     X : ndarray of shape (n_samples, n_features), float32 or float64
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     n_threads : int
+    weights : ndarray of shape (n_samples,), of the plan's dtype, optional
 
     Returns
     -------
     float
     """
     cdef Workspace workspace = Workspace(plan, parameters, X, targets, X.shape[0], 1, False,
-                                         n_threads, gradient)
+                                         n_threads, gradient, weights=weights)
     workspace.execute(only_gradient=True)
     return float(workspace.losses[0])
 
@@ -45,7 +46,7 @@ cdef class Trainer(Workspace):
 
     Parameters
     ----------
-    plan, parameters, X, targets, batch_size, n_epochs, n_threads
+    plan, parameters, X, targets, batch_size, n_epochs, n_threads, weights, smoothing
         As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
     hyperparameters : dict of str to float
@@ -68,9 +69,10 @@ cdef class Trainer(Workspace):
 
     def __init__(self, Plan plan, parameters, X, targets, batch_size, n_epochs, int n_threads, *,
                  str optimizer, hyperparameters, slots, uint64_t n_updates, bit_generator,
-                 gradient_hook=None):
+                 gradient_hook=None, weights=None, smoothing=None):
         super().__init__(plan, parameters, X, targets, batch_size, n_epochs,
-                         bit_generator is not None, n_threads, None, gradient_hook is not None)
+                         bit_generator is not None, n_threads, None, gradient_hook is not None,
+                         weights, smoothing)
         cdef Run *run = &self.run
         self.most_threads = n_threads
         self.hold_optimizer(optimizer, hyperparameters, slots)

@@ -18,7 +18,7 @@ cdef class Workspace:
     cdef object gradient  # (n_parameters,), or None: not stored
     cdef UserCode user_code
 
-    cdef int hold_batch(self, X, targets, bint shuffled) except -1
+    cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing) except -1
     cdef int make_layers(self, size_t rows) except -1
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1
     cdef size_t tile_gradient_bytes(self)
