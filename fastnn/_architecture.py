@@ -9,14 +9,17 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._core.plan import Plan
 from fastnn._description import entries, text
-from fastnn.activations import ACTIVATIONS
+from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
 from fastnn.losses import Loss, get_loss, read_loss
+
+Array = npt.NDArray[Any]
 
 #: More would make descriptions that take long, and much memory, to read.
 MAX_LAYERS = 4096
@@ -91,14 +94,41 @@ class Architecture:
         kernel = self.loss.kernel(self.layers[-1].activation)
         return Plan(layers, n_features, kernel, self.dtype, self.loss.parameters)
 
+    def arguments(self, n_features: int | None) -> list[str]:
+        """The arguments of `Network` that make this, as text; `n_features` None is left out."""
+        arguments = [repr(list(self.layers))]
+        if n_features is not None:
+            arguments.append(f"n_features={n_features}")
+        loss = self.loss.label
+        if loss != ACTIVATIONS[self.layers[-1].activation].default_loss:
+            arguments.append(f"loss={loss!r}" if loss == self.loss.name else f"loss={loss}")
+        if self.dtype != np.float32:
+            arguments.append(f"dtype={self.dtype.name!r}")
+        arguments.append(f"seed={self.seed}")
+        return arguments
+
+    def checked_data(
+        self, X: Any, y: Any, n_features: int | None, names: tuple[str, str]
+    ) -> tuple[Array, Array]:
+        """X and y, checked, as the core reads them."""
+        data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
+        n_targets = self.loss.n_targets(self.layers[-1].n_units)
+        targets = _validation.targets(
+            y, data, n_targets, self.loss.name, self.target_kind, self.dtype, names
+        )
+        _validation.finite(data, self.dtype, names[0])
+        return data, targets
+
     @property
     def target_kind(self) -> str:
         """What targets are; see `Loss.target_kind`."""
         return self.loss.target_kind(self.layers[-1].activation)
 
 
-def checked_sizes(sizes: Any) -> list[int]:
-    """`sizes` as integers, if it holds those of the inputs and of at least one layer."""
+def layers_of_sizes(
+    sizes: Any, hidden: Any, output: Any, initializer: Any
+) -> tuple[list[Dense], int]:
+    """The layers that `Network.from_sizes` is asked for, and the columns of the inputs."""
     if isinstance(sizes, np.ndarray) and sizes.ndim > 0:
         sizes = list(sizes)
     if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
@@ -107,10 +137,18 @@ def checked_sizes(sizes: Any) -> list[int]:
         raise ValueError(
             f"sizes must hold at least n_features and the units of one layer, got {sizes!r}"
         )
-    return [
+    n_features, *n_units = [
         _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
         for i, size in enumerate(sizes)
     ]
+    for name, value in (("hidden", hidden), ("output", output)):
+        _validation.known_name(value, ACTIVATIONS, name, ALIASES)
+    activations = [hidden] * (len(n_units) - 1) + [output]
+    layers = [
+        Dense(n, activation, initializer)
+        for n, activation in zip(n_units, activations, strict=True)
+    ]
+    return layers, n_features
 
 
 def _read_layer(value: Any, what: str) -> Dense:
@@ -165,7 +203,10 @@ def _checked_loss(loss: Any, last: Dense) -> Loss:
     output = ACTIVATIONS[last.activation]
     checked = get_loss(output.default_loss if loss is None else loss)
     if output.name not in checked.outputs and (checked.outputs or output.output_only):
-        wanted = f"a {' or '.join(checked.outputs)}" if checked.outputs else "an element-wise"
-        raise ValueError(f"loss {checked.name!r} needs {wanted} output, got {output.name!r}")
+        wanted = " or ".join(checked.outputs) or "element-wise"
+        article = "an" if wanted.startswith("e") else "a"
+        raise ValueError(
+            f"loss {checked.name!r} needs {article} {wanted} output, got {output.name!r}"
+        )
     checked.check_outputs(last.n_units)
     return checked

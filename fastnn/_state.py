@@ -41,24 +41,33 @@ class Training:
     batch_size : int or None
         Samples a mini-batch; None: all of them.
     shuffle : bool
+    label_smoothing : float
     """
 
     optimizer: Optimizer
     batch_size: int | None
     shuffle: bool
+    label_smoothing: float = 0.0
 
     @classmethod
     def read(cls, description: Any) -> Training:
         """From what `description` gave; ValueError or TypeError for anything else."""
-        name, hyperparameters, batch_size, shuffle = entries(
-            description, ["optimizer", "hyperparameters", "batch_size", "shuffle"], "training"
+        name, hyperparameters, batch_size, shuffle, label_smoothing = entries(
+            description,
+            ["optimizer", "hyperparameters", "batch_size", "shuffle", "label_smoothing"],
+            "training",
         )
         kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
         names = [field.name for field in fields(kind)]
         optimizer = kind(*entries(hyperparameters, names, "hyperparameters"))
         if batch_size is not None:
             batch_size = _validation.positive_int(batch_size, "batch_size")
-        return cls(optimizer, batch_size, _validation.boolean(shuffle, "shuffle"))
+        return cls(
+            optimizer,
+            batch_size,
+            _validation.boolean(shuffle, "shuffle"),
+            _validation.number_in_unit_interval(label_smoothing, "label_smoothing"),
+        )
 
     def check(self, dtype: np.dtype[Any]) -> None:
         """Refuses hyperparameters that the core, where denormal numbers are 0, would not see."""
@@ -78,6 +87,7 @@ class Training:
             "hyperparameters": asdict(self.optimizer),
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
+            "label_smoothing": self.label_smoothing,
         }
 
 

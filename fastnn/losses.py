@@ -2,15 +2,16 @@
 
 The arithmetic is in ``csrc/losses.inc.h``, the textbook form in `fastnn.reference`.
 
-Every loss is a mean over the samples, by their weights where they have some. With a softmax output a
-loss is one number a sample, a sum over the classes. The other losses are one number an output, and the
-mean is over samples and outputs: a network with ten outputs has the mean of ten losses, not their sum.
+Every loss is a mean over the samples, by their weights where they have some. With a softmax output
+a loss is one number a sample, a sum over the classes. The other losses are one number an output,
+and the mean is over samples and outputs: a network with ten outputs has the mean of ten losses, not
+their sum.
 
 ``mean_squared_error`` is not halved. scikit-learn halves it: with one output, its loss and its
 gradient are half of those here, and gradient descent there needs twice the learning rate.
 
-In the formulas a is the output, t the target, and r = a - t. A formula is the loss of one sample, or
-of one output of one sample, before the mean.
+In the formulas a is the output, t the target, and r = a - t. A formula is the loss of one sample,
+or of one output of one sample, before the mean.
 """
 
 from collections.abc import Sequence

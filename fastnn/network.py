@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -12,8 +12,8 @@ from typing import Any, Literal, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _blocks, _fit, _inference, _validation
-from fastnn._architecture import Architecture, checked_sizes
+from fastnn import _blocks, _fit, _inference, _validation, _weights
+from fastnn._architecture import Architecture, layers_of_sizes
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError
 from fastnn._core.plan import Plan
@@ -24,7 +24,6 @@ from fastnn._fit import AS_BEFORE, FitOptions
 from fastnn._keywords import checked_keywords
 from fastnn._state import State, Training
 from fastnn.activations import ACTIVATIONS
-from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
@@ -161,15 +160,8 @@ class Network:
         -------
         Network
         """
-        checked = checked_sizes(sizes)
-        for name, value in (("hidden", hidden), ("output", output)):
-            _validation.known_name(value, ACTIVATIONS, name, ACTIVATION_ALIASES)
-        activations = [hidden] * (len(checked) - 2) + [output]
-        layers = [
-            Dense(n_units, activation, initializer)
-            for n_units, activation in zip(checked[1:], activations, strict=True)
-        ]
-        return cls(layers, checked[0], loss=loss, dtype=dtype, seed=seed)
+        layers, n_features = layers_of_sizes(sizes, hidden, output, initializer)
+        return cls(layers, n_features, loss=loss, dtype=dtype, seed=seed)
 
     # ---- what it is --------------------------------------------------------------------------
 
@@ -270,15 +262,7 @@ class Network:
         return _blocks.split(block, self._sizes)
 
     def __repr__(self) -> str:
-        arguments = [repr(list(self.layers))]
-        if self._plan is not None:
-            arguments.append(f"n_features={self.n_features}")
-        loss = self.loss.label
-        if loss != ACTIVATIONS[self.layers[-1].activation].default_loss:
-            arguments.append(f"loss={loss!r}" if loss == self.loss.name else f"loss={loss}")
-        if self.dtype != np.float32:
-            arguments.append(f"dtype={self.dtype.name!r}")
-        arguments.append(f"seed={self.seed}")
+        arguments = self._architecture.arguments(self.n_features)
         count = f"{self.n_parameters:,} parameters" if self._plan is not None else "not built yet"
         return f"{type(self).__name__}({', '.join(arguments)})  # {count}"
 
@@ -335,6 +319,9 @@ class Network:
         shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
         threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        label_smoothing: float | str = AS_BEFORE,
     ) -> dict[str, list[float]]:
         """Trains the network; it goes on from where it is.
 
@@ -369,13 +356,25 @@ class Network:
         threads : int, optional
             The most to use; fewer run where they are faster, which is measured during training.
             None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each sample counts: numbers of at least 0, one of them above. The loss of a
+            mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
+            its gradient is 0. Only the ratios of the weights matter. Copied.
+        class_weight : dict of int to float, or "balanced", optional
+            What the weights of the samples of each class are multiplied by; 1 for classes that are
+            not named. "balanced": ``n_samples / (n_classes * count)``. For outputs of one class a
+            sample: softmax, with labels or one-hot rows in y, and sigmoid of one unit.
+        label_smoothing : float or "as before"
+            In [0, 1), for classifiers: targets t become ``(1 - label_smoothing) t`` plus
+            ``label_smoothing / n_outputs`` for softmax, and ``label_smoothing / 2`` for sigmoid.
+            In training alone: ``"loss"`` is that of smoothed targets, ``"val_loss"`` is not.
 
         Returns
         -------
         dict of str to list of float
-            ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
-            before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
-            ``"val_accuracy"``. `history` keeps it where the call does not return.
+            ``"loss"``: for each epoch the mean loss over its samples, by their weights, each
+            mini-batch's taken before its update. With `validation_data` also ``"val_loss"`` and,
+            for classifiers, ``"val_accuracy"``. `history` keeps it where the call does not return.
 
         Raises
         ------
@@ -414,6 +413,9 @@ class Network:
                 validation_data=validation_data,
                 progress=progress,
                 threads=threads,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                label_smoothing=label_smoothing,
             )
             return _fit.fit(self, X, y, options)
 
@@ -428,6 +430,9 @@ class Network:
         learning_rate: float | None = None,
         shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        label_smoothing: float | str = AS_BEFORE,
     ) -> float:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
@@ -438,6 +443,8 @@ class Network:
         ----------
         X, y, batch_size, optimizer, learning_rate, shuffle, threads
             As for `fit`.
+        sample_weight, class_weight, label_smoothing
+            As for `fit`. "balanced" goes by the classes of this `y`.
 
         Returns
         -------
@@ -457,6 +464,9 @@ class Network:
                 learning_rate=learning_rate,
                 shuffle=shuffle,
                 threads=threads,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                label_smoothing=label_smoothing,
             )
             return _fit.fit(self, X, y, options)["loss"][0]
 
@@ -600,7 +610,13 @@ class Network:
         return activations, zs
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> dict[str, float]:
         """The mean loss, and for classifiers the accuracy.
 
@@ -611,6 +627,8 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        sample_weight, class_weight
+            As for `fit`: weights of the samples in the mean loss, and in the accuracy.
 
         Returns
         -------
@@ -623,11 +641,18 @@ class Network:
         TypeError, ValueError
             If X or y are not as for `fit`, or the network is not built yet.
         """
-        plan, _ = self._built()
-        return self._evaluate(*self._checked_data(X, y, plan.n_features), threads=threads)
+        data, targets = self._checked_data(X, y, self._built()[0].n_features)
+        weights = _weights.sample_weights(self._architecture, targets, sample_weight, class_weight)
+        return self._evaluate(data, targets, threads, weights)
 
     def loss_and_gradients(
-        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> tuple[float, Array]:
         """The mean loss over the samples, and its gradient.
 
@@ -638,6 +663,8 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        sample_weight, class_weight
+            As for `fit`.
 
         Returns
         -------
@@ -653,11 +680,14 @@ class Network:
         """
         plan, state = self._built()
         data, answers = self._checked_data(X, y, plan.n_features)
+        weights = _weights.sample_weights(self._architecture, answers, sample_weight, class_weight)
         _blocks.check_finite(state.parameters, self._sizes, self.dtype)
         gradient = np.empty_like(state.parameters)
         n_threads = choose_threads(threads, plan.training_flops(len(data)))
         with self._access.reading():
-            loss = loss_and_gradients(plan, state.parameters, data, answers, gradient, n_threads)
+            loss = loss_and_gradients(
+                plan, state.parameters, data, answers, gradient, n_threads, weights
+            )
         return _inference.checked_loss(loss, self.dtype), gradient
 
     # ---- copies and files ----------------------------------------------------------------------
@@ -797,15 +827,7 @@ class Network:
         names: tuple[str, str] = ("X", "y"),
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
-        architecture = self._architecture  # not the properties, which a subclass may shadow
-        dtype, loss = architecture.dtype, architecture.loss
-        n_targets = loss.n_targets(architecture.layers[-1].n_units)
-        data = _validation.samples(X, n_features, dtype, names[0], at_least=1)
-        targets = _validation.targets(
-            y, data, n_targets, loss.name, architecture.target_kind, dtype, names
-        )
-        _validation.finite(data, dtype, names[0])
-        return data, targets
+        return self._architecture.checked_data(X, y, n_features, names)
 
     def _layer_arrays(self, n_samples: int) -> list[Array]:
         """Room for what every layer gives."""
@@ -817,14 +839,17 @@ class Network:
         is_classifier = ACTIVATIONS[self.layers[-1].activation].is_classifier
         return ("loss", "accuracy") if is_classifier else ("loss",)
 
-    def _evaluate(self, X: Array, y: Array, threads: int | None = None) -> dict[str, float]:
+    def _evaluate(
+        self, X: Array, y: Array, threads: int | None = None, weights: Array | None = None
+    ) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
         output = np.empty((len(X), self.n_outputs), self.dtype)
-        result = {"loss": _inference.infer(self, X, [output], y, threads=threads)}
-        if "accuracy" in self._metrics:
-            right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
-            result["accuracy"] = float(np.mean(right))
-        return result
+        loss = _inference.infer(self, X, [output], y, threads=threads, weights=weights)
+        if "accuracy" not in self._metrics:
+            return {"loss": loss}
+        right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
+        shares = right.reshape(len(right), -1).mean(axis=1)
+        return {"loss": loss, "accuracy": float(np.average(shares, weights=weights))}
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""

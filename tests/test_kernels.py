@@ -380,7 +380,7 @@ def test_binary_focal_is_its_formula(gamma: float, dtype: np.dtype[Any], isa: st
         of_1, h_1 = focal_terms(gamma, log_p, log_q)
         of_0, h_0 = focal_terms(gamma, log_q, log_p)
         expected = np.sum(Y * of_1 + (1 - Y) * of_0) / n_units
-        # A power turns the rounding of its exponent, gamma times a logarithm, into a relative error.
+        # A power turns the rounding of its exponent, gamma times a logarithm, into a relative one.
         factor = (10 + gamma * (np.abs(Z) + 1)) * eps
         assert abs(total - expected) <= np.sum(factor * (Y * of_1 + (1 - Y) * of_0)) / n_units
         expected_d = (Y * h_1 * q - (1 - Y) * h_0 * p) / z.size

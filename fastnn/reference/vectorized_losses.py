@@ -57,8 +57,9 @@ def mean_absolute_error_derivative(A: Array, Y: Array) -> Array:
 
 def huber(A: Array, Y: Array, delta: float = 1.0) -> float:
     """Mean of ``r^2 / 2 if |r| <= delta else delta (|r| - delta / 2)``, where ``r = a - y``."""
-    R = np.abs(A - Y)
-    return float(np.mean(np.where(R > delta, delta * (R - 0.5 * delta), 0.5 * R * R)))
+    size = np.abs(A - Y)
+    terms = np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
+    return float(np.mean(terms))
 
 
 def huber_derivative(A: Array, Y: Array, delta: float = 1.0) -> Array:
