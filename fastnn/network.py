@@ -848,8 +848,8 @@ class Network:
         if "accuracy" not in self._metrics:
             return {"loss": loss}
         right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
-        shares = right.reshape(len(right), -1).mean(axis=1)
-        return {"loss": loss, "accuracy": float(np.average(shares, weights=weights))}
+        shares = right if weights is None else np.average(right, axis=0, weights=weights)
+        return {"loss": loss, "accuracy": float(np.mean(shares))}
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""

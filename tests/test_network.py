@@ -1218,7 +1218,8 @@ def test_training_shows_how_the_network_was_trained_last() -> None:
     assert (net.training.batch_size, net.training.shuffle) == (128, True)
     net.fit(X, y, epochs=1, optimizer="sgd", learning_rate=1.2, batch_size=None)
     assert repr(net.training) == (
-        "Training(optimizer=SGD(learning_rate=1.2), batch_size=None, shuffle=True)"
+        "Training(optimizer=SGD(learning_rate=1.2), batch_size=None, shuffle=True, "
+        "label_smoothing=0.0)"
     )
     with pytest.raises(AttributeError):
         net.training.batch_size = 3  # type: ignore[misc]

@@ -145,6 +145,16 @@ def test_shuffled_weights_stay_with_their_samples() -> None:
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("case", ["classes", "focal of classes", "several numbers"])
+def test_a_shuffled_mini_batch_is_scaled_by_its_own_weights(case: str) -> None:
+    """A mini-batch of one sample has the mean of one, whatever its weight."""
+    y = CASES[case][3]
+    plain, weighted = network(case), network(case)
+    plain.fit(X, y, epochs=2, batch_size=1, optimizer="sgd")
+    weighted.fit(X, y, epochs=2, batch_size=1, optimizer="sgd", sample_weight=WEIGHTS + 0.1)
+    np.testing.assert_allclose(weighted.parameters, plain.parameters, rtol=0, atol=1e-12)
+
+
 def test_a_mini_batch_of_weight_0_has_no_gradient() -> None:
     weights = np.ones(N)
     weights[:30] = 0
