@@ -359,7 +359,7 @@ class Network:
         sample_weight : array-like of shape (n_samples,), optional
             How much each sample counts: numbers of at least 0, one of them above. The loss of a
             mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
-            its gradient is 0. Only the ratios of the weights matter. Copied.
+            its gradient is 0. Only the ratios of the weights matter. Copied. Validation has none.
         class_weight : dict of int to float, or "balanced", optional
             What the weights of the samples of each class are multiplied by; 1 for classes that are
             not named. "balanced": ``n_samples / (n_classes * count)``. For outputs of one class a
@@ -392,8 +392,7 @@ class Network:
 
         Notes
         -----
-        The loss is a mean over the samples. ``mean_squared_error``, ``mean_absolute_error``,
-        ``huber`` and ``binary_cross_entropy`` are means over the outputs as well.
+        The loss is a mean over the samples, and but for a softmax output over the outputs as well.
         ``mean_squared_error`` is the mean of the squares, not half of it as in scikit-learn: the
         gradient is twice as large.
 
