@@ -281,7 +281,7 @@ def made_up(rng: random.Random) -> Case:
     ]
     description = {
         "layers": layers,
-        "loss": rng.choice(["mean_squared_error", "huber", "mean_absolute_error"]),
+        "loss": {"name": rng.choice(["mean_squared_error", "log_cosh", "mean_absolute_error"])},
         "dtype": dtype,
         "seed": rng.choice([0, 2**32, 2**128 - 1, rng.randrange(2**128)]),
         "n_features": sizes[0],
@@ -349,7 +349,7 @@ def use(net: Network, path: Path) -> str:
         except ValueError as error:  # of parameters near the end of the range
             if not np.abs(net.parameters).max() > 1e6:
                 raise HarmError(f"predict: {error}") from error
-    y = rng.integers(0, 2, len(X)) if net.loss == "categorical_cross_entropy" else rng.uniform(
+    y = rng.integers(0, 2, len(X)) if net.loss.name == "categorical_cross_entropy" else rng.uniform(
         size=(len(X), net.n_outputs))  # fmt: skip
     ending = "trained"
     try:

@@ -60,6 +60,8 @@ ALWAYS_INLINE vector NAME(softplus)(vector z)
     return SELECT(z < 0, CONSTANT(0), z) + NAME(scaled)(2 * artanh, n);
 }
 
+ALWAYS_INLINE vector NAME(exponential)(vector z) { return NAME(vector_exp)(z); }
+
 #define MISH_IS_LINEAR (2 * TANH_IS_ONE)
 
 /* tanh(log(1 + w)) = w (w + 2) / (w (w + 2) + 2), where w = exp(z) = 2^n (1 + p), 2^n being taken
@@ -148,6 +150,12 @@ ALWAYS_INLINE vector NAME(softplus_derivative)(vector a, vector z)
     return -NAME(vector_expm1)(-a); /* a = log(1 + exp(z)), so sigmoid(z) = 1 - exp(-a) */
 }
 
+ALWAYS_INLINE vector NAME(exponential_derivative)(vector a, vector z)
+{
+    (void)z;
+    return a;
+}
+
 /* t + z (1 - t^2) sigmoid(z), where t = n / (n + 2), n = w (w + 2), w = exp(z) as above: so
  * 1 - t^2 = 4 (1 + w)^2 / (n + 2)^2 and sigmoid(z) = w / (1 + w) */
 ALWAYS_INLINE vector NAME(mish_derivative)(vector a, vector z)
@@ -225,6 +233,7 @@ VECTOR_KERNELS(silu, silu)
 VECTOR_KERNELS(gelu, gelu)
 VECTOR_KERNELS(mish, mish)
 VECTOR_KERNELS(softplus, softplus)
+VECTOR_KERNELS(exponential, exponential)
 
 static void NAME(softmax_forward)(void *a_, const void *z_, size_t rows, size_t n_units)
 {
@@ -249,6 +258,7 @@ static const fnn_activation NAME(activations)[] = {
     {"silu", 1, NAME(silu_forward), NAME(silu_backward)},
     {"mish", 1, NAME(mish_forward), NAME(mish_backward)},
     {"softplus", 0, NAME(softplus_forward), NAME(softplus_backward)},
+    {"exponential", 0, NAME(exponential_forward), NAME(exponential_backward)},
     {"softmax", 0, NAME(softmax_forward), NULL},
     {NULL, 0, NULL, NULL},
 };

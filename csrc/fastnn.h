@@ -60,18 +60,20 @@ typedef struct fnn_function {
 
 /* ---- losses -------------------------------------------------------------------------------- */
 
-/* Returns the sum over rows of the loss of each sample, and writes into d (rows, n_units) `scale`
- * times its derivative by `out` (rows, n_units): by the output, or by the logits (from_logits).
- * d may be `out` itself. */
+/* Returns the sum over rows of the loss of each sample times its weight, and writes into d (rows, n_units)
+ * `scale` times the weights times the derivative by `out` (rows, n_units): by the output, or by the logits
+ * (from_logits). d may be `out` itself. weights: (rows,) of the table's element type; NULL: all are 1. */
 typedef struct fnn_loss {
     const char *name; /* NULL ends a list */
     int from_logits;
-    /* targets: (rows, n_units) of the table's element type. */
-    double (*targets)(void *d, const void *out, const void *targets, size_t rows, size_t n_units,
-                      double scale);
-    /* labels: (rows,), each in [0, n_units). NULL where the loss has no labels. */
-    double (*labels)(void *d, const void *out, const int32_t *labels, size_t rows, size_t n_units,
-                     double scale);
+    int by_level; /* one target a sample for all units, and one parameter a unit */
+    size_t n_parameters; /* else */
+    /* targets: (rows, n_units) of the table's element type; (rows,) by level. */
+    double (*targets)(void *d, const void *out, const void *targets, const void *weights, size_t rows,
+                      size_t n_units, double scale, const double *parameters);
+    /* labels: (rows,), each in [0, n_units). NULL where the loss wants labels as one-hot rows, or none. */
+    double (*labels)(void *d, const void *out, const int32_t *labels, const void *weights, size_t rows,
+                     size_t n_units, double scale, const double *parameters);
 } fnn_loss;
 
 /* ---- optimisers ---------------------------------------------------------------------------- */
@@ -197,6 +199,12 @@ typedef struct fnn_kernels {
     const fnn_loss *losses;
     const fnn_optimizer *optimizers;
     const fnn_input *inputs;
+    /* targets (rows, n_units) from labels[order[i]], or labels[i] where order is NULL: `on` in the column
+     * of the label, `off` elsewhere. */
+    void (*label_rows)(void *targets, const int32_t *labels, const int64_t *order, size_t rows,
+                       size_t n_units, double on, double off);
+    /* targets (n,) = share targets + offset */
+    void (*smooth)(void *targets, size_t n, double share, double offset);
     /* Columns of a panel where a matrix has several: what the product computes at a time, in whole
      * cache lines. A matrix of up to `single_panel_width` columns is one panel. */
     size_t panel_width;

@@ -14,6 +14,7 @@
 #include "real.inc.h"
 #include "reductions.inc.h"
 #include "regularizers.inc.h"
+#include "targets.inc.h"
 #include "units.inc.h"
 
 static const fnn_layers NAME(layers) = {
@@ -41,6 +42,8 @@ const fnn_kernels NAME(kernels) = {
     .losses = NAME(losses),
     .optimizers = NAME(optimizers),
     .inputs = NAME(inputs),
+    .label_rows = NAME(label_rows),
+    .smooth = NAME(smooth),
     .panel_width = MATRIX_PANEL,
     .single_panel_width = SINGLE_PANEL,
     .gemm = NAME(gemm),

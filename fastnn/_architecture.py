@@ -9,15 +9,18 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._blocks import Shapes
 from fastnn._core.plan import Plan
 from fastnn._description import entries, text
-from fastnn.activations import ACTIVATIONS
+from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal
 from fastnn.layers import LAYERS, PRELU, Dense, Layer, Operation, PReLU
-from fastnn.losses import ALIASES, LOSSES
+from fastnn.losses import Loss, get_loss, read_loss
+
+Array = npt.NDArray[Any]
 
 #: More would make descriptions that take long, and much memory, to read.
 MAX_LAYERS = 4096
@@ -34,23 +37,30 @@ class Architecture:
     ----------
     layers : tuple of Layer
         The last one is a Dense.
-    loss : str
+    loss : Loss
     dtype : numpy.dtype
     seed : int
     """
 
     layers: tuple[Layer, ...]
-    loss: str
+    loss: Loss
     dtype: np.dtype[Any]
     seed: int
+
+    def __post_init__(self) -> None:
+        """Refuses settings of layers that the core, where denormal numbers are 0, would not see."""
+        for i, layer in enumerate(self.layers):
+            for field in fields(layer):
+                value = getattr(layer, field.name)
+                if isinstance(value, float):
+                    _validation.normal_or_zero(value, self.dtype, f"layers[{i}]: {field.name}")
 
     @classmethod
     def checked(cls, layers: Any, loss: Any, dtype: Any, seed: Any) -> Architecture:
         """From what a user passes in."""
         layers = _checked_layers(layers)
-        loss = _checked_loss(loss, _output_of(layers).activation)
+        loss = _checked_loss(loss, _output_of(layers))
         dtype = _validation.float_dtype(dtype)
-        _check_settings(layers, dtype)
         seed = _validation.seed(seed, below=_SEEDS)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -67,7 +77,7 @@ class Architecture:
         name = text(dtype, "dtype")
         architecture = cls.checked(
             [_read_layer(layer, f"layers[{i}]") for i, layer in enumerate(layers)],
-            text(loss, "loss"),
+            read_loss(loss),
             name,
             seed,
         )
@@ -79,7 +89,7 @@ class Architecture:
         """All of it as JSON knows it."""
         return {
             "layers": [layer.description() for layer in self.layers],
-            "loss": self.loss,
+            "loss": self.loss.description(),
             "dtype": self.dtype.name,
             "seed": self.seed,
         }
@@ -137,20 +147,65 @@ class Architecture:
 
     def plan(self, n_features: int) -> Plan:
         """The core's plan for inputs of `n_features` columns."""
-        return Plan(self.operations(n_features), n_features, self.loss, self.dtype)
+        kernel = self.loss.kernel(self.output.activation)
+        operations = self.operations(n_features)
+        return Plan(operations, n_features, kernel, self.dtype, self.loss.parameters)
+
+    def arguments(self, n_features: int | None) -> list[str]:
+        """The arguments of `Network` that make this, as text; `n_features` None is left out."""
+        arguments = [repr(list(self.layers))]
+        if n_features is not None:
+            arguments.append(f"n_features={n_features}")
+        loss = self.loss.label
+        if loss != ACTIVATIONS[self.output.activation].default_loss:
+            arguments.append(f"loss={loss!r}" if loss == self.loss.name else f"loss={loss}")
+        if self.dtype != np.float32:
+            arguments.append(f"dtype={self.dtype.name!r}")
+        arguments.append(f"seed={self.seed}")
+        return arguments
+
+    def checked_data(
+        self, X: Any, y: Any, n_features: int | None, names: tuple[str, str]
+    ) -> tuple[Array, Array]:
+        """X and y, checked, as the core reads them."""
+        data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
+        n_targets = self.loss.n_targets(self.output.n_units)
+        targets = _validation.targets(
+            y, data, n_targets, self.loss.name, self.target_kind, self.dtype, names
+        )
+        _validation.finite(data, self.dtype, names[0])
+        return data, targets
+
+    @property
+    def target_kind(self) -> str:
+        """What targets are; see `Loss.target_kind`."""
+        return self.loss.target_kind(self.output.activation)
 
 
-def _check_settings(layers: Sequence[Layer], dtype: np.dtype[Any]) -> None:
-    """Refuses settings that the core, where denormal numbers are 0, would not see."""
-    smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
-    for i, layer in enumerate(layers):
-        for field in fields(layer):
-            value = getattr(layer, field.name)
-            if isinstance(value, float) and value != 0 and not smallest <= value <= largest:
-                raise ValueError(
-                    f"layers[{i}]: {field.name} must be a normal number of {dtype}, from "
-                    f"{smallest:.3g} to {largest:.3g}, got {value}"
-                )
+def layers_of_sizes(
+    sizes: Any, hidden: Any, output: Any, initializer: Any
+) -> tuple[list[Dense], int]:
+    """The layers that `Network.from_sizes` is asked for, and the columns of the inputs."""
+    if isinstance(sizes, np.ndarray) and sizes.ndim > 0:
+        sizes = list(sizes)
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
+        raise TypeError(f"sizes must be a sequence of integers, got {type(sizes).__name__}")
+    if len(sizes) < 2:
+        raise ValueError(
+            f"sizes must hold at least n_features and the units of one layer, got {sizes!r}"
+        )
+    n_features, *n_units = [
+        _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
+        for i, size in enumerate(sizes)
+    ]
+    for name, value in (("hidden", hidden), ("output", output)):
+        _validation.spelled(value, [*ACTIVATIONS, PRELU], name, ALIASES)
+    activations = [hidden] * (len(n_units) - 1) + [output]
+    layers = [
+        Dense(n, activation, initializer)
+        for n, activation in zip(n_units, activations, strict=True)
+    ]
+    return layers, n_features
 
 
 def _output_of(layers: Sequence[Layer]) -> Dense:
@@ -236,13 +291,15 @@ def _checked_layer(layer: Any, what: str) -> Layer:
         raise type(error)(f"{what}: {error}") from None
 
 
-def _checked_loss(loss: Any, output: str) -> str:
-    """The name of the loss, if it fits the output activation."""
-    if loss is None:
-        return ACTIVATIONS[output].default_loss
-    row = _validation.known_name(loss, LOSSES, "loss", ALIASES)
-    fits = not ACTIVATIONS[output].output_only if row.output is None else row.output == output
-    if not fits:
-        wanted = "an element-wise" if row.output is None else f"a {row.output}"
-        raise ValueError(f"loss {row.name!r} needs {wanted} output, got {output!r}")
-    return row.name
+def _checked_loss(loss: Any, last: Dense) -> Loss:
+    """The loss, if it fits the output layer."""
+    output = ACTIVATIONS[last.activation]
+    checked = get_loss(output.default_loss if loss is None else loss)
+    if output.name not in checked.outputs and (checked.outputs or output.output_only):
+        wanted = " or ".join(checked.outputs) or "element-wise"
+        article = "an" if wanted.startswith("e") else "a"
+        raise ValueError(
+            f"loss {checked.name!r} needs {article} {wanted} output, got {output.name!r}"
+        )
+    checked.check_outputs(last.n_units)
+    return checked

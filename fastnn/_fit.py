@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
+from fastnn import _validation, _weights
 from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
 from fastnn._state import State, Training
@@ -44,6 +44,8 @@ class FitOptions:
         Not checked yet.
     progress : bool
     threads : int or None
+    sample_weight, class_weight
+        Not checked yet.
     """
 
     epochs: int
@@ -51,6 +53,8 @@ class FitOptions:
     validation_data: Any
     progress: bool
     threads: int | None
+    sample_weight: Any
+    class_weight: Any
 
     @classmethod
     def checked(
@@ -65,6 +69,9 @@ class FitOptions:
         validation_data: Any = None,
         progress: Any = False,
         threads: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        label_smoothing: Any,
         **regularization: Any,
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
@@ -79,6 +86,8 @@ class FitOptions:
             )
         if _is_as_before(shuffle):
             shuffle = before.shuffle
+        if _is_as_before(label_smoothing):
+            label_smoothing = before.label_smoothing
         training = Training(
             get_optimizer(optimizer, learning_rate),
             batch_size,
@@ -91,6 +100,7 @@ class FitOptions:
                     if not _is_as_before(value)
                 },
             ),
+            _validation.number_in_unit_interval(label_smoothing, "label_smoothing"),
         )
         training.regularization.check_optimizer(training.optimizer)
         if threads is not None:
@@ -101,6 +111,8 @@ class FitOptions:
             validation_data=validation_data,
             progress=_validation.boolean(progress, "progress"),
             threads=threads,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
         )
 
 
@@ -122,7 +134,10 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
             names=("validation_data[0]", "validation_data[1]"),
         )
         history |= {f"val_{name}": [] for name in net._metrics}
-    trainer, state = _prepare(net, X, y, options)
+    weights = _weights.sample_weights(
+        net._architecture, y, options.sample_weight, options.class_weight
+    )
+    trainer, state = _prepare(net, X, y, options, weights)
     epochs = options.epochs
     try:
         with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
@@ -150,13 +165,16 @@ def _apart_from(block: Array, data: Array) -> Array:
     return data.copy() if np.may_share_memory(block, data) else data
 
 
-def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:
+def _prepare(
+    net: Network, X: Array, y: Array, options: FitOptions, weights: Array | None
+) -> tuple[Trainer, State]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
     optimizer, n_samples = options.training.optimizer, len(X)
     batch_size = min(options.training.batch_size or n_samples, n_samples)
     shuffled = options.training.shuffle and batch_size < n_samples
     options.training.check(net.dtype)
-    rules = options.training.regularization.rules(net._architecture.layers, net.dtype)
+    rules = options.training.regularization.rules(net._architecture.layers)
+    smoothing = _weights.label_smoothing(net._architecture, options.training.label_smoothing)
     if net._plan is None:
         plan, state = net._build(X.shape[1])
     else:
@@ -178,6 +196,8 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         n_updates=n_updates,
         bit_generator=state.bit_generator if shuffled else None,
         rules=rules,
+        weights=weights,
+        smoothing=smoothing,
     )
     with net._access.writing():
         state.training, state.slots, state.n_updates = options.training, slots, n_updates

@@ -29,17 +29,26 @@ def infer(
     *,
     threads: int | None = None,
     z_outputs: list[Array | None] | None = None,
+    weights: Array | None = None,
 ) -> float:
     """Fills `outputs`, of all layers or the last one, from data that have been checked.
 
-    Returns the mean loss, 0 without `targets`.
+    Returns the mean loss by the weights, 0 without `targets`.
     """
     plan, state = net._built()
     n_threads = choose_threads(threads, plan.training_flops(len(X)) / 3)
     try:
         with net._access.reading():
             loss = inference.infer(
-                plan, state.parameters, state.running, X, outputs, n_threads, targets, z_outputs
+                plan,
+                state.parameters,
+                state.running,
+                X,
+                outputs,
+                n_threads,
+                targets,
+                z_outputs,
+                weights,
             )
     except NotFiniteError as error:
         explain_not_finite(net, error, X)

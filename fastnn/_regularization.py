@@ -70,20 +70,16 @@ class Regularization:
         for field in fields(self):
             _validation.normal_or_zero(getattr(self, field.name) or 0.0, dtype, field.name)
 
-    def rules(self, layers: Sequence[Layer], dtype: np.dtype[Any]) -> Rules | None:
+    def rules(self, layers: Sequence[Layer]) -> Rules | None:
         """All of it as the core knows it, with what the layers say; None where nothing holds.
 
         Raises
         ------
         ValueError
-            If no layer is trainable, or a number of a layer is beyond the range of `dtype`.
+            If no layer is trainable.
         """
         if not any(layer.trainable and layer.has_parameters for layer in layers):
             raise ValueError("layers must have a layer with trainable=True, got none")
-        for i, layer in enumerate(layers):
-            for name in ("l1", "l2", "max_norm", "learning_rate_factor"):
-                value = getattr(layer, name) or 0.0
-                _validation.normal_or_zero(value, dtype, f"layers[{i}].{name}")
         of_layers = [
             (
                 layer.trainable,

@@ -45,19 +45,28 @@ class Training:
     shuffle : bool
     regularization : Regularization
         Penalties of all weights, weight decay and clipping.
+    label_smoothing : float
     """
 
     optimizer: Optimizer
     batch_size: int | None
     shuffle: bool
     regularization: Regularization = field(default_factory=Regularization)
+    label_smoothing: float = 0.0
 
     @classmethod
     def read(cls, description: Any) -> Training:
         """From what `description` gave; ValueError or TypeError for anything else."""
-        name, hyperparameters, batch_size, shuffle, regularization = entries(
+        name, hyperparameters, batch_size, shuffle, regularization, label_smoothing = entries(
             description,
-            ["optimizer", "hyperparameters", "batch_size", "shuffle", "regularization"],
+            [
+                "optimizer",
+                "hyperparameters",
+                "batch_size",
+                "shuffle",
+                "regularization",
+                "label_smoothing",
+            ],
             "training",
         )
         kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
@@ -70,6 +79,7 @@ class Training:
             batch_size,
             _validation.boolean(shuffle, "shuffle"),
             Regularization.read(regularization),
+            _validation.number_in_unit_interval(label_smoothing, "label_smoothing"),
         )
         training.regularization.check_optimizer(optimizer)
         return training
@@ -88,6 +98,7 @@ class Training:
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
             "regularization": asdict(self.regularization),
+            "label_smoothing": self.label_smoothing,
         }
 
 

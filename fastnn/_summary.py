@@ -50,6 +50,6 @@ def summarise(net: Network) -> Text:
     n_parameters = "?" if net.n_features is None else f"{net.n_parameters:,}"
     return Text(
         "\n".join(line.rstrip() for line in lines)
-        + f"\n\nX: (n, {net.n_features or '?'})   loss: {net.loss}   dtype: {net.dtype}"
+        + f"\n\nX: (n, {net.n_features or '?'})   loss: {net.loss.label}   dtype: {net.dtype}"
         + f"   parameters: {n_parameters}"
     )

@@ -32,6 +32,14 @@ _SEARCHED = 1 << 14
 _NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 _SEPARATORS = str.maketrans("", "", " -_")
 
+# Of each kind of targets but "numbers": the least, the most, and what they must be.
+_RANGES = {
+    "classes": (0, 1, "in [0, 1]"),
+    "probabilities": (0, 1, "in [0, 1]"),
+    "signs": (-1, 1, "-1 and 1, or 0 and 1,"),
+    "counts": (0, np.inf, "at least 0"),
+}
+
 # How far the sum of a row of probabilities may be from 1: rounding of float32 over many classes.
 _PROBABILITY_TOLERANCE = 1e-3
 
@@ -442,6 +450,7 @@ def targets(
     X: Array,
     n_outputs: int,
     loss: str,
+    kind: str,
     dtype: np.dtype[Any],
     names: tuple[str, str] = ("X", "y"),
 ) -> Array:
@@ -450,12 +459,16 @@ def targets(
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        For ``categorical_cross_entropy`` the class of each sample, or a row of probabilities; for
-        ``binary_cross_entropy`` numbers in [0, 1]; else any finite numbers.
+        "classes": the class of each sample, or a row of probabilities; "probabilities": numbers in
+        [0, 1]; "signs": -1 or 0, and 1; "counts": numbers of at least 0; "numbers": finite ones.
     X : ndarray of shape (n_samples, n_features)
         What `samples` returned.
     n_outputs : int
+        Numbers of one sample, or classes.
     loss : str
+        Its name, for errors.
+    kind : str
+        What targets are: one of those above.
     dtype : numpy.dtype
         Of the network.
     names : (str, str)
@@ -470,10 +483,10 @@ def targets(
     TypeError, ValueError
     """
     name, n_samples = names[1], len(X)
-    is_classifier = loss in ("binary_cross_entropy", "categorical_cross_entropy")
+    is_classifier = kind in ("classes", "probabilities", "signs")
     array = numbers(y, name, may_be_labels=is_classifier)
-    has_labels = loss == "categorical_cross_entropy" and array.shape != (n_samples, n_outputs)
-    takes_labels = loss == "categorical_cross_entropy" or n_outputs == 1
+    has_labels = kind == "classes" and array.shape != (n_samples, n_outputs)
+    takes_labels = kind == "classes" or n_outputs == 1
     if not _has_target_shape(array.shape, n_samples, n_outputs, takes_labels):
         takes_one_hot = is_classifier and takes_labels
         remedy = _remedy_for_one_hot(y, array.shape, n_outputs, name) if takes_one_hot else ""
@@ -483,20 +496,31 @@ def targets(
     converted = _laid_out(array, dtype, name)
     finite(converted, dtype, name)
     converted = converted.reshape(n_samples, n_outputs)
-    if is_classifier and n_samples > 0:
-        low, high = converted.min(), converted.max()
-        if low < 0 or high > 1:
-            are_classes = n_outputs == 1 and np.isin(converted, (low, high)).all()
-            raise ValueError(
-                f"{name} must be in [0, 1] for {loss}, got numbers from {low} to {high}"
-                f"{_NUMBERING if are_classes else ''}"
-            )
-    if loss == "categorical_cross_entropy" and n_samples > 0:
+    if kind != "numbers" and n_samples > 0:
+        _check_range(converted, loss, kind, name)
+    if kind == "classes" and n_samples > 0:
         sums = converted.sum(axis=1, dtype=np.float64)
         worst = sums[np.abs(sums - 1).argmax()]
         if abs(worst - 1) > _PROBABILITY_TOLERANCE:
             raise ValueError(f"each row of {name} must sum to 1, got a sum of {worst}")
     return converted
+
+
+def _check_range(array: Array, loss: str, kind: str, name: str) -> None:
+    """Refuses numbers that targets of this kind cannot be."""
+    low, high = array.min(), array.max()
+    least, most, expected = _RANGES[kind]
+    is_fit = low >= least and high <= most
+    if kind == "signs":
+        is_fit = bool(np.isin(array, (low, high)).all()) and low in (-1, 0, 1) and high == 1
+        is_fit = is_fit or (low == high and low in (-1, 0))
+    if is_fit:
+        return
+    are_classes = kind != "counts" and array.shape[1] == 1 and np.isin(array, (low, high)).all()
+    raise ValueError(
+        f"{name} must be {expected} for {loss}, got numbers from {low} to {high}"
+        f"{_NUMBERING if are_classes else ''}"
+    )
 
 
 def _has_target_shape(

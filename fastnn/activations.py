@@ -58,6 +58,7 @@ ACTIVATIONS = {
         Activation("silu", "z sigmoid(z)", default_initializer="he_normal"),
         Activation("mish", "z tanh(log(1 + exp(z)))", default_initializer="he_normal"),
         Activation("softplus", "log(1 + exp(z))", default_initializer="he_normal"),
+        Activation("exponential", "exp(z)", default_loss="poisson"),
         Activation(
             "softmax",
             "exp(z) / sum(exp(z)) over the units of the layer",
@@ -74,4 +75,5 @@ ALIASES = {
     "logistic": "sigmoid",
     "swish": "silu",
     "lrelu": "leaky_relu",
+    "exp": "exponential",
 }

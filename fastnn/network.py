@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -12,8 +12,8 @@ from typing import Any, Literal, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _blocks, _fit, _inference, _validation
-from fastnn._architecture import Architecture
+from fastnn import _blocks, _fit, _inference, _validation, _weights
+from fastnn._architecture import Architecture, layers_of_sizes
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError
 from fastnn._core.plan import Plan
@@ -26,10 +26,10 @@ from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
 from fastnn._summary import summarise
 from fastnn.activations import ACTIVATIONS
-from fastnn.activations import ALIASES as ACTIVATION_ALIASES
 from fastnn.config import choose_threads
 from fastnn.initializers import Normal
-from fastnn.layers import PRELU, Dense, Layer
+from fastnn.layers import Layer
+from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
@@ -46,10 +46,11 @@ class Network:
         From the first one to the output, which is a `Dense`.
     n_features : int, optional
         Columns of the inputs. None: learnt at the first `fit` or `partial_fit`.
-    loss : str, optional
-        One of ``fastnn.losses.LOSSES``. None follows the output activation: sigmoid has
-        ``binary_cross_entropy``, softmax ``categorical_cross_entropy``, all others
-        ``mean_squared_error``.
+    loss : str or Loss, optional
+        One of ``fastnn.losses.LOSSES``, with the default parameters, or an object such as
+        ``fastnn.Huber(2.0)``. None follows the output activation: sigmoid has
+        ``binary_cross_entropy``, softmax ``categorical_cross_entropy``, exponential ``poisson``,
+        all others ``mean_squared_error``.
     dtype : {"float32", "float64"}
         Of parameters and computation.
     seed : int, optional
@@ -102,7 +103,7 @@ class Network:
         layers: Sequence[Layer],
         n_features: int | None = None,
         *,
-        loss: str | None = None,
+        loss: str | Loss | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
@@ -139,7 +140,7 @@ class Network:
         hidden: str = "relu",
         output: str = "sigmoid",
         *,
-        loss: str | None = None,
+        loss: str | Loss | None = None,
         initializer: str | Normal | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -161,26 +162,8 @@ class Network:
         -------
         Network
         """
-        if isinstance(sizes, np.ndarray) and sizes.ndim > 0:
-            sizes = list(sizes)
-        if isinstance(sizes, (str, bytes)) or not isinstance(sizes, Sequence):
-            raise TypeError(f"sizes must be a sequence of integers, got {type(sizes).__name__}")
-        if len(sizes) < 2:
-            raise ValueError(
-                f"sizes must hold at least n_features and the units of one layer, got {sizes!r}"
-            )
-        checked = [
-            _validation.positive_int(size, f"sizes[{i}]", at_most=_validation.MAX_SIZE)
-            for i, size in enumerate(sizes)
-        ]
-        for name, value in (("hidden", hidden), ("output", output)):
-            _validation.spelled(value, [*ACTIVATIONS, PRELU], name, ACTIVATION_ALIASES)
-        activations = [hidden] * (len(checked) - 2) + [output]
-        layers = [
-            Dense(n_units, activation, initializer)
-            for n_units, activation in zip(checked[1:], activations, strict=True)
-        ]
-        return cls(layers, checked[0], loss=loss, dtype=dtype, seed=seed)
+        layers, n_features = layers_of_sizes(sizes, hidden, output, initializer)
+        return cls(layers, n_features, loss=loss, dtype=dtype, seed=seed)
 
     # ---- what it is --------------------------------------------------------------------------
 
@@ -190,8 +173,8 @@ class Network:
         return self._architecture.layers
 
     @property
-    def loss(self) -> str:
-        """Name of the loss that training minimises."""
+    def loss(self) -> Loss:
+        """The loss that training minimises."""
         return self._architecture.loss
 
     @property
@@ -294,14 +277,7 @@ class Network:
         return _blocks.split(block, self._shapes)
 
     def __repr__(self) -> str:
-        arguments = [repr(list(self.layers))]
-        if self._plan is not None:
-            arguments.append(f"n_features={self.n_features}")
-        if self.loss != ACTIVATIONS[self._architecture.output.activation].default_loss:
-            arguments.append(f"loss={self.loss!r}")
-        if self.dtype != np.float32:
-            arguments.append(f"dtype={self.dtype.name!r}")
-        arguments.append(f"seed={self.seed}")
+        arguments = self._architecture.arguments(self.n_features)
         count = f"{self.n_parameters:,} parameters" if self._plan is not None else "not built yet"
         return f"{type(self).__name__}({', '.join(arguments)})  # {count}"
 
@@ -331,6 +307,9 @@ class Network:
         shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
         threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        label_smoothing: float | str = AS_BEFORE,
         l1: float | str = AS_BEFORE,
         l2: float | str = AS_BEFORE,
         weight_decay: float | str = AS_BEFORE,
@@ -349,7 +328,8 @@ class Network:
             Finite numbers. Not copied if it is float32 or float64 and C-contiguous.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
-            for sigmoid 0, 1 or a probability; else finite numbers.
+            for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
+            of at least 0; for quantiles one number a sample; else finite numbers.
         epochs : int
             Passes over the samples.
         batch_size : int, None or "as before"
@@ -369,6 +349,18 @@ class Network:
         threads : int, optional
             The most to use; fewer run where they are faster, which is measured during training.
             None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each sample counts: numbers of at least 0, one of them above. The loss of a
+            mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
+            its gradient is 0. Only the ratios of the weights matter. Copied. Validation has none.
+        class_weight : dict of int to float, or "balanced", optional
+            What the weights of the samples of each class are multiplied by; 1 for classes that are
+            not named. "balanced": ``n_samples / (n_classes * count)``. For outputs of one class a
+            sample: softmax, with labels or one-hot rows in y, and sigmoid of one unit.
+        label_smoothing : float or "as before"
+            In [0, 1), for classifiers: targets t become ``(1 - label_smoothing) t`` plus
+            ``label_smoothing / n_outputs`` for softmax, and ``label_smoothing / 2`` for sigmoid.
+            In training alone: ``"loss"`` is that of smoothed targets, ``"val_loss"`` is not.
         l1, l2 : float or "as before"
             Penalties on all weights, not on biases: the cost of a mini-batch of m samples is
             ``mean loss + (l1 sum(|w|) + l2 / 2 sum(w^2)) / m``. l2 is the course's lambda, and
@@ -386,9 +378,9 @@ class Network:
         Returns
         -------
         dict of str to list of float
-            ``"loss"``: for each epoch the mean loss over its samples, penalties included, each
-            mini-batch's taken before its update. Losses of `validation_data` are without penalties.
-            With `validation_data` also ``"val_loss"`` and, for classifiers,
+            ``"loss"``: for each epoch the mean loss over its samples, by their weights, penalties
+            included, each mini-batch's taken before its update. Losses of `validation_data` are
+            without penalties. With `validation_data` also ``"val_loss"`` and, for classifiers,
             ``"val_accuracy"``. `history` keeps it where the call does not return.
 
         Raises
@@ -407,8 +399,7 @@ class Network:
 
         Notes
         -----
-        The loss is a mean over the samples. ``mean_squared_error``, ``mean_absolute_error``,
-        ``huber`` and ``binary_cross_entropy`` are means over the outputs as well.
+        The loss is a mean over the samples, and but for a softmax output over the outputs as well.
         ``mean_squared_error`` is the mean of the squares, not half of it as in scikit-learn: the
         gradient is twice as large.
 
@@ -428,6 +419,9 @@ class Network:
                 validation_data=validation_data,
                 progress=progress,
                 threads=threads,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                label_smoothing=label_smoothing,
                 l1=l1,
                 l2=l2,
                 weight_decay=weight_decay,
@@ -447,6 +441,9 @@ class Network:
         learning_rate: float | None = None,
         shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        label_smoothing: float | str = AS_BEFORE,
         l1: float | str = AS_BEFORE,
         l2: float | str = AS_BEFORE,
         weight_decay: float | str = AS_BEFORE,
@@ -462,6 +459,8 @@ class Network:
         ----------
         X, y, batch_size, optimizer, learning_rate, shuffle, threads
             As for `fit`.
+        sample_weight, class_weight, label_smoothing
+            As for `fit`. "balanced" goes by the classes of this `y`.
         l1, l2, weight_decay, clip_norm, clip_value
             As for `fit`.
 
@@ -483,6 +482,9 @@ class Network:
                 learning_rate=learning_rate,
                 shuffle=shuffle,
                 threads=threads,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                label_smoothing=label_smoothing,
                 l1=l1,
                 l2=l2,
                 weight_decay=weight_decay,
@@ -628,7 +630,13 @@ class Network:
         return (activations, zs) if wants_logits else activations
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> dict[str, float]:
         """The mean loss, and for classifiers the accuracy.
 
@@ -639,6 +647,8 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        sample_weight, class_weight
+            As for `fit`: weights of the samples in the mean loss, and in the accuracy.
 
         Returns
         -------
@@ -651,8 +661,9 @@ class Network:
         TypeError, ValueError
             If X or y are not as for `fit`, or the network is not built yet.
         """
-        plan, _ = self._built()
-        return self._evaluate(*self._checked_data(X, y, plan.n_features), threads=threads)
+        data, targets = self._checked_data(X, y, self._built()[0].n_features)
+        weights = _weights.sample_weights(self._architecture, targets, sample_weight, class_weight)
+        return self._evaluate(data, targets, threads, weights)
 
     def loss_and_gradients(
         self,
@@ -660,6 +671,8 @@ class Network:
         y: ArrayLike,
         *,
         threads: int | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
     ) -> tuple[float, Array]:
@@ -672,6 +685,8 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        sample_weight, class_weight
+            As for `fit`.
         l1, l2 : float
             Penalties on the weights of all layers that are trained, beside the layers' own: as for
             `fit`, with all samples as one mini-batch. Those of earlier calls of `fit` do not count.
@@ -693,6 +708,7 @@ class Network:
         penalties.check(self.dtype)
         rules = penalty_rules(self._architecture.layers, penalties.l1, penalties.l2)
         data, answers = self._checked_data(X, y, plan.n_features)
+        weights = _weights.sample_weights(self._architecture, answers, sample_weight, class_weight)
         _blocks.check_finite(state.parameters, self._shapes, self.dtype)
         gradient = np.empty_like(state.parameters)
         n_threads = choose_threads(threads, plan.training_flops(len(data)))
@@ -707,6 +723,7 @@ class Network:
                 n_threads,
                 state.n_updates,
                 rules,
+                weights,
             )
         return _inference.checked_loss(loss, self.dtype), gradient
 
@@ -846,12 +863,7 @@ class Network:
         names: tuple[str, str] = ("X", "y"),
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
-        architecture = self._architecture  # not the properties, which a subclass may shadow
-        dtype, n_outputs = architecture.dtype, architecture.output.n_units
-        data = _validation.samples(X, n_features, dtype, names[0], at_least=1)
-        targets = _validation.targets(y, data, n_outputs, architecture.loss, dtype, names)
-        _validation.finite(data, dtype, names[0])
-        return data, targets
+        return self._architecture.checked_data(X, y, n_features, names)
 
     @property
     def _metrics(self) -> tuple[str, ...]:
@@ -859,14 +871,17 @@ class Network:
         is_classifier = ACTIVATIONS[self._architecture.output.activation].is_classifier
         return ("loss", "accuracy") if is_classifier else ("loss",)
 
-    def _evaluate(self, X: Array, y: Array, threads: int | None = None) -> dict[str, float]:
+    def _evaluate(
+        self, X: Array, y: Array, threads: int | None = None, weights: Array | None = None
+    ) -> dict[str, float]:
         """Loss and accuracy from data that have been checked."""
         output = np.empty((len(X), self.n_outputs), self.dtype)
-        result = {"loss": _inference.infer(self, X, [output], y, threads=threads)}
-        if "accuracy" in self._metrics:
-            right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
-            result["accuracy"] = float(np.mean(right))
-        return result
+        loss = _inference.infer(self, X, [output], y, threads=threads, weights=weights)
+        if "accuracy" not in self._metrics:
+            return {"loss": loss}
+        right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
+        shares = right if weights is None else np.average(right, axis=0, weights=weights)
+        return {"loss": loss, "accuracy": float(np.mean(shares))}
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""

@@ -88,9 +88,17 @@ BAD_DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "n_features is true": with_change(True, "n_features"),
     "n_features is another": with_change(5, "n_features"),
     "n_features is huge": with_change(10**4000, "n_features"),
-    "loss is null": with_change(None, "loss"),
-    "loss does not fit": with_change("categorical_cross_entropy", "loss"),
+    "loss is null": with_change({"name": None}, "loss"),
+    "loss does not fit": with_change({"name": "categorical_cross_entropy"}, "loss"),
     "loss is a number": with_change(0, "loss"),
+    "loss is text": with_change("mean_squared_error", "loss"),
+    "loss is unknown": with_change({"name": "cosine"}, "loss"),
+    "loss has no parameter": with_change({"name": "huber"}, "loss"),
+    "loss has another parameter": with_change({"name": "huber", "gamma": 1.0}, "loss"),
+    "loss has a wrong parameter": with_change({"name": "huber", "delta": 0.0}, "loss"),
+    "loss has other levels than outputs": with_change(
+        {"name": "quantile", "levels": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]}, "loss"
+    ),
     "dtype is the other": with_change("float64", "dtype"),
     "dtype in another spelling": with_change("<f4", "dtype"),
     "dtype is a structure": with_change([["a", "f4"]], "dtype"),
@@ -191,7 +199,12 @@ def test_tensors_that_do_not_fit_are_refused(name: str, way: str, tmp_path: Path
 
 def wrapping(sizes: list[int]) -> dict[str, Any]:
     layers = [dict(LAYER, n_units=n) for n in sizes[1:]]
-    return {**parts()[0], "layers": layers, "n_features": sizes[0], "loss": "mean_squared_error"}
+    return {
+        **parts()[0],
+        "layers": layers,
+        "n_features": sizes[0],
+        "loss": {"name": "mean_squared_error"},
+    }
 
 
 @pytest.mark.parametrize("way", WAYS)

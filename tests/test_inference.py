@@ -35,7 +35,8 @@ def reference_of(net: Network) -> reference.Network:
         [weights.astype(np.float64) for weights in net.weights],
         [bias.astype(np.float64) for bias in net.biases],
         [layer.activation for layer in net.layers],
-        net.loss,
+        net.loss.kernel(net.layers[-1].activation),
+        net.loss.parameters,
     )
 
 

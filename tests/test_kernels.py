@@ -272,15 +272,32 @@ def softmax_of_the_references(z: Array) -> Array:
 
 # ---- losses ----------------------------------------------------------------------------------
 
-RESIDUAL_LOSSES = ["mean_squared_error", "mean_absolute_error", "huber"]
+OUTPUT_LOSSES = [name for name in reference.LOSSES if name not in reference.FROM_LOGITS]
+all_losses = pytest.mark.parametrize("name", reference.LOSSES)
+
+
+def loss_parameters(name: str, n_units: int) -> tuple[float, ...]:
+    """Far from the defaults."""
+    if name == "quantile":
+        return tuple(np.linspace(0, 1, n_units + 2)[1:-1].tolist())
+    return {"huber": (0.7,), "binary_focal": (1.5,), "categorical_focal": (2.5,)}.get(name, ())
+
+
+def kernel(name: str, out: Array, targets: Array, scale: float, isa: str, **more: Any) -> Any:
+    """The kernel of a loss, with those parameters, and one target a sample by level."""
+    if name == "quantile" and targets.ndim == 2:
+        targets = targets[:, :1].copy()
+    parameters = loss_parameters(name, out.shape[1])
+    return single.loss_and_derivative(name, out, targets, scale, isa, parameters=parameters, **more)
 
 
 @isas
 @dtypes
-@pytest.mark.parametrize("name", RESIDUAL_LOSSES)
-def test_residual_loss_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
+@pytest.mark.parametrize("name", OUTPUT_LOSSES)
+def test_loss_of_outputs_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -> None:
     loss, derivative = reference.LOSSES[name]
     eps = np.finfo(dtype).eps
+    factor = 16 if name == "log_cosh" else 6  # sinh, its square and a logarithm
     rng = np.random.default_rng(7)
     for rows, n_units in SHAPES:
         out = (2 * rng.standard_normal((rows, n_units))).astype(dtype)
@@ -288,19 +305,172 @@ def test_residual_loss_is_the_reference(name: str, dtype: np.dtype[Any], isa: st
         y[:, ::3] = out[:, ::3]  # residuals of 0
         if y.size == 0:
             continue
-        total, d = single.loss_and_derivative(name, out, y, 1 / rows, isa)
+        total, d = kernel(name, out, y, 1 / rows, isa)
         A, Y = out.astype(np.float64), y.astype(np.float64)
-        # All terms are positive, each with a few roundings; sums are kept in double.
-        assert total == pytest.approx(rows * loss(A, Y), rel=6 * float(eps))
-        expected = derivative(A, Y)
+        parameters = loss_parameters(name, n_units)
+        if name == "quantile":
+            Y = Y[:, :1]
+        if parameters:
+            parameters = tuple(np.array(parameters, dtype if name == "huber" else None).tolist())
+        # All terms are positive, each with a few roundings; sums are kept in double. The reference
+        # of log_cosh has an absolute error of a few 1e-16.
+        absolute = rows * 1e-15 if name == "log_cosh" else 0
+        expected_total = rows * loss(A, Y, *parameters)
+        assert abs(total - expected_total) <= factor * eps * expected_total + absolute
+        expected = derivative(A, Y, *parameters)
         assert_within(d, expected, 6 * eps * np.abs(expected))
-        _, d = single.loss_and_derivative(name, out, y, 3 / rows, isa)
+        _, d = kernel(name, out, y, 3 / rows, isa)
         assert_within(d, 3 * expected, 18 * eps * np.abs(expected))
 
 
 @isas
 @dtypes
+def test_log_cosh_of_small_residuals_keeps_its_precision(dtype: np.dtype[Any], isa: str) -> None:
+    """r^2 / 2 - r^4 / 12: the sum of two terms is exact far beyond the precision here."""
+    for r in (1e-12, 1e-6, 1e-3):
+        total, d = single.loss_and_derivative(
+            "log_cosh", np.full((1, 5), r, dtype), np.zeros((1, 5), dtype), 5.0, isa
+        )
+        r = float(dtype.type(r))
+        assert total == pytest.approx(r**2 / 2 - r**4 / 12, rel=16 * float(np.finfo(dtype).eps))
+        np.testing.assert_allclose(d, np.tanh(r), rtol=4 * np.finfo(dtype).eps)
+
+
+@isas
+@dtypes
+def test_poisson_is_the_reference(dtype: np.dtype[Any], isa: str) -> None:
+    loss, derivative = reference.LOSSES["poisson"]
+    eps = np.finfo(dtype).eps
+    for rows, n_units in SHAPES:
+        if rows * n_units == 0:
+            continue
+        z = np.clip(numbers((rows, n_units), dtype, 8), -80, 80)
+        y = np.random.default_rng(9).poisson(3, z.shape).astype(dtype)
+        total, d = single.loss_and_derivative("poisson", z, y, 1 / rows, isa)
+        Z, Y = z.astype(np.float64), y.astype(np.float64)
+        A = np.exp(Z)
+        bound = 4 * eps * np.sum(A + Y * np.abs(Z)) / n_units
+        assert abs(total - rows * loss(Z, Y)) <= bound
+        assert_within(d, derivative(A, Y), 6 * eps * (A + Y) / z.size)
+
+
+def focal_terms(gamma: float, log_p: Any, log_q: Any) -> tuple[Any, Any]:
+    """-q^gamma log(p), and its derivative by p times p: -q^gamma (1 - gamma p log(p) / q)."""
+    p, q, power = np.exp(log_p), np.exp(log_q), np.exp(gamma * log_q)
+    return -power * log_p, -power * (1 - gamma * p * log_p / q)
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+def test_binary_focal_is_its_formula(gamma: float, dtype: np.dtype[Any], isa: str) -> None:
+    """In extended precision, as 1 - p loses all digits where p is near 1."""
+    eps = np.finfo(dtype).eps
+    for rows, n_units in SHAPES:
+        if rows * n_units == 0:
+            continue
+        z = np.clip(numbers((rows, n_units), dtype, 8), -30, 30)
+        y = np.random.default_rng(9).integers(0, 5, z.shape).astype(dtype) / 4
+        total, d = single.loss_and_derivative(
+            "binary_focal", z, y, 1 / rows, isa, parameters=[gamma]
+        )
+        Z, Y = z.astype(np.longdouble), y.astype(np.longdouble)
+        log_p, log_q = -np.logaddexp(0, -Z), -np.logaddexp(0, Z)
+        p, q = np.exp(log_p), np.exp(log_q)
+        of_1, h_1 = focal_terms(gamma, log_p, log_q)
+        of_0, h_0 = focal_terms(gamma, log_q, log_p)
+        expected = np.sum(Y * of_1 + (1 - Y) * of_0) / n_units
+        # A power turns the rounding of its exponent, gamma times a logarithm, into a relative one.
+        factor = (10 + gamma * (np.abs(Z) + 1)) * eps
+        assert abs(total - expected) <= np.sum(factor * (Y * of_1 + (1 - Y) * of_0)) / n_units
+        expected_d = (Y * h_1 * q - (1 - Y) * h_0 * p) / z.size
+        bound = factor * (Y * np.abs(h_1) * q + (1 - Y) * np.abs(h_0) * p) / z.size
+        assert_within(d, expected_d.astype(np.float64), bound.astype(np.float64))
+
+
+@isas
+@dtypes
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_categorical_focal_is_its_formula(
+    one_hot: bool, gamma: float, dtype: np.dtype[Any], isa: str
+) -> None:
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(10)
+    for rows, n_units in [shape for shape in SHAPES if shape[0] > 0 and shape[1] > 1]:
+        z = np.clip(numbers((rows, n_units), dtype, 11), -30, 30)
+        y = np.eye(n_units, dtype=dtype)[rng.integers(0, n_units, rows)]
+        if not one_hot:
+            y = rng.dirichlet(np.ones(n_units), rows).astype(dtype)
+        total, d = single.loss_and_derivative(
+            "categorical_focal", z, y, 1 / rows, isa, parameters=[gamma]
+        )
+        Z, Y = z.astype(np.longdouble), y.astype(np.longdouble)
+        below = Z - Z.max(axis=1, keepdims=True)
+        e = np.exp(below)
+        others = np.stack([np.delete(e, j, axis=1).sum(axis=1) for j in range(n_units)], axis=1)
+        log_sum = np.log1p(others[np.arange(rows), Z.argmax(axis=1)])[:, np.newaxis]
+        losses_, h = focal_terms(gamma, below - log_sum, np.log(others) - log_sum)
+        terms = Y * losses_
+        factor = (n_units + 20 + gamma * (np.abs(below).max() + 30)) * eps
+        assert abs(total - terms.sum()) <= factor * terms.sum()
+        p, h = np.exp(below - log_sum), Y * h
+        expected = (h - p * h.sum(axis=1, keepdims=True)) / rows
+        size = (np.abs(h) + p * np.abs(h).sum(axis=1, keepdims=True)) / rows
+        assert_within(d, expected.astype(np.float64), (factor * size).astype(np.float64))
+
+
+@isas
+@dtypes
+@all_losses
+def test_weights_weigh_rows(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    """Loss and derivative of each row as if it were alone, times its weight."""
+    eps = float(np.finfo(dtype).eps)
+    rng = np.random.default_rng(25)
+    for rows, n_units in SHAPES:
+        if rows * n_units == 0 or rows > 100:
+            continue
+        z = (2 * rng.standard_normal((rows, n_units))).astype(dtype)
+        y = rng.dirichlet(np.ones(n_units), rows).astype(dtype)
+        weights = (3 * rng.random(rows)).astype(dtype)
+        weights[::4] = 0
+        labels = rng.integers(0, n_units, rows, dtype=np.int32)
+        for targets in [y, labels] if name == "categorical_cross_entropy" else [y]:
+            total, d = kernel(name, z, targets, 0.3, isa, weights=weights)
+            alone = [
+                kernel(name, z[i : i + 1].copy(), targets[i : i + 1].copy(), 0.3, isa)
+                for i in range(rows)
+            ]
+            expected = sum(float(w) * loss for w, (loss, _) in zip(weights, alone, strict=True))
+            # A cross-entropy has terms of the size of the logits, which nearly cancel.
+            assert total == pytest.approx(expected, rel=20 * eps, abs=20 * eps * rows)
+            for i, (_, row) in enumerate(alone):
+                np.testing.assert_allclose(d[i], weights[i] * row[0], rtol=6 * eps, atol=eps / 4)
+
+
+@isas
+@dtypes
+def test_labels_become_rows(dtype: np.dtype[Any], isa: str) -> None:
+    for rows, n_units in SHAPES:
+        if n_units == 0:
+            continue
+        labels = np.random.default_rng(26).integers(0, n_units, rows + 5, dtype=np.int32)
+        order = np.random.default_rng(27).permutation(rows + 5)[:rows]
+        for chosen in (None, order):
+            result = single.label_rows(labels, chosen, rows, n_units, 0.9, 0.025, dtype, isa)
+            expected = np.eye(n_units)[labels[:rows] if chosen is None else labels[chosen]]
+            expected = np.where(expected == 1, 0.9, 0.025).astype(dtype)
+            np.testing.assert_array_equal(result, expected)
+        np.testing.assert_array_equal(
+            single.smooth(expected, 0.5, 0.25, isa),
+            (0.5 * expected.astype(float) + 0.25).astype(dtype),
+        )
+
+
+@isas
+@dtypes
 def test_binary_cross_entropy_is_the_reference(dtype: np.dtype[Any], isa: str) -> None:
+    loss, derivative = reference.LOSSES["binary_cross_entropy"]
     eps = np.finfo(dtype).eps
     for rows, n_units in SHAPES:
         if rows * n_units == 0:
@@ -310,12 +480,12 @@ def test_binary_cross_entropy_is_the_reference(dtype: np.dtype[Any], isa: str) -
         total, d = single.loss_and_derivative("binary_cross_entropy", z, y, 1 / rows, isa)
         Z, Y = z.astype(np.float64), y.astype(np.float64)
         with np.errstate(under="ignore"):
-            expected = rows * reference.binary_cross_entropy(Z, Y)
+            expected = rows * loss(Z, Y)
             A = reference.sigmoid(Z)
         # max(z, 0) - z y + log(1 + exp(-|z|)): 4 roundings relative to the terms
         bound = 4 * eps * np.sum(2 * np.abs(Z) + 1) / n_units
         assert abs(total - expected) <= bound
-        expected_d = reference.binary_cross_entropy_derivative(A, Y)
+        expected_d = derivative(A, Y)
         assert_within(d, expected_d, 6 * eps * (A + Y) / z.size)
 
 
@@ -325,6 +495,7 @@ def test_binary_cross_entropy_is_the_reference(dtype: np.dtype[Any], isa: str) -
 def test_categorical_cross_entropy_is_the_reference(
     with_labels: bool, dtype: np.dtype[Any], isa: str
 ) -> None:
+    loss, derivative = reference.LOSSES["categorical_cross_entropy"]
     eps = np.finfo(dtype).eps
     rng = np.random.default_rng(10)
     for rows, n_units in SHAPES:
@@ -341,12 +512,12 @@ def test_categorical_cross_entropy_is_the_reference(
         )
         Z = z.astype(np.float64)
         with np.errstate(under="ignore"):
-            expected = rows * reference.categorical_cross_entropy(Z, Y)
+            expected = rows * loss(Z, Y)
             A = reference.softmax(Z)
         # A sum of n_units terms; the rows of Y sum to 1 with n_units roundings.
         size = 1 + np.abs(Z).max(axis=1)
         assert abs(total - expected) <= 4 * eps * (n_units + 4) * size.sum()
-        expected_d = reference.categorical_cross_entropy_derivative(A, Y)
+        expected_d = derivative(A, Y)
         distance = np.minimum(Z.max(axis=1, keepdims=True) - Z, 800)
         bound = eps * ((2 * n_units + 8 + distance) * A + 2 * Y) / rows
         assert_within(d, expected_d, bound)
@@ -354,19 +525,19 @@ def test_categorical_cross_entropy_is_the_reference(
 
 @isas
 @dtypes
-@pytest.mark.parametrize("name", losses.LOSSES)
+@all_losses
 def test_loss_of_nan_is_nan(name: str, dtype: np.dtype[Any], isa: str) -> None:
     for at in range(11):
         out = np.zeros((1, 11), dtype)
         out[0, at] = np.nan
-        total, d = single.loss_and_derivative(name, out, np.full_like(out, 1 / 11), 1.0, isa)
+        total, d = kernel(name, out, np.full_like(out, 1 / 11), 1.0, isa)
         assert np.isnan(total)
         assert np.isnan(d[0, at])
 
 
 @isas
 @dtypes
-@pytest.mark.parametrize("name", losses.LOSSES)
+@all_losses
 @pytest.mark.parametrize("n_units", [7, 33])
 def test_loss_of_infinity_is_not_finite(
     n_units: int, name: str, dtype: np.dtype[Any], isa: str
@@ -376,7 +547,7 @@ def test_loss_of_infinity_is_not_finite(
         out[1, at] = value
         for row in (np.full(n_units, 1 / n_units), np.eye(n_units)[0], np.eye(n_units)[1]):
             targets = np.tile(row, (3, 1)).astype(dtype)
-            total, _ = single.loss_and_derivative(name, out, targets, 1.0, isa)
+            total, _ = kernel(name, out, targets, 1.0, isa)
             assert not np.isfinite(total)
 
 
@@ -437,14 +608,15 @@ def test_activations_and_losses_may_write_where_they_read(dtype: np.dtype[Any], 
             )
         y = rng.random(z.shape).astype(dtype)
         labels = rng.integers(0, max(1, n_units), rows, dtype=np.int32)
-        for name in losses.LOSSES:
+        for name in reference.LOSSES:
             for targets in [y, labels] if name == "categorical_cross_entropy" else [y]:
                 if n_units == 0:
                     continue
-                apart = single.loss_and_derivative(name, z, targets, 0.5, isa)
-                within = single.loss_and_derivative(name, z, targets, 0.5, isa, in_place=True)
-                np.testing.assert_array_equal(within[0], apart[0])
-                np.testing.assert_array_equal(within[1], apart[1])
+                for weights in (None, y[:, 0].copy()):
+                    apart = kernel(name, z, targets, 0.5, isa, weights=weights)
+                    within = kernel(name, z, targets, 0.5, isa, weights=weights, in_place=True)
+                    np.testing.assert_array_equal(within[0], apart[0])
+                    np.testing.assert_array_equal(within[1], apart[1])
 
 
 # ---- optimisers ------------------------------------------------------------------------------
@@ -624,9 +796,11 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
                 results.append(
                     single.activation_backward(name, d.ravel(), a.ravel(), z.ravel(), isa)
                 )
-        for name in losses.LOSSES:
-            results += single.loss_and_derivative(name, d, np.abs(y), 0.1, isa)
-        results += single.loss_and_derivative("categorical_cross_entropy", d, labels, 0.1, isa)
+        for weights in (None, np.abs(y[:, 0])):
+            for name in reference.LOSSES:
+                results += kernel(name, d, np.abs(y), 0.1, isa, weights=weights)
+            name = "categorical_cross_entropy"
+            results += kernel(name, d, labels, 0.1, isa, weights=weights)
         for name, (_, n_slots) in reference.OPTIMIZERS.items():
             w, slots = d.ravel().copy(), np.ones((n_slots, d.size), dtype)
             single.optimizer_update(name, w, slots, y.ravel(), HYPERPARAMETERS[name], 3, isa)
@@ -657,7 +831,14 @@ def test_transpose_is_the_transpose(dtype: np.dtype[Any], isa: str) -> None:
 
 def test_tables_have_the_names_of_python() -> None:
     assert single.activation_names() == list(activations.ACTIVATIONS)
-    assert set(reference.LOSSES) == set(losses.LOSSES)
+    assert list(reference.LOSSES) == single.loss_names()
+    kernels_ = [
+        loss.kernel(output)
+        for kind in losses.LOSSES.values()
+        for loss in [kind()]
+        for output in loss.outputs or ["linear"]
+    ]
+    assert set(kernels_) == set(single.loss_names())
     assert set(HYPERPARAMETERS) == set(optimizers.OPTIMIZERS)
     assert single.optimizers() == {
         name: (list(optimizer().hyperparameters), optimizer.n_slots)

@@ -139,6 +139,7 @@ HOMES: dict[str, Callable[..., Any]] = {
     "Network.from_sizes": Network.from_sizes,
     **{f"fastnn.{name}": getattr(fastnn, name) for name in ("Momentum", "RMSprop", "Adam")},
     "fastnn.AdamW": fastnn.AdamW,
+    **{f"fastnn.{name}": getattr(fastnn, name) for name in ("Huber", "Quantile", "Focal")},
     "fastnn.Normal": fastnn.Normal,
     "train_test_split": train_test_split,
     "read_image": read_image,

@@ -13,12 +13,19 @@ from fastnn.reference import loops, vectorized
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 
-ELEMENTWISE_LOSSES = ["mean_squared_error", "mean_absolute_error", "huber"]
+ELEMENTWISE_LOSSES = [loss for loss in loops.LOSSES if loss not in loops.FROM_LOGITS]
+# Hidden layers of exp grow beyond all bounds.
+ACTIVATIONS = [activation for activation in loops.ACTIVATIONS if activation != "exponential"]
 PAIRS = [  # every output activation with every loss that fits it
-    *((activation, loss) for activation in loops.ACTIVATIONS for loss in ELEMENTWISE_LOSSES),
-    ("sigmoid", "binary_cross_entropy"),
-    ("softmax", "categorical_cross_entropy"),
+    *((activation, loss) for activation in ACTIVATIONS for loss in ELEMENTWISE_LOSSES),
+    *((activation, loss) for loss, activation in loops.FROM_LOGITS.items()),
 ]
+LOSS_PARAMETERS = {
+    "huber": [0.7],
+    "quantile": [0.2, 0.6, 0.7],
+    "binary_focal": [1.5],
+    "categorical_focal": [1.5],
+}
 REFERENCES = pytest.mark.parametrize("reference", [loops, vectorized], ids=["loops", "vectorized"])
 # Those with which tens of steps stay far from divergence; 0.01 for the others.
 LEARNING_RATES = {"sgd": 0.05, "momentum": 0.02, "nesterov": 0.02}
@@ -44,10 +51,14 @@ def samples(n_samples: int, n_outputs: int, loss: str, seed: int = 1) -> tuple[A
     """Features, and targets which `loss` accepts."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_samples, 4))
-    if loss == "categorical_cross_entropy":
+    if loss.startswith("categorical"):
         return X, rng.integers(n_outputs, size=n_samples)
-    if loss == "binary_cross_entropy":
+    if loss.startswith("binary"):
         return X, rng.uniform(size=(n_samples, n_outputs))
+    if loss == "poisson":
+        return X, rng.poisson(2.0, size=(n_samples, n_outputs))
+    if loss == "quantile":
+        return X, 2.0 * rng.normal(size=n_samples)
     return X, 2.0 * rng.normal(size=(n_samples, n_outputs))
 
 
@@ -90,8 +101,8 @@ def assert_references_agree(
     """Train both for 24 steps, every third of them on a shorter mini-batch."""
     X, y = samples(11, sizes[-1], loss)
     weights, biases = parameters(sizes)
-    slow = loops.Network(weights, biases, activations, loss)
-    fast = vectorized.Network(weights, biases, activations, loss)
+    slow = loops.Network(weights, biases, activations, loss, LOSS_PARAMETERS.get(loss, ()))
+    fast = vectorized.Network(weights, biases, activations, loss, LOSS_PARAMETERS.get(loss, ()))
     options.setdefault("learning_rate", LEARNING_RATES.get(optimizer, 0.01))
     arguments: dict[str, Any] = {"epochs": 8, "batch_size": 4, "optimizer": optimizer, **options}
     slow_losses = slow.fit(X.tolist(), y.tolist(), **arguments)
@@ -118,7 +129,7 @@ def test_both_references_have_the_same_names() -> None:
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
 @pytest.mark.parametrize("sizes", [[4, 3], [4, 5, 3], [4, 5, 4, 3, 4, 3]], ids=["1", "2", "5"])
 def test_references_agree_after_training(sizes: list[int], activation: str, loss: str) -> None:
-    hidden = "tanh" if activation == "softmax" else activation
+    hidden = "tanh" if activation in ("softmax", "exponential") else activation
     activations = [hidden] * (len(sizes) - 2) + [activation]
     assert_references_agree(sizes, activations, loss)
 
@@ -162,6 +173,7 @@ KNOWN_ACTIVATIONS = {
     "silu": (-0.27363828570953451, 0.50938402438154473),
     "mish": (-0.29809974216680676, 0.61001833521829339),
     "softplus": (0.20141327798275241, 1.1368710061148999),
+    "exponential": (0.22313016014842983, 2.1170000166126747),
 }
 
 
@@ -190,7 +202,7 @@ def test_activation_derivative_agrees_with_central_differences(reference: Any, n
     above, _ = evaluate(reference, name, points + 1e-5)
     below, _ = evaluate(reference, name, points - 1e-5)
     _, derivatives = evaluate(reference, name, points)
-    np.testing.assert_allclose(derivatives, (above - below) / 2e-5, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(derivatives, (above - below) / 2e-5, rtol=1e-10, atol=1e-9)
 
 
 @REFERENCES
@@ -203,7 +215,7 @@ def test_derivative_at_zero_is_that_from_the_left(
 
 
 @REFERENCES
-@pytest.mark.parametrize("name", loops.ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_is_finite_at_extreme_logits(reference: Any, name: str) -> None:
     for dtype in (np.float32, np.float64):
         values, derivatives = evaluate(reference, name, np.array([-1000.0, 1000.0]), dtype)
@@ -354,9 +366,11 @@ def test_optimizer_state_is_kept_across_fits_until_another_is_named(reference: A
 
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
 def test_gradients_agree_with_central_differences(activation: str, loss: str) -> None:
-    hidden = "tanh" if activation == "softmax" else activation
+    hidden = "tanh" if activation in ("softmax", "exponential") else activation
     weights, biases = parameters([4, 5, 4, 3])
-    net = vectorized.Network(weights, biases, [hidden, hidden, activation], loss)
+    net = vectorized.Network(
+        weights, biases, [hidden, hidden, activation], loss, LOSS_PARAMETERS.get(loss, ())
+    )
     assert_gradient_is_right(net, *samples(7, 3, loss))
 
 
@@ -453,7 +467,7 @@ def test_network_refuses_a_cross_entropy_of_another_output(
     reference: Any, activation: str, loss: str
 ) -> None:
     with pytest.raises(ValueError, match=f"{loss} needs the output activation"):
-        reference.Network(*parameters([4, 3]), [activation], loss)
+        reference.Network(*parameters([4, 3]), [activation], loss, LOSS_PARAMETERS.get(loss, ()))
 
 
 @REFERENCES
@@ -468,7 +482,9 @@ def test_network_is_finite_at_extreme_logits(
     reference: Any, activation: str, loss: str, y: Any, expected: float
 ) -> None:
     """With the logits (1000, -1000, 1000) and (-1000, 1000, -1000)."""
-    net = reference.Network([1000.0 * np.eye(3)], [np.zeros(3)], [activation], loss)
+    net = reference.Network(
+        [1000.0 * np.eye(3)], [np.zeros(3)], [activation], loss, LOSS_PARAMETERS.get(loss, ())
+    )
     value, gradients = net.loss_and_gradients([[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]], y)
     assert value == pytest.approx(expected, rel=1e-15)
     assert np.isfinite(flat(gradients)).all()
@@ -477,9 +493,11 @@ def test_network_is_finite_at_extreme_logits(
 @pytest.mark.parametrize("optimizer", vectorized.OPTIMIZERS)
 @pytest.mark.parametrize(("activation", "loss"), PAIRS)
 def test_float32_stays_float32(activation: str, loss: str, optimizer: str) -> None:
-    hidden = "tanh" if activation == "softmax" else activation
+    hidden = "tanh" if activation in ("softmax", "exponential") else activation
     weights, biases = ([p.astype(np.float32) for p in block] for block in parameters([4, 5, 3]))
-    net = vectorized.Network(weights, biases, [hidden, activation], loss)
+    net = vectorized.Network(
+        weights, biases, [hidden, activation], loss, LOSS_PARAMETERS.get(loss, ())
+    )
     X, y = samples(6, 3, loss)
     _, gradients = net.loss_and_gradients(X, y)
     net.fit(X, y, epochs=2, batch_size=4, optimizer=optimizer)
@@ -494,6 +512,7 @@ def test_intermediate_results_stay_float32(activation: str, loss: str) -> None:
     rng = np.random.default_rng(0)
     A = rng.uniform(size=(5, 3)).astype(np.float32)
     _, loss_derivative = vectorized.LOSSES[loss]
-    assert loss_derivative(A, A[::-1]).dtype == np.float32
+    Y = A[::-1, :1] if loss == "quantile" else A[::-1]
+    assert loss_derivative(A, Y, *LOSS_PARAMETERS.get(loss, ())).dtype == np.float32
     if activation != "softmax":
         assert {r.dtype for r in evaluate(vectorized, activation, A, np.float32)} == {A.dtype}

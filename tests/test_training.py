@@ -59,7 +59,8 @@ def reference_of(net: Network) -> reference.Network:
         [weights.astype(np.float64) for weights in net.weights],
         [bias.astype(np.float64) for bias in net.biases],
         [layer.activation for layer in net.layers],
-        net.loss,
+        net.loss.kernel(net.layers[-1].activation),
+        net.loss.parameters,
     )
 
 
@@ -166,7 +167,8 @@ def test_gradients_of_narrow_tiles_of_wide_layers_are_the_reference(
                 [weights.astype(np.float64) for weights in net.weights],
                 [bias.astype(np.float64) for bias in net.biases],
                 ["tanh"] * (len(sizes) - 2) + ["linear"],
-                net.loss,
+                net.loss.kernel(net.layers[-1].activation),
+                net.loss.parameters,
             ).loss_and_gradients(X, y)[1]
             for found, wanted in zip(net.split(net.loss_and_gradients(X, y)[1]), expected):
                 for block, right in zip(found, wanted):

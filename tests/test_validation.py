@@ -691,7 +691,8 @@ def test_shapes_get_their_remedy(case: str) -> None:
             targets,
             _validation.samples(samples, net.n_features, net.dtype, names[0]),
             net.n_outputs,
-            net.loss,
+            net.loss.name,
+            net._architecture.target_kind,
             net.dtype,
             names,
         )
@@ -804,7 +805,7 @@ def test_the_checked_array_is_a_view_of_its_own() -> None:
     assert checked.shape == (4, 6)
     targets = np.zeros((4, 2), np.float32)
     dtype = np.dtype(np.float32)
-    checked = _validation.targets(targets, checked, 2, "mean_squared_error", dtype)
+    checked = _validation.targets(targets, checked, 2, "mean_squared_error", "numbers", dtype)
     assert np.shares_memory(checked, targets)
     targets.shape = (2, 4)
     assert checked.shape == (4, 2)
@@ -1149,13 +1150,13 @@ def test_odd_but_right_networks_are_made(
     ],
 )
 def test_losses_are_known_as_people_type_them(typed: str, name: str) -> None:
-    assert Network([D], loss=typed).loss == name
+    assert Network([D], loss=typed).loss.name == name
 
 
 @pytest.mark.parametrize("typed", ["CCE", "sparse_categorical_crossentropy"])
 def test_the_loss_of_classes_is_known_as_people_type_it(typed: str) -> None:
     net = Network([Dense(3, "softmax")], loss=typed)
-    assert net.loss == "categorical_cross_entropy"
+    assert net.loss.name == "categorical_cross_entropy"
 
 
 def test_a_hidden_activation_is_known_as_people_type_it() -> None:

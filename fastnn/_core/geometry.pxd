@@ -49,6 +49,8 @@ cdef struct Stage:
 cdef struct Geometry:
     const fnn_kernels *kernels
     const fnn_loss *loss
+    double *loss_parameters
+    size_t n_targets  # numbers in a row of targets
     const fnn_activation *linear
     size_t itemsize
     size_t n_layers
@@ -73,10 +75,16 @@ cdef struct Batch:
     const char *X  # (n_samples, n_features)
     const char *targets  # labels (int32), or rows of numbers; NULL: no loss
     bint has_labels
+    bint reads_labels  # the loss does; else it gets them as one-hot rows
+    double target_share  # smoothed: rows of targets, times this, plus the offset
+    double target_offset
+    const char *weights  # (n_samples,) numbers of the network's dtype; NULL: each is 1
+    double total_weight  # of all samples
     size_t n_samples
     int64_t *order  # NULL: in the order given
     Matrix gathered_X  # no data: X itself can be read
-    char *gathered_targets
+    char *gathered_targets  # NULL: targets themselves can be read
+    char *gathered_weights  # NULL: the same
 
 # What a pass reads and writes in one layer.
 cdef struct LayerPass:
@@ -155,7 +163,7 @@ cdef struct LayerOperations:
 
 
 cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
-    return batch.gathered_X.data != NULL or batch.order != NULL
+    return batch.gathered_X.data != NULL or batch.gathered_targets != NULL
 
 
 cdef inline bint is_free_to_cut(const Pass *net) noexcept nogil:

@@ -22,4 +22,5 @@ def infer(
     n_threads: int,
     targets: Array | None = None,
     z_outputs: Sequence[Array | None] | None = None,
+    weights: Array | None = None,
 ) -> float: ...

@@ -8,8 +8,6 @@ import numpy as np
 cimport numpy as cnp
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int32_t
-
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
@@ -43,7 +41,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from fastnn._core.plan cimport Plan
-from fastnn._core.rows cimport check_labels, gather, infer as infer_layers, sum_losses
+from fastnn._core.rows cimport gather, hold_targets, infer as infer_layers, sum_losses
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
@@ -112,6 +110,7 @@ cdef struct Inference:
     char *member_memory  # member_bytes for each
     size_t member_bytes
     size_t gathered_bytes  # of it for converted rows of X, at its start
+    size_t target_bytes  # and for labels as rows, at its end
     size_t buffer_bytes  # of each of the four buffers behind the layers
 
 
@@ -138,6 +137,8 @@ cdef void infer_rows(void *context, fnn_team *team, int member) noexcept nogil:
         rows.n = min(job.tile_rows, job.end - rows.sample)
         if job.gathered_bytes > 0:
             net.batch.gathered_X = in_panels(g.kernels, shared, rows.n, g.n_features)
+        if job.target_bytes > 0:
+            net.batch.gathered_targets = memory + job.member_bytes - job.target_bytes
         place_layers(&net, job, buffers, &rows)
         if job.by_units:
             infer_units(job, &net, &rows, team, member)
@@ -235,7 +236,7 @@ cdef size_t round_up(size_t n) noexcept nogil:
 
 
 def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=None,
-          z_outputs=None):
+          z_outputs=None, weights=None):
     """Computes the outputs of layers, and the mean loss where `targets` are given.
 
     Parameters
@@ -252,6 +253,8 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), optional
     z_outputs : list of ndarray of shape (n_samples, n_out), optional
         Receive z, what enters the activation, of the same layers, where they are products.
+    weights : ndarray of shape (n_samples,), of the plan's dtype, optional
+        Of the samples in the mean loss.
 
     Returns
     -------
@@ -281,15 +284,15 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     job.net.batch.n_samples = n_samples
     job.net.batch.order = NULL
     job.net.batch.gathered_X.data = NULL
-    job.net.batch.targets = NULL
-    job.net.batch.has_labels = False
-    if targets is not None:
-        job.net.batch.has_labels = targets.ndim == 1
-        if job.net.batch.has_labels:
-            job.net.batch.targets = data_of(targets, np.dtype(np.int32), (n_samples,))
-            check_labels(g, <const int32_t *> job.net.batch.targets, n_samples)
-        else:
-            job.net.batch.targets = data_of(targets, plan.dtype, (n_samples, g.n_outputs))
+    hold_targets(g, &job.net.batch, NULL, False)
+    if targets is not None and targets.ndim == 1:
+        hold_targets(g, &job.net.batch, data_of(targets, np.dtype(np.int32), (n_samples,)), True)
+    elif targets is not None:
+        hold_targets(g, &job.net.batch, data_of(targets, plan.dtype, (n_samples, g.n_targets)),
+                     False)
+    if weights is not None:
+        job.net.batch.weights = data_of(weights, plan.dtype, (n_samples,))
+        job.net.batch.total_weight = weights.sum(dtype=np.float64)
 
     cdef double flops = plan.flops_a_row * n_samples, begin = now()
     cdef Tuner *tuner = plan.tuner_for(flops) if n_threads > 1 else NULL
@@ -318,6 +321,10 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
                         + 4 * job.buffer_bytes
                         + plan.forward_scratch(job.tile_rows))
+    job.target_bytes = 0
+    if job.net.batch.has_labels and not job.net.batch.reads_labels:
+        job.target_bytes = round_up(job.tile_rows * g.n_outputs * g.itemsize)
+    job.member_bytes += job.target_bytes
     cdef size_t table_bytes = round_up(
         g.n_layers * sizeof(LayerPass) + n_blocks * sizeof(double) + n_tiles * sizeof(int))
     memory = np.empty(64 + table_bytes + n_threads * job.member_bytes, np.uint8)
@@ -355,7 +362,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     if targets is not None:
         for i in range(n_blocks):
             total += job.block_losses[i]
-    return total / n_samples
+    return total / job.net.batch.total_weight
 
 
 def refuse(int status, output, first, end):

@@ -23,10 +23,14 @@ cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_loss:
         const char *name
         int from_logits
-        double (*targets)(void *d, const void *out, const void *targets, size_t rows,
-                          size_t n_units, double scale) noexcept nogil
-        double (*labels)(void *d, const void *out, const int32_t *labels, size_t rows,
-                         size_t n_units, double scale) noexcept nogil
+        int by_level
+        size_t n_parameters
+        double (*targets)(void *d, const void *out, const void *targets, const void *weights,
+                          size_t rows, size_t n_units, double scale,
+                          const double *parameters) noexcept nogil
+        double (*labels)(void *d, const void *out, const int32_t *labels, const void *weights,
+                         size_t rows, size_t n_units, double scale,
+                         const double *parameters) noexcept nogil
 
     enum:
         FNN_MAX_HYPERPARAMETERS
@@ -113,6 +117,9 @@ cdef extern from "fastnn.h" nogil:
         const fnn_loss *losses
         const fnn_optimizer *optimizers
         const fnn_input *inputs
+        void (*label_rows)(void *targets, const int32_t *labels, const int64_t *order, size_t rows,
+                           size_t n_units, double on, double off) noexcept nogil
+        void (*smooth)(void *targets, size_t n, double share, double offset) noexcept nogil
         size_t panel_width
         size_t single_panel_width
         fnn_gemm gemm

@@ -23,6 +23,7 @@ cdef class Plan:
 
     cdef int add_layer(self, size_t i, size_t n_in, object layer) except -1
     cdef int leave_out_what_only_training_has(self) except -1
+    cdef int add_loss(self, parameters) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
     cdef size_t forward_scratch(self, size_t rows) noexcept
     cdef size_t training_scratch(self, size_t rows) noexcept

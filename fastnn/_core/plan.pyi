@@ -11,6 +11,11 @@ class Plan:
     n_parameters: int
     n_running: int
     def __init__(
-        self, layers: Sequence[Operation], n_features: int, loss: str, dtype: np.dtype[Any]
+        self,
+        layers: Sequence[Operation],
+        n_features: int,
+        loss: str,
+        dtype: np.dtype[Any],
+        loss_parameters: Sequence[float] = (),
     ) -> None: ...
     def training_flops(self, rows: int) -> float: ...

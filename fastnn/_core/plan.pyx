@@ -85,8 +85,11 @@ cdef class Plan:
     n_features : int
         At most 2^31 - 1.
     loss : str
+        Name of its kernel.
     dtype : numpy.dtype
         float32 or float64.
+    loss_parameters : sequence of float
+        As many as the loss has: one an output where it goes by level.
 
     Raises
     ------
@@ -94,7 +97,7 @@ cdef class Plan:
         If it has more parameters than memory can be addressed for.
     """
 
-    def __cinit__(self, layers, size_t n_features, str loss, dtype):
+    def __cinit__(self, layers, size_t n_features, str loss, dtype, loss_parameters=()):
         cdef Geometry *g = &self.geometry
         cdef size_t n_in = n_features, row_elements = n_features, i
         memset(self.tuners, 0, sizeof(self.tuners))
@@ -116,6 +119,7 @@ cdef class Plan:
             n_in = g.layers[i].n_out
             row_elements += 3 * n_in  # z, activations, derivatives
         g.n_outputs = n_in
+        self.add_loss(loss_parameters)
         self.own_input = find_input(g.kernels, dtype)
         g.row_block = min(<size_t> (ROW_BLOCK_FLOPS / self.training_flops(1)),
                           ROW_BLOCK_ELEMENTS // (n_features + g.widest))
@@ -177,9 +181,24 @@ cdef class Plan:
                 g.n_layers += 1
         return 0
 
+    cdef int add_loss(self, parameters) except -1:
+        cdef Geometry *g = &self.geometry
+        cdef size_t n = g.n_outputs if g.loss.by_level else g.loss.n_parameters, i
+        g.n_targets = 1 if g.loss.by_level else g.n_outputs
+        if <size_t> len(parameters) != n:
+            raise ValueError(f"the loss {g.loss.name.decode()} has {n} parameters here, got "
+                             f"{len(parameters)}")
+        g.loss_parameters = <double *> calloc(n + 1, sizeof(double))
+        if g.loss_parameters == NULL:
+            raise MemoryError("no memory for the plan")
+        for i in range(n):
+            g.loss_parameters[i] = parameters[i]
+        return 0
+
     def __dealloc__(self):
         free(self.geometry.layers)
         free(self.inference.layers)
+        free(self.geometry.loss_parameters)
 
     def __reduce__(self):
         raise TypeError("a plan cannot be pickled: it is made from a network's description")

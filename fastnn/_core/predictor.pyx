@@ -85,6 +85,7 @@ cdef void prepare_pass(Plan plan, parameters, running, size_t rows, char *memory
     net.batch.own_input = plan.own_input
     net.batch.order = NULL
     net.batch.gathered_X.data = NULL
+    net.batch.gathered_targets = NULL
 
 
 cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, char *output,

@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from fastnn._core.geometry cimport (
+    Batch,
     Geometry,
     LayerPass,
     Matrix,
@@ -14,11 +15,28 @@ from fastnn._core.geometry cimport (
 )
 
 
+cdef int hold_targets(const Geometry *g, Batch *batch, const char *targets,
+                      bint has_labels) except -1:
+    """Targets that are not smoothed, and no weights."""
+    batch.targets = targets
+    batch.has_labels = has_labels
+    batch.reads_labels = has_labels and g.loss.labels != NULL
+    batch.target_share = 1
+    batch.target_offset = 0
+    batch.gathered_targets = NULL
+    batch.weights = NULL
+    batch.gathered_weights = NULL
+    batch.total_weight = batch.n_samples
+    if has_labels:
+        check_labels(g, <const int32_t *> targets, batch.n_samples)
+    return 0
+
+
 cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except -1:
     """The door for what is used as an index: memory that nobody else writes to."""
     cdef bint bad = False
     cdef size_t i
-    if g.loss.labels == NULL:
+    if g.n_targets != g.n_outputs:
         raise ValueError(f"the loss {g.loss.name.decode()} does not take labels")
     for i in range(n):
         bad |= <uint32_t> labels[i] >= g.n_outputs
@@ -27,12 +45,29 @@ cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except
     return 0
 
 
+cdef double sum_weights(const Batch *batch, size_t first, size_t n) noexcept nogil:
+    """Of `n` samples, in the order of the epoch."""
+    cdef double total = 0
+    cdef size_t i
+    if batch.weights == NULL:
+        return n
+    for i in range(first, first + n):
+        total += weight_of(batch, batch.order[i] if batch.order != NULL else i)
+    return total
+
+
+cdef double weight_of(const Batch *batch, size_t sample) noexcept nogil:
+    if batch.own_input.itemsize == sizeof(double):
+        return (<const double *> batch.weights)[sample]
+    return (<const float *> batch.weights)[sample]
+
+
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
     """The rows and their targets, from the user's arrays into the buffers of the batch."""
     cdef const Geometry *g = net.geometry
     cdef const int64_t *order = NULL
-    cdef size_t n_features = g.n_features, first = rows.first, i
-    cdef Matrix batch = rows_from(net.batch.gathered_X, first), targets
+    cdef size_t n_features = g.n_features
+    cdef Matrix batch = rows_from(net.batch.gathered_X, rows.first)
     cdef const char *X = net.batch.X
     if net.batch.order != NULL:
         order = net.batch.order + rows.sample
@@ -40,33 +75,62 @@ cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
         X += rows.sample * n_features * net.batch.input.itemsize
     if batch.data != NULL:
         net.batch.input.gather(&batch, X, order, rows.n, n_features)
+    if net.batch.gathered_targets != NULL:
+        gather_targets(net, rows, order)
+    if net.batch.gathered_weights != NULL:
+        batch = rows_from(one_panel(net.batch.gathered_weights, 1), rows.first)
+        net.batch.own_input.gather(&batch, net.batch.weights, order, rows.n, 1)
+
+
+cdef size_t target_bytes(const Pass *net) noexcept nogil:
+    """Of one sample, as the loss reads them."""
+    if net.batch.reads_labels:
+        return sizeof(int32_t)
+    return net.geometry.n_targets * net.geometry.itemsize
+
+
+cdef void gather_targets(const Pass *net, const Rows *rows, const int64_t *order) noexcept nogil:
+    cdef const Geometry *g = net.geometry
+    cdef const Batch *batch = &net.batch
+    cdef char *to = batch.gathered_targets + rows.first * target_bytes(net)
+    cdef const char *targets = batch.targets
+    cdef Matrix matrix
+    cdef size_t i
     if order == NULL:
-        return
-    if net.batch.has_labels:
+        targets += rows.sample * (sizeof(int32_t) if batch.has_labels else target_bytes(net))
+    if batch.reads_labels:
         for i in range(rows.n):
-            (<int32_t *> net.batch.gathered_targets)[first + i] = (
-                <const int32_t *> net.batch.targets)[order[i]]
+            (<int32_t *> to)[i] = (<const int32_t *> targets)[order[i]]
+    elif batch.has_labels:
+        g.kernels.label_rows(to, <const int32_t *> targets, order, rows.n, g.n_outputs,
+                             batch.target_share + batch.target_offset, batch.target_offset)
     else:
-        targets = rows_from(one_panel(net.batch.gathered_targets, g.n_outputs), first)
-        net.batch.own_input.gather(&targets, net.batch.targets, order, rows.n, g.n_outputs)
+        matrix = one_panel(to, g.n_targets)
+        batch.own_input.gather(&matrix, targets, order, rows.n, g.n_targets)
+        if batch.target_share != 1:
+            g.kernels.smooth(to, rows.n * g.n_targets, batch.target_share, batch.target_offset)
 
 
 cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil:
-    """The sum of the rows' losses; `scale` times its derivative by the output goes into `output_d`."""
+    """The sum of the rows' weighted losses; `scale` times its derivative by the output goes into
+    `output_d`."""
     cdef const Geometry *g = net.geometry
     cdef const char *out = at(net.layers[g.n_layers - 1].a, rows.first, 0, g.itemsize)
     cdef char *d = at(net.output_d, rows.first, 0, g.itemsize)
-    cdef size_t target_bytes = g.n_outputs * g.itemsize
-    cdef const char *targets
-    if net.batch.has_labels:
-        target_bytes = sizeof(int32_t)
-    if net.batch.order != NULL:
-        targets = net.batch.gathered_targets + rows.first * target_bytes
+    cdef const char *targets = net.batch.gathered_targets
+    cdef const char *weights = net.batch.weights
+    if targets != NULL:
+        targets += rows.first * target_bytes(net)
     else:
-        targets = net.batch.targets + rows.sample * target_bytes
-    if net.batch.has_labels:
-        return g.loss.labels(d, out, <const int32_t *> targets, rows.n, g.n_outputs, scale)
-    return g.loss.targets(d, out, targets, rows.n, g.n_outputs, scale)
+        targets = net.batch.targets + rows.sample * target_bytes(net)
+    if net.batch.gathered_weights != NULL:
+        weights = net.batch.gathered_weights + rows.first * g.itemsize
+    elif weights != NULL:
+        weights += rows.sample * g.itemsize
+    if net.batch.reads_labels:
+        return g.loss.labels(d, out, <const int32_t *> targets, weights, rows.n, g.n_outputs, scale,
+                             g.loss_parameters)
+    return g.loss.targets(d, out, targets, weights, rows.n, g.n_outputs, scale, g.loss_parameters)
 
 
 cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,

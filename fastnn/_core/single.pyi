@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -7,6 +8,7 @@ Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
 def activation_names() -> list[str]: ...
+def loss_names() -> list[str]: ...
 def optimizers() -> dict[str, tuple[list[str], int]]: ...
 def activation_forward(
     name: str, z: Array, isa: str | None = None, *, in_place: bool = False
@@ -22,7 +24,20 @@ def loss_and_derivative(
     isa: str | None = None,
     *,
     in_place: bool = False,
+    parameters: Sequence[float] = (),
+    weights: Array | None = None,
 ) -> tuple[float, Array]: ...
+def label_rows(
+    labels: Array,
+    order: Array | None,
+    rows: int,
+    n_units: int,
+    on: float,
+    off: float,
+    dtype: DType,
+    isa: str | None = None,
+) -> Array: ...
+def smooth(targets: Array, share: float, offset: float, isa: str | None = None) -> Array: ...
 def optimizer_update(
     name: str,
     parameters: Array,

@@ -34,6 +34,16 @@ def activation_names():
     return names
 
 
+def loss_names():
+    """Names of all loss kernels."""
+    cdef list names = []
+    cdef const fnn_loss *row = kernels_for(np.dtype(np.float32)).losses
+    while row.name != NULL:
+        names.append(row.name.decode())
+        row += 1
+    return names
+
+
 def optimizers():
     """Names of the hyperparameters, and the number of slots, of all optimiser kernels.
 
@@ -106,8 +116,9 @@ def activation_backward(str name, d, a, z, isa=None):
     return result
 
 
-def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_place=False):
-    """Sum of a loss over the rows, and `scale` times its derivative by `out`.
+def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_place=False,
+                        parameters=(), weights=None):
+    """Weighted sum of a loss over the rows, and `scale` times its derivative by `out`.
 
     Parameters
     ----------
@@ -115,10 +126,15 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_pl
     out : ndarray of shape (rows, n_units), float32 or float64
         The output, or the logits for the cross-entropies.
     targets : ndarray of shape (rows, n_units) like `out`, or of shape (rows,), int32 labels
+        By level of shape (rows, 1), like `out`.
     scale : float
     isa : str, optional
     in_place : bool
         Whether the kernel is to write where it reads: in a copy of `out`.
+    parameters : sequence of float
+        Of the loss.
+    weights : ndarray of shape (rows,), like `out`, optional
+        Of the rows.
 
     Returns
     -------
@@ -133,16 +149,59 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_pl
     cdef char *d = writable_data_of(derivative, out.dtype, (rows, n_units))
     cdef const char *out_data = data_of(out, out.dtype, (rows, n_units))
     cdef const char *targets_data
+    cdef const char *weights_data = NULL
+    cdef size_t n_parameters = n_units if kernel.by_level else kernel.n_parameters
+    values = np.asarray(parameters, np.float64)
+    cdef const char *values_data = data_of(values, np.dtype(np.float64), (n_parameters,))
     cdef double loss
+    if weights is not None:
+        weights_data = data_of(weights, out.dtype, (rows,))
     if targets.dtype == np.int32:
         targets_data = data_of(targets, np.dtype(np.int32), (rows,))
-        loss = kernel.labels(d, out_data,
-                             <const int32_t *> targets_data, rows, n_units, scale)
+        loss = kernel.labels(d, out_data, <const int32_t *> targets_data, weights_data, rows,
+                             n_units, scale, <const double *> values_data)
     else:
-        targets_data = data_of(targets, out.dtype, (rows, n_units))
-        loss = kernel.targets(d, out_data,
-                              targets_data, rows, n_units, scale)
+        targets_data = data_of(targets, out.dtype, (rows, 1 if kernel.by_level else n_units))
+        loss = kernel.targets(d, out_data, targets_data, weights_data, rows, n_units, scale,
+                              <const double *> values_data)
     return loss, derivative
+
+
+def label_rows(labels, order, size_t rows, size_t n_units, double on, double off, dtype, isa=None):
+    """Rows of targets: `on` in the column of the label, `off` elsewhere.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,), int32
+    order : ndarray of shape (rows,), int64, or None
+        Which labels; None: the first ones.
+    rows, n_units : int
+    on, off : float
+    dtype : numpy.dtype
+    isa : str, optional
+
+    Returns
+    -------
+    ndarray of shape (rows, n_units)
+    """
+    targets = np.empty((rows, n_units), dtype)
+    cdef char *to = writable_data_of(targets, dtype, (rows, n_units))
+    cdef const char *from_ = data_of(labels, np.dtype(np.int32), labels.shape)
+    cdef const char *order_data = NULL
+    if order is not None:
+        order_data = data_of(order, np.dtype(np.int64), (rows,))
+    kernels_for(dtype, isa).label_rows(to, <const int32_t *> from_, <const int64_t *> order_data,
+                                       rows, n_units, on, off)
+    return targets
+
+
+def smooth(targets, double share, double offset, isa=None):
+    """`share` times an array, float32 or float64, plus `offset`, as a new array."""
+    result = targets.copy()
+    cdef size_t n = result.size
+    cdef char *data = writable_data_of(result, result.dtype, result.shape)
+    kernels_for(result.dtype, isa).smooth(data, n, share, offset)
+    return result
 
 
 def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uint64_t t,

@@ -5,7 +5,7 @@ cdef struct Progress:
     uint64_t n_updates  # steps so far, those of earlier calls included
     size_t epoch  # finished ones of this call
     size_t start  # first sample of the next mini-batch
-    double epoch_loss  # sum over the samples of this epoch so far
+    double epoch_loss  # weighted sum over the samples of this epoch so far
 
 
 cdef class TrainingState:

@@ -51,6 +51,7 @@ from fastnn._core.regularization cimport (
     scale_gradient,
     sum_of_tiles,
 )
+from fastnn._core.rows cimport sum_weights
 from fastnn._core.signals cimport (
     FORKED,
     LOSS_NOT_FINITE,
@@ -203,10 +204,21 @@ cdef int hook_phase(Run *run, fnn_team *team, int member) noexcept nogil:
     return team_barrier(team, vote)
 
 
+cdef double scale_of(double total_weight) noexcept nogil:
+    """What makes the sum over a mini-batch its mean; 0 where nothing weighs anything."""
+    return 1 / total_weight if total_weight > 0 else 0
+
+
+cdef double penalties(const Run *run, double mean_weight) noexcept nogil:
+    """Those of a mini-batch, as a part of the weighted sum over its samples."""
+    return sum_of_tiles(run.net.geometry, run.regularization.tile_penalties) * mean_weight
+
+
 cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start,
                        size_t n, bint gathered, double *loss) noexcept nogil:
-    """The stored gradient of one mini-batch; `loss` is the sum over its samples, and the
+    """The stored gradient of one mini-batch; `loss` is the weighted sum over its samples, and the
     penalties."""
+    cdef double weight = sum_weights(&run.net.batch, start, n)
     cdef size_t done = 0
     cdef Rows slab
     cdef bint finishes = run.regularization != NULL and not run.has_gradient_hook
@@ -215,7 +227,7 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates,
     while done < n:
         slab = all_rows(run, member, n_updates, min(run.n_slab_rows, n - done), start + done,
                         gathered)
-        vote = row_phase(run, team, member, &slab, 1.0 / n, loss)
+        vote = row_phase(run, team, member, &slab, scale_of(weight), loss)
         if vote == RUNNING:
             vote = gradient_phase(run, team, member, &slab, done > 0,
                                   finishes and done + slab.n == n, 1.0 / n)
@@ -231,7 +243,7 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates,
         if vote == RUNNING and run.regularization != NULL:
             vote = finish_phase(run, team, member, 1.0 / n)
     if vote == RUNNING and run.regularization != NULL:
-        loss[0] += sum_of_tiles(run.net.geometry, run.regularization.tile_penalties)
+        loss[0] += penalties(run, weight / n)
     return vote
 
 
@@ -377,22 +389,24 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
 
 cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
               bint gathered, double *loss) noexcept nogil:
-    """One mini-batch of `n` samples: the sum of their losses before its update, and the update."""
+    """One mini-batch of `n` samples: the weighted sum of their losses before its update, and the
+    update."""
     cdef Rows rows = all_rows(run, member, n_updates, n, start, gathered)
+    cdef double weight = sum_weights(&run.net.batch, start, n)
     cdef int status = FORKED
     if run.gradient_mode == STORED:
         status = gradient_step(run, team, member, n_updates, start, n, gathered, loss)
     else:
         while status == FORKED:
             loss[0] = 0
-            status = row_phase(run, team, member, &rows, 1.0 / n, loss)
+            status = row_phase(run, team, member, &rows, scale_of(weight), loss)
     if status == RUNNING and not isfinite(loss[0]):
         status = LOSS_NOT_FINITE
     if status == RUNNING:
         status = update_phase(run, team, member, n_updates, &rows)
     if run.regularization != NULL and status <= OUT_OF_TIME:  # the update is done, and finite
         if run.gradient_mode != STORED:
-            loss[0] += sum_of_tiles(run.net.geometry, run.regularization.tile_penalties)
+            loss[0] += penalties(run, weight / n)
             if not isfinite(loss[0]):
                 return LOSS_NOT_FINITE | UPDATE_NOT_FINITE  # what has been updated is to be undone
         if run.regularization.has_max_norms:
@@ -462,7 +476,8 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
             record_step(&progress, loss, n, n_samples)
             if member == 0:
                 if progress.start == 0:
-                    run.epoch_losses[progress.epoch - 1] = progress.epoch_loss / n_samples
+                    run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
+                                                            / run.net.batch.total_weight)
                 run.progress[0] = progress
     if member == 0:
         run.status = status
@@ -491,4 +506,4 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
                                     &loss)
     if member == 0:
         run.status = status
-        run.epoch_losses[0] = loss / n_samples
+        run.epoch_losses[0] = loss / run.net.batch.total_weight

@@ -20,6 +20,7 @@ def loss_and_gradients(
     n_threads: int,
     n_updates: int,
     rules: Rules | None = None,
+    weights: Array | None = None,
 ) -> float: ...
 
 class Trainer:
@@ -45,6 +46,8 @@ class Trainer:
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
         rules: Rules | None = None,
+        weights: Array | None = None,
+        smoothing: tuple[float, float] | None = None,
     ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None

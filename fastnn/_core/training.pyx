@@ -24,7 +24,7 @@ cdef double ONE = 1  # what the learning rate is multiplied by where no rules sa
 
 
 def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int n_threads,
-                       uint64_t n_updates, Rules rules=None):
+                       uint64_t n_updates, Rules rules=None, weights=None):
     """The mean loss over all samples, and the rules' penalties; its gradient goes into `gradient`.
 
     Parameters
@@ -39,13 +39,15 @@ def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int
     n_updates : int
         Steps so far: the random numbers are those of the next one.
     rules : Rules, optional
+    weights : ndarray of shape (n_samples,), of the plan's dtype, optional
 
     Returns
     -------
     float
     """
     cdef Workspace workspace = Workspace(plan, parameters, running, X, targets, X.shape[0], 1,
-                                         False, n_threads, gradient, rules=rules)
+                                         False, n_threads, gradient, rules=rules,
+                                         weights=weights)
     workspace.own_progress.n_updates = n_updates
     workspace.execute(only_gradient=True)
     return float(workspace.losses[0])
@@ -56,7 +58,7 @@ cdef class Trainer(Workspace):
 
     Parameters
     ----------
-    plan, parameters, running, X, targets, batch_size, n_epochs, n_threads
+    plan, parameters, running, X, targets, batch_size, n_epochs, n_threads, weights, smoothing
         As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
     hyperparameters : dict of str to float
@@ -82,10 +84,11 @@ cdef class Trainer(Workspace):
 
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
-                 bit_generator, gradient_hook=None, Rules rules=None):
+                 bit_generator, gradient_hook=None, Rules rules=None, weights=None,
+                 smoothing=None):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None,
-                         rules)
+                         rules, weights, smoothing)
         cdef Run *run = &self.run
         self.most_threads = n_threads
         self.hold_optimizer(optimizer, hyperparameters, slots)

@@ -2,7 +2,7 @@
 import numpy as np
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._core.geometry cimport (
@@ -28,7 +28,7 @@ from fastnn._core.kernels cimport (
 )
 from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport Rules
-from fastnn._core.rows cimport check_labels
+from fastnn._core.rows cimport hold_targets
 from fastnn._core.stages cimport make_stages, most_stages
 from fastnn._core.signals cimport INTERRUPTED, UserCode, begin_run
 from fastnn._core.step cimport (
@@ -94,11 +94,17 @@ cdef class Workspace:
         Whether the whole gradient of a mini-batch is wanted before its update.
     rules : Rules, optional
         What holds beside the loss.
+    weights : ndarray of shape (n_samples,), of the plan's dtype, optional
+        Of the samples.
+    smoothing : (float, float), optional
+        A share and an offset: targets are, as rows of numbers, the share of themselves plus the offset.
     """
+
 
     def __init__(self, Plan plan, parameters, running, X, targets, size_t batch_size,
                  size_t n_epochs, bint shuffled, int n_threads, gradient=None,
-                 bint stores_gradient=False, Rules rules=None):
+                 bint stores_gradient=False, Rules rules=None, weights=None,
+                 smoothing=None):
         cdef Run *run = &self.run
         cdef Geometry *g = &plan.geometry
         cdef size_t n_samples = X.shape[0], n_slabs, rows
@@ -127,7 +133,7 @@ cdef class Workspace:
         self.along_samples = (rows >= ALONG_SAMPLES_ROWS and is_free_to_cut(&run.net)
                               and not g.mixes_units
                               and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
-        self.hold_batch(X, targets, shuffled)
+        self.hold_batch(X, targets, shuffled, weights, smoothing)
         self.first_trainable = g.first_trained
         self.hold_rules(rules)
         self.make_layers(rows)
@@ -148,7 +154,7 @@ cdef class Workspace:
         if self.buffers is not None:
             self.plan.pool.refill(self.buffers)
 
-    cdef int hold_batch(self, X, targets, bint shuffled) except -1:
+    cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing) except -1:
         """The user's arrays, and buffers for the part of them that is at work."""
         cdef Batch *batch = &self.run.net.batch
         cdef const Geometry *g = self.run.net.geometry
@@ -157,22 +163,30 @@ cdef class Workspace:
         batch.own_input = self.plan.own_input
         batch.n_samples = n_samples
         batch.X = self.hold(X, X.dtype, (n_samples, g.n_features))
-        batch.has_labels = targets.ndim == 1
-        if batch.has_labels:
-            batch.targets = self.hold(targets, np.dtype(np.int32), (n_samples,))
-            check_labels(g, <const int32_t *> batch.targets, n_samples)
+        if targets.ndim == 1:
+            hold_targets(g, batch, self.hold(targets, np.dtype(np.int32), (n_samples,)), True)
         else:
-            batch.targets = self.hold(targets, self.plan.dtype, (n_samples, g.n_outputs))
+            hold_targets(g, batch, self.hold(targets, self.plan.dtype, (n_samples, g.n_targets)),
+                         False)
+        if smoothing is not None:
+            batch.reads_labels = False
+            batch.target_share, batch.target_offset = smoothing
+        if weights is not None:
+            batch.weights = self.hold(weights, self.plan.dtype, (n_samples,))
+            batch.total_weight = weights.sum(dtype=np.float64)
         if shuffled:
             self.order = self.array((n_samples,), np.dtype(np.int64))
             batch.order = <int64_t *> self.hold_writable(self.order, np.dtype(np.int64),
                                                          (n_samples,))
-            batch.gathered_targets = self.scratch(rows * g.n_outputs, g.itemsize)
+            if weights is not None:
+                batch.gathered_weights = self.numbers(rows, 1)
+        if shuffled or smoothing is not None or batch.has_labels and not batch.reads_labels:
+            batch.gathered_targets = self.numbers(rows, g.n_outputs)
         batch.gathered_X.data = NULL
         if (shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FNN_FAR_APART
                 or self.along_samples or not g.layers[0].operations.is_product):
             batch.gathered_X = self.samples(rows, g.n_features)
-            self.run.gathers_once = not shuffled and rows == n_samples
+        self.run.gathers_once = not shuffled and rows == n_samples
         return 0
 
     cdef int make_layers(self, size_t rows) except -1:

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from fastnn.reference.loops_losses import FROM_LOGITS, LOSSES
 from fastnn.reference.loops_optimizers import OPTIMIZERS
 from fastnn.reference.loops_regularization import l2_gradient, l2_penalty
 
@@ -148,6 +149,16 @@ def softplus_derivative(z: float, a: float) -> float:
     return sigmoid(z)
 
 
+def exponential(z: float) -> float:
+    """``exp(z)``."""
+    return math.exp(z)
+
+
+def exponential_derivative(z: float, a: float) -> float:
+    """``exp(z) = a``."""
+    return a
+
+
 def softmax(Z: Rows) -> Rows:
     """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum.
 
@@ -178,105 +189,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], 
     "silu": (silu, silu_derivative),
     "mish": (mish, mish_derivative),
     "softplus": (softplus, softplus_derivative),
+    "exponential": (exponential, exponential_derivative),
 }
-
-# --- Losses -------------------------------------------------------------------------------------
-# The cross-entropies take the logits Z, so that no probability is ever logged, and their derivative
-# is dZ, which needs A only. The others take A, and their derivative is dA.
-
-
-def _mean(function: Callable[[float, float], float], P: Rows, Y: Rows) -> float:
-    """Mean of ``function(p, y)`` over all elements of `P` and `Y`."""
-    total = 0.0
-    for p_row, y_row in zip(P, Y, strict=True):
-        for p, y in zip(p_row, y_row, strict=True):
-            total += function(p, y)
-    return total / (len(P) * len(P[0]))
-
-
-def _mean_derivative(derivative: Callable[[float, float], float], A: Rows, Y: Rows) -> Rows:
-    """``derivative(a, y) / size`` for every element of `A` and `Y`."""
-    size = len(A) * len(A[0])
-    gradient = []
-    for a_row, y_row in zip(A, Y, strict=True):
-        gradient.append([derivative(a, y) / size for a, y in zip(a_row, y_row, strict=True)])
-    return gradient
-
-
-def binary_cross_entropy(Z: Rows, Y: Rows) -> float:
-    """Mean of ``-y log(a) - (1 - y) log(1 - a) = softplus(z) - y z``, where ``a = sigmoid(z)``."""
-    return _mean(lambda z, y: max(z, 0.0) - y * z + math.log1p(math.exp(-abs(z))), Z, Y)
-
-
-def binary_cross_entropy_derivative(A: Rows, Y: Rows) -> Rows:
-    """``dZ = (a - y) / size``."""
-    return _mean_derivative(lambda a, y: a - y, A, Y)
-
-
-def categorical_cross_entropy(Z: Rows, Y: Rows) -> float:
-    """Mean over rows of ``-sum_j y_j log(a_j) = log(sum_j exp(z_j)) - sum_j y_j z_j``."""
-    total = 0.0
-    for z, y in zip(Z, Y, strict=True):
-        largest = max(z)
-        total += math.log(sum(math.exp(z_j - largest) for z_j in z))
-        total -= sum(y_j * (z_j - largest) for z_j, y_j in zip(z, y, strict=True))
-    return total / len(Z)
-
-
-def categorical_cross_entropy_derivative(A: Rows, Y: Rows) -> Rows:
-    """``dZ = (a - y) / n_samples``, for rows of `Y` which sum to 1."""
-    n_samples = len(A)
-    gradient = []
-    for a_row, y_row in zip(A, Y, strict=True):
-        gradient.append([(a - y) / n_samples for a, y in zip(a_row, y_row, strict=True)])
-    return gradient
-
-
-def mean_squared_error(A: Rows, Y: Rows) -> float:
-    """Mean of ``r^2``, where ``r = a - y``."""
-    return _mean(lambda a, y: (a - y) * (a - y), A, Y)
-
-
-def mean_squared_error_derivative(A: Rows, Y: Rows) -> Rows:
-    """``dA = 2 r / size``."""
-    return _mean_derivative(lambda a, y: 2.0 * (a - y), A, Y)
-
-
-def mean_absolute_error(A: Rows, Y: Rows) -> float:
-    """Mean of ``|r|``, where ``r = a - y``."""
-    return _mean(lambda a, y: abs(a - y), A, Y)
-
-
-def mean_absolute_error_derivative(A: Rows, Y: Rows) -> Rows:
-    """``dA = sign(r) / size``."""
-    return _mean_derivative(lambda a, y: float(a > y) - float(a < y), A, Y)
-
-
-def huber(A: Rows, Y: Rows) -> float:
-    """Mean of ``r^2 / 2 if |r| <= 1 else |r| - 1/2``, where ``r = a - y``."""
-
-    def of_one(a: float, y: float) -> float:
-        r = abs(a - y)
-        return 0.5 * r * r if r <= 1.0 else r - 0.5
-
-    return _mean(of_one, A, Y)
-
-
-def huber_derivative(A: Rows, Y: Rows) -> Rows:
-    """``dA = r / size``, with ``r`` clipped to ``[-1, 1]``."""
-    return _mean_derivative(lambda a, y: min(max(a - y, -1.0), 1.0), A, Y)
-
-
-LOSSES: dict[str, tuple[Callable[[Rows, Rows], float], Callable[[Rows, Rows], Rows]]] = {
-    "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_derivative),
-    "categorical_cross_entropy": (categorical_cross_entropy, categorical_cross_entropy_derivative),
-    "mean_squared_error": (mean_squared_error, mean_squared_error_derivative),
-    "mean_absolute_error": (mean_absolute_error, mean_absolute_error_derivative),
-    "huber": (huber, huber_derivative),
-}
-
-# Losses computed from the logits, and the output activation each of them belongs to.
-FROM_LOGITS = {"binary_cross_entropy": "sigmoid", "categorical_cross_entropy": "softmax"}
 
 # --- Layers -------------------------------------------------------------------------------------
 
@@ -299,15 +213,15 @@ def layer_forward(A_prev: Rows, W: Rows, b: Row, activation: str) -> tuple[Rows,
 
 
 def loss_and_output_gradient(
-    Z: Rows, A: Rows, Y: Rows, activation: str, loss: str
+    Z: Rows, A: Rows, Y: Rows, activation: str, loss: str, parameters: Sequence[float] = ()
 ) -> tuple[float, Rows]:
     """Mean loss of the output layer, and its gradient ``dZ``."""
     function, derivative = LOSSES[loss]
+    dZ = derivative(A, Y, *parameters)
     if loss in FROM_LOGITS:
-        return function(Z, Y), derivative(A, Y)
-    dZ = derivative(A, Y)
+        return function(Z, Y, *parameters), dZ
     _multiply_by_derivative(dZ, Z, A, activation)
-    return function(A, Y), dZ
+    return function(A, Y, *parameters), dZ
 
 
 def parameter_gradients(A_prev: Rows, dZ: Rows) -> tuple[Rows, Row]:
@@ -365,6 +279,8 @@ class Network:
         Keys of `ACTIVATIONS`; the last may be ``"softmax"``.
     loss : str
         Key of `LOSSES`.
+    loss_parameters : sequence of float
+        Of the loss: delta, levels or gamma.
 
     Attributes
     ----------
@@ -384,6 +300,7 @@ class Network:
         biases: Iterable[Iterable[float]],
         activations: Sequence[str],
         loss: str,
+        loss_parameters: Sequence[float] = (),
     ) -> None:
         if FROM_LOGITS.get(loss, activations[-1]) != activations[-1]:
             raise ValueError(
@@ -393,6 +310,7 @@ class Network:
         self.biases = _float_rows(biases)
         self.activations = list(activations)
         self.loss = loss
+        self.loss_parameters = tuple(loss_parameters)
         self._optimizer = ""
         self._slots: list[list[Row]] = []
         self._step = 0
@@ -441,7 +359,9 @@ class Network:
         Y = self._target_rows(y)
         caches = self.forward(X)
         Z, A = caches[-1]
-        loss, dZ = loss_and_output_gradient(Z, A, Y, self.activations[-1], self.loss)
+        loss, dZ = loss_and_output_gradient(
+            Z, A, Y, self.activations[-1], self.loss, self.loss_parameters
+        )
         gradients = []
         for layer in range(len(self.weights) - 1, 0, -1):
             Z_prev, A_prev = caches[layer - 1]

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.reference.vectorized_losses import FROM_LOGITS, LOSSES, smooth
 from fastnn.reference.vectorized_optimizers import OPTIMIZERS
 from fastnn.reference.vectorized_regularization import penalty, penalty_gradient
 
@@ -154,6 +155,17 @@ def softplus_derivative(Z: Array, A: Array) -> Array:
     return sigmoid(Z)
 
 
+def exponential(Z: Array) -> Array:
+    """``exp(z)``."""
+    A: Array = np.exp(Z)
+    return A
+
+
+def exponential_derivative(Z: Array, A: Array) -> Array:
+    """``exp(z) = a``."""
+    return A
+
+
 def softmax(Z: Array) -> Array:
     """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum.
 
@@ -180,75 +192,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], 
     "silu": (silu, silu_derivative),
     "mish": (mish, mish_derivative),
     "softplus": (softplus, softplus_derivative),
+    "exponential": (exponential, exponential_derivative),
 }
-
-# --- Losses -------------------------------------------------------------------------------------
-# The cross-entropies take the logits Z, so that no probability is ever logged, and their derivative
-# is dZ, which needs A only. The others take A, and their derivative is dA.
-
-
-def binary_cross_entropy(Z: Array, Y: Array) -> float:
-    """Mean of ``-y log(a) - (1 - y) log(1 - a) = softplus(z) - y z``, where ``a = sigmoid(z)``."""
-    return float(np.mean(np.maximum(Z, 0.0) - Y * Z + np.log1p(np.exp(-np.abs(Z)))))
-
-
-def binary_cross_entropy_derivative(A: Array, Y: Array) -> Array:
-    """``dZ = (a - y) / size``."""
-    return (A - Y) / A.size
-
-
-def categorical_cross_entropy(Z: Array, Y: Array) -> float:
-    """Mean over rows of ``-sum_j y_j log(a_j) = log(sum_j exp(z_j)) - sum_j y_j z_j``."""
-    Z = Z - Z.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(Z).sum(axis=1)) - (Y * Z).sum(axis=1)))
-
-
-def categorical_cross_entropy_derivative(A: Array, Y: Array) -> Array:
-    """``dZ = (a - y) / n_samples``, for rows of `Y` which sum to 1."""
-    return (A - Y) / len(A)
-
-
-def mean_squared_error(A: Array, Y: Array) -> float:
-    """Mean of ``r^2``, where ``r = a - y``."""
-    return float(np.mean(np.square(A - Y)))
-
-
-def mean_squared_error_derivative(A: Array, Y: Array) -> Array:
-    """``dA = 2 r / size``."""
-    return (2.0 / A.size) * (A - Y)
-
-
-def mean_absolute_error(A: Array, Y: Array) -> float:
-    """Mean of ``|r|``, where ``r = a - y``."""
-    return float(np.mean(np.abs(A - Y)))
-
-
-def mean_absolute_error_derivative(A: Array, Y: Array) -> Array:
-    """``dA = sign(r) / size``."""
-    return np.sign(A - Y) / A.size
-
-
-def huber(A: Array, Y: Array) -> float:
-    """Mean of ``r^2 / 2 if |r| <= 1 else |r| - 1/2``, where ``r = a - y``."""
-    R = np.abs(A - Y)
-    return float(np.mean(np.where(R <= 1.0, 0.5 * R * R, R - 0.5)))
-
-
-def huber_derivative(A: Array, Y: Array) -> Array:
-    """``dA = r / size``, with ``r`` clipped to ``[-1, 1]``."""
-    return np.clip(A - Y, -1.0, 1.0) / A.size
-
-
-LOSSES: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]] = {
-    "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_derivative),
-    "categorical_cross_entropy": (categorical_cross_entropy, categorical_cross_entropy_derivative),
-    "mean_squared_error": (mean_squared_error, mean_squared_error_derivative),
-    "mean_absolute_error": (mean_absolute_error, mean_absolute_error_derivative),
-    "huber": (huber, huber_derivative),
-}
-
-# Losses computed from the logits, and the output activation each of them belongs to.
-FROM_LOGITS = {"binary_cross_entropy": "sigmoid", "categorical_cross_entropy": "softmax"}
 
 # --- Layers -------------------------------------------------------------------------------------
 
@@ -262,13 +207,28 @@ def layer_forward(A_prev: Array, W: Array, b: Array, activation: str) -> tuple[A
 
 
 def loss_and_output_gradient(
-    Z: Array, A: Array, Y: Array, activation: str, loss: str
+    Z: Array,
+    A: Array,
+    Y: Array,
+    activation: str,
+    loss: str,
+    parameters: Sequence[float] = (),
+    weights: Array | None = None,
 ) -> tuple[float, Array]:
-    """Mean loss of the output layer, and its gradient ``dZ``."""
+    """Mean loss of the output layer, and its gradient ``dZ``; by the weights of the samples.
+
+    The weighted mean is ``sum_i w_i L_i / sum_i w_i``, and 0 where all weights are.
+    """
     function, derivative = LOSSES[loss]
-    if loss in FROM_LOGITS:
-        return function(Z, Y), derivative(A, Y)
-    return function(A, Y), derivative(A, Y) * ACTIVATIONS[activation][1](Z, A)
+    out = Z if loss in FROM_LOGITS else A
+    dZ = derivative(A, Y, *parameters)
+    if loss not in FROM_LOGITS:
+        dZ = dZ * ACTIVATIONS[activation][1](Z, A)
+    if weights is None:
+        return function(out, Y, *parameters), dZ
+    shares = weights / max(weights.sum(), np.finfo(weights.dtype).tiny)
+    rows = [function(out[i : i + 1], Y[i : i + 1], *parameters) for i in range(len(Y))]
+    return float(shares @ np.array(rows)), dZ * (len(Y) * shares[:, np.newaxis])
 
 
 def parameter_gradients(A_prev: Array, dZ: Array) -> tuple[Array, Array]:
@@ -302,6 +262,8 @@ class Network:
         Keys of `ACTIVATIONS`; the last may be ``"softmax"``.
     loss : str
         Key of `LOSSES`.
+    loss_parameters : sequence of float
+        Of the loss: delta, levels or gamma.
 
     Attributes
     ----------
@@ -320,6 +282,7 @@ class Network:
         biases: Sequence[Array],
         activations: Sequence[str],
         loss: str,
+        loss_parameters: Sequence[float] = (),
     ) -> None:
         if FROM_LOGITS.get(loss, activations[-1]) != activations[-1]:
             raise ValueError(
@@ -330,6 +293,7 @@ class Network:
         self.biases = [np.array(b, dtype=self.dtype) for b in biases]
         self.activations = list(activations)
         self.loss = loss
+        self.loss_parameters = tuple(loss_parameters)
         self._optimizer = ""
         self._slots: list[list[Array]] = []
         self._step = 0
@@ -357,7 +321,12 @@ class Network:
         return self.forward(X)[-1][1]
 
     def loss_and_gradients(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, l1: float = 0.0, l2: float = 0.0
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weights: npt.ArrayLike | None = None,
     ) -> tuple[float, list[tuple[Array, Array]]]:
         """Mean loss over the samples with the penalties, and its gradient by every parameter.
 
@@ -368,6 +337,8 @@ class Network:
             Targets. With softmax: class labels (int), or rows of probabilities.
         l1, l2 : float
             Of the penalty ``(l1 sum |w| + l2 / 2 sum w^2) / n_samples`` over all weights.
+        weights : array_like of shape (n_samples,), optional
+            Of the samples in the mean.
 
         Returns
         -------
@@ -378,7 +349,11 @@ class Network:
         Y = self._target_rows(y)
         caches = self.forward(X)
         Z, A = caches[-1]
-        loss, dZ = loss_and_output_gradient(Z, A, Y, self.activations[-1], self.loss)
+        if weights is not None:
+            weights = np.asarray(weights, dtype=self.dtype)
+        loss, dZ = loss_and_output_gradient(
+            Z, A, Y, self.activations[-1], self.loss, self.loss_parameters, weights
+        )
         gradients = []
         for layer in range(len(self.weights) - 1, 0, -1):
             Z_prev, A_prev = caches[layer - 1]
@@ -401,6 +376,8 @@ class Network:
         learning_rate: float = 0.01,
         l1: float = 0.0,
         l2: float = 0.0,
+        weights: npt.ArrayLike | None = None,
+        label_smoothing: float = 0.0,
         **hyperparameters: float,
     ) -> list[float]:
         """Train on consecutive mini-batches, the last of which may be shorter.
@@ -418,6 +395,10 @@ class Network:
         learning_rate : float
         l1, l2 : float
             As for `loss_and_gradients`.
+        weights : array_like of shape (n_samples,), optional
+            Of the samples: in the mean of each mini-batch, and in that of an epoch.
+        label_smoothing : float
+            What the targets of a classifier give to all classes alike.
         **hyperparameters : float
             Further arguments of the optimiser.
 
@@ -428,6 +409,9 @@ class Network:
         """
         X = np.asarray(X, dtype=self.dtype)
         Y = self._target_rows(y)
+        if label_smoothing > 0.0:
+            Y = smooth(Y, label_smoothing, Y.shape[1] if self.activations[-1] == "softmax" else 2)
+        w = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=np.float64)
         n_samples = len(X)
         batch_size = batch_size or n_samples
         if optimizer != self._optimizer:
@@ -438,20 +422,25 @@ class Network:
             for start in range(0, n_samples, batch_size):
                 X_batch = X[start : start + batch_size]
                 Y_batch = Y[start : start + batch_size]
-                loss, gradients = self.loss_and_gradients(X_batch, Y_batch, l1, l2)
-                total += loss * len(X_batch)
+                w_batch = w[start : start + batch_size]
+                loss, gradients = self.loss_and_gradients(
+                    X_batch, Y_batch, l1, l2, None if weights is None else w_batch
+                )
+                total += loss * w_batch.sum()
                 self._update(gradients, learning_rate, hyperparameters)
-            losses.append(total / n_samples)
+            losses.append(total / w.sum())
         return losses
 
     def _target_rows(self, y: npt.ArrayLike) -> Array:
-        """Targets of shape (n_samples, n_outputs); a class label becomes a one-hot row."""
+        """Targets of shape (n_samples, n_outputs); a class label becomes a one-hot row.
+
+        The shape is (n_samples, 1) for quantiles.
+        """
         y = np.asarray(y)
-        n_outputs = len(self.biases[-1])
         if self.activations[-1] == "softmax" and y.ndim == 1:
-            one_hot: Array = np.eye(n_outputs, dtype=self.dtype)[y]
+            one_hot: Array = np.eye(len(self.biases[-1]), dtype=self.dtype)[y]
             return one_hot
-        return y.astype(self.dtype, copy=False).reshape(len(y), n_outputs)
+        return y.astype(self.dtype, copy=False).reshape(len(y), -1)
 
     def _parameters(self) -> list[Array]:
         """Weights and biases, layer by layer."""
