@@ -7,7 +7,7 @@
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastnn import activations, config, initializers, losses, optimizers
+    from fastnn import activations, config, initializers, losses, optimizers, schedules
     from fastnn._version import __version__
     from fastnn.config import get_num_threads, set_num_threads, show_config
     from fastnn.gradients import GradientCheck, gradient_check
@@ -19,10 +19,24 @@ try:
         Adagrad,
         Adam,
         AdamW,
+        AMSGrad,
+        Lion,
         Momentum,
+        NAdam,
         Nesterov,
         Optimizer,
         RMSprop,
+    )
+    from fastnn.schedules import (
+        ConstantRate,
+        CosineDecay,
+        ExponentialDecay,
+        InverseScaling,
+        OneCycle,
+        PolynomialDecay,
+        ReduceOnPlateau,
+        Schedule,
+        StepDecay,
     )
 except ImportError as error:
     from fastnn._import_error import report
@@ -34,17 +48,29 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SGD",
+    "AMSGrad",
     "Adagrad",
     "Adam",
     "AdamW",
+    "ConstantRate",
+    "CosineDecay",
     "Dense",
+    "ExponentialDecay",
     "GradientCheck",
+    "InverseScaling",
+    "Lion",
     "Momentum",
+    "NAdam",
     "Nesterov",
     "Network",
     "Normal",
+    "OneCycle",
     "Optimizer",
+    "PolynomialDecay",
     "RMSprop",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
     "__version__",
     "activations",
     "config",
@@ -56,6 +82,7 @@ __all__ = [
     "optimizers",
     "plots",
     "reference",
+    "schedules",
     "set_num_threads",
     "show_config",
 ]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from fastnn._validation import checked_path
 
 FORMAT = "fastnn"
-VERSION = "1"
+VERSION = "2"
 
 Array = npt.NDArray[Any]
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
+from fastnn._rates import LearningRates
 from fastnn._state import State, Training
 from fastnn.config import choose_threads
 from fastnn.optimizers import Adam, get_optimizer
@@ -40,6 +41,8 @@ class FitOptions:
     epochs : int
     training : Training
         What the network remembers for the next call.
+    starts_schedule : bool
+        Whether its learning rate begins with this call.
     validation_data : (X, y) or None
         Not checked yet.
     progress : bool
@@ -48,6 +51,7 @@ class FitOptions:
 
     epochs: int
     training: Training
+    starts_schedule: bool
     validation_data: Any
     progress: bool
     threads: int | None
@@ -68,6 +72,7 @@ class FitOptions:
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
         before = before or _FIRST
+        starts_schedule = learning_rate is not None or not _is_as_before(optimizer)
         if _is_as_before(optimizer):
             optimizer = before.optimizer
         if _is_as_before(batch_size):
@@ -88,6 +93,7 @@ class FitOptions:
         return cls(
             epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
             training=training,
+            starts_schedule=starts_schedule,
             validation_data=validation_data,
             progress=_validation.boolean(progress, "progress"),
             threads=threads,
@@ -112,16 +118,22 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
             names=("validation_data[0]", "validation_data[1]"),
         )
         history |= {f"val_{name}": [] for name in net._metrics}
-    trainer, state = _prepare(net, X, y, options)
+    history["learning_rate"] = []
+    trainer, state, rates = _prepare(net, X, y, options)
     epochs = options.epochs
     try:
         with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
             while trainer.epoch < epochs:
-                until_epoch = epochs if validation_data is None else trainer.epoch + 1
-                _advance(net, trainer, state, until_epoch)
+                by_epochs = validation_data is not None or rates.follows_epochs
+                until_epoch = trainer.epoch + 1 if by_epochs else epochs
+                _advance(net, trainer, state, rates, until_epoch)
                 if validation_data is not None and trainer.epoch == until_epoch:
                     for name, value in net._evaluate(*validation_data).items():
                         history[f"val_{name}"].append(value)
+                if by_epochs and trainer.epoch == until_epoch:
+                    history["loss"] = trainer.losses[: trainer.epoch].tolist()
+                    rates.end_epoch(history)
+                    state.schedule = rates.state(trainer.n_updates)
                 if bar is not None:
                     if trainer.epoch > 0:
                         loss = trainer.losses[trainer.epoch - 1]
@@ -129,6 +141,7 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
                     bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
     finally:  # whole epochs only, their validation included, also where an error ends the loop
         history["loss"] = trainer.losses[: trainer.epoch].tolist()
+        history["learning_rate"] = trainer.rates[: trainer.epoch].tolist()
         n_whole = min(map(len, history.values()))
         for values in history.values():
             del values[n_whole:]
@@ -140,7 +153,9 @@ def _apart_from(block: Array, data: Array) -> Array:
     return data.copy() if np.may_share_memory(block, data) else data
 
 
-def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:
+def _prepare(
+    net: Network, X: Array, y: Array, options: FitOptions
+) -> tuple[Trainer, State, LearningRates]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
     optimizer, n_samples = options.training.optimizer, len(X)
     batch_size = min(options.training.batch_size or n_samples, n_samples)
@@ -152,6 +167,15 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         plan, state = net._built()
         check_finite(state.parameters, net._sizes, net.dtype)
     slots, n_updates = state.slots_for(optimizer)
+    rates = LearningRates(
+        optimizer.learning_rate,
+        None if options.starts_schedule else state.schedule,
+        n_updates=n_updates,
+        steps_per_epoch=-(-n_samples // batch_size),
+        epochs=options.epochs,
+        dtype=net.dtype,
+        has_validation=options.validation_data is not None,
+    )
     trainer = Trainer(
         plan,
         state.parameters,
@@ -162,22 +186,29 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         choose_threads(options.threads, plan.training_flops(batch_size)),
         optimizer=optimizer.name,
         hyperparameters=optimizer.hyperparameters,
+        learning_rate=rates.constant,
         slots=slots,
         n_updates=n_updates,
         bit_generator=state.bit_generator if shuffled else None,
     )
+    rates.supply(trainer)
     with net._access.writing():
         state.training, state.slots, state.n_updates = options.training, slots, n_updates
+        state.schedule = rates.state(n_updates)
         net._adopt(plan, state)
-    return trainer, state
+    return trainer, state, rates
 
 
-def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> None:
+def _advance(
+    net: Network, trainer: Trainer, state: State, rates: LearningRates, until_epoch: int
+) -> None:
+    rates.supply(trainer)
     with net._access.writing():
         try:
             trainer.advance(until_epoch, net._access, state)
         finally:
             state.n_updates = trainer.n_updates
+            state.schedule = rates.state(trainer.n_updates)
 
 
 @contextmanager

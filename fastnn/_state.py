@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,11 @@ from fastnn._blocks import (
 )
 from fastnn._core import kernels
 from fastnn._description import entries, integer, text
+from fastnn._rates import ScheduleState
 from fastnn.initializers import draw_weights
 from fastnn.layers import Dense
 from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.schedules import Schedule
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +57,10 @@ class Training:
         )
         kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
         names = [field.name for field in fields(kind)]
-        optimizer = kind(*entries(hyperparameters, names, "hyperparameters"))
+        values = dict(zip(names, entries(hyperparameters, names, "hyperparameters"), strict=True))
+        if isinstance(values["learning_rate"], dict):
+            values["learning_rate"] = Schedule.read(values["learning_rate"])
+        optimizer = kind(**values)
         if batch_size is not None:
             batch_size = _validation.positive_int(batch_size, "batch_size")
         return cls(optimizer, batch_size, _validation.boolean(shuffle, "shuffle"))
@@ -65,17 +70,26 @@ class Training:
         smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
         for field in fields(self.optimizer):
             value = getattr(self.optimizer, field.name)
+            if isinstance(value, Schedule):
+                value = value.learning_rate
+            elif callable(value):  # its values are checked when they are known
+                continue
             if value != 0 and not smallest <= value <= largest:
                 raise ValueError(
                     f"{field.name} must be a normal number of {dtype}, from {smallest:.3g} to "
                     f"{largest:.3g}, got {value}"
                 )
 
-    def description(self) -> dict[str, Any]:
-        """All of it as JSON knows it."""
+    def description(self, last_rate: float | None) -> dict[str, Any]:
+        """All of it as JSON knows it; `last_rate` stands for a function of the step."""
+        rate: Any = self.optimizer.learning_rate
+        if isinstance(rate, Schedule):
+            rate = rate.description()
+        elif callable(rate):
+            rate = last_rate
         return {
             "optimizer": self.optimizer.name,
-            "hyperparameters": asdict(self.optimizer),
+            "hyperparameters": {"learning_rate": rate, **self.optimizer.hyperparameters},
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
         }
@@ -97,6 +111,8 @@ class State:
         Of the optimiser that `training` names.
     n_updates : int
         Steps that the slots have seen.
+    schedule : ScheduleState or None
+        Where the learning rate of `training` is; None for a number.
     has_views : bool
         Whether users have views of the parameters.
     """
@@ -106,6 +122,7 @@ class State:
     training: Training | None
     slots: Array
     n_updates: int
+    schedule: ScheduleState | None = None
     has_views: bool = False
 
     def __post_init__(self) -> None:
@@ -167,7 +184,7 @@ class State:
 
         Nothing is allocated before the arrays are found to be those of a network of these sizes.
         """
-        random_state, training, n_updates = description
+        random_state, training, n_updates, schedule = description
         n_parameters = count_parameters(sizes)
         chosen = None if training is None else Training.read(training)
         shapes: dict[str, tuple[int, ...]] = {"parameters": (n_parameters,)}
@@ -177,6 +194,9 @@ class State:
         block, *rest = entries(tensors, list(shapes), "the tensors")
         for name, shape in shapes.items():
             _check_tensor(tensors[name], shape, dtype, name)
+        n_updates = integer(n_updates, _MAX_UPDATES, "n_updates")
+        rate = 0.0 if chosen is None else chosen.optimizer.learning_rate
+        progress = ScheduleState.read(schedule, rate, n_updates)
         slots = aligned_rows(len(rest[0]) if rest else 0, n_parameters, dtype)
         if rest:
             slots[:] = rest[0]
@@ -185,7 +205,8 @@ class State:
             _read_random_state(random_state),
             chosen,
             slots,
-            integer(n_updates, _MAX_UPDATES, "n_updates"),
+            n_updates,
+            progress,
         )
         state.check(sizes)
         return state
@@ -233,10 +254,16 @@ class State:
 
     def description(self) -> dict[str, Any]:
         """All of it but the arrays, as JSON knows it."""
+        training, last_rate = self.training, None
+        if self.schedule is not None and self.schedule.last_rate is not None:
+            # A constant rate is not 0; the smallest number does nothing either
+            smallest = float(np.finfo(self.parameters.dtype).tiny)
+            last_rate = max(self.schedule.last_rate, smallest)
         return {
             "random_state": self.bit_generator.state,
-            "training": None if self.training is None else self.training.description(),
+            "training": None if training is None else training.description(last_rate),
             "n_updates": self.n_updates,
+            "schedule": None if self.schedule is None else self.schedule.description(),
         }
 
     def tensors(self) -> dict[str, Array]:

@@ -29,6 +29,7 @@ from fastnn.config import choose_threads
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
 from fastnn.optimizers import Optimizer
+from fastnn.schedules import Rate
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
@@ -338,7 +339,7 @@ class Network:
         epochs: int = 10,
         batch_size: int | str | None = AS_BEFORE,
         optimizer: str | Optimizer = AS_BEFORE,
-        learning_rate: float | None = None,
+        learning_rate: Rate | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
@@ -365,8 +366,12 @@ class Network:
             One of ``fastnn.optimizers.OPTIMIZERS``, with the default hyperparameters, or an object
             such as ``fastnn.Adam(1e-3)``, or "as before". Its slots are kept from call to call
             while the kind of optimiser is the same.
-        learning_rate : float, optional
-            Takes the place of the optimiser's own, and stays in its place.
+        learning_rate : float, Schedule or callable, optional
+            Takes the place of the optimiser's own, and stays in its place. A schedule, such as
+            ``fastnn.CosineDecay(1e-3)``, or a function of the step (from 0) gives every step its
+            own rate. It starts with this call and goes on in calls that are told neither a learning
+            rate nor an optimiser. A function is called for some thousand steps before these are
+            done. A file keeps its last rate only, as a pickle does.
         validation_data : (X, y), optional
             Evaluated after each epoch.
         shuffle : bool or "as before"
@@ -382,7 +387,8 @@ class Network:
         dict of str to list of float
             ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
             before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
-            ``"val_accuracy"``. `history` keeps it where the call does not return.
+            ``"val_accuracy"``. ``"learning_rate"``: that of the last step of each epoch. `history`
+            keeps it where the call does not return.
 
         Raises
         ------
@@ -432,7 +438,7 @@ class Network:
         *,
         batch_size: int | str | None = AS_BEFORE,
         optimizer: str | Optimizer = AS_BEFORE,
-        learning_rate: float | None = None,
+        learning_rate: Rate | None = None,
         shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
     ) -> float:
@@ -853,7 +859,7 @@ class Network:
 # ---- helpers -------------------------------------------------------------------------------------
 
 # As `State.description`, of a network that is not built.
-_NO_STATE = {"random_state": None, "training": None, "n_updates": 0}
+_NO_STATE = {"random_state": None, "training": None, "n_updates": 0, "schedule": None}
 
 
 class _Text(str):

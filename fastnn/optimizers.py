@@ -9,16 +9,18 @@ from typing import Any, ClassVar
 
 from fastnn import _validation
 from fastnn._keywords import checked_keywords
+from fastnn.schedules import Rate, checked_rate
 
 #: What each hyperparameter must be.
 _CHECKS = {
-    "learning_rate": _validation.positive_number,
+    "learning_rate": checked_rate,
     "momentum": _validation.number_in_unit_interval,
     "rho": _validation.number_in_unit_interval,
     "beta_1": _validation.number_in_unit_interval,
     "beta_2": _validation.number_in_unit_interval,
     "epsilon": _validation.positive_number,
     "weight_decay": _validation.non_negative_number,
+    "momentum_decay": _validation.non_negative_number,
 }
 
 
@@ -32,12 +34,16 @@ class Optimizer:
         By which `Network.fit` and the core know it.
     n_slots : int
         Blocks of numbers, each like the parameters, that it carries from step to step.
+    learning_rate : float, Schedule or callable
+        A positive number; or an object of `fastnn.schedules`; or a function that takes the number
+        of the step, from 0, and returns a number of at least 0. It is called for some thousand
+        steps before these are done.
     """
 
     name: ClassVar[str]
     n_slots: ClassVar[int]
 
-    learning_rate: float = 0.01
+    learning_rate: Rate = 0.01
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
@@ -45,8 +51,9 @@ class Optimizer:
 
     @property
     def hyperparameters(self) -> dict[str, float]:
-        """All hyperparameters by name, the learning rate first."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """All hyperparameters by name, but for the learning rate."""
+        names = (field.name for field in fields(self))
+        return {name: getattr(self, name) for name in names if name != "learning_rate"}
 
 
 @checked_keywords
@@ -97,7 +104,7 @@ class RMSprop(Optimizer):
     name: ClassVar[str] = "rmsprop"
     n_slots: ClassVar[int] = 1
 
-    learning_rate: float = 0.001
+    learning_rate: Rate = 0.001
     rho: float = 0.9
     epsilon: float = 1e-8
 
@@ -134,7 +141,7 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     n_slots: ClassVar[int] = 2
 
-    learning_rate: float = 0.001
+    learning_rate: Rate = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -157,22 +164,88 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
+@checked_keywords
+@dataclass(frozen=True)
+class NAdam(Adam):
+    """Adam with Nesterov's momentum: with m, v and v^ as there,
+    ``w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
+    / (sqrt(v^) + epsilon)``, where ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``.
+
+    References
+    ----------
+    Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016; as in PyTorch.
+    """
+
+    name: ClassVar[str] = "nadam"
+
+    learning_rate: Rate = 0.002
+    momentum_decay: float = 0.004
+
+
+@checked_keywords
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam with the largest v so far: ``w -= lr m^ / (sqrt(max(v) / (1 - beta_2^t)) + epsilon)``.
+
+    References
+    ----------
+    Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018; bias corrections as
+    in PyTorch.
+    """
+
+    name: ClassVar[str] = "amsgrad"
+    n_slots: ClassVar[int] = 3
+
+
+@checked_keywords
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``, then
+    ``m = beta_2 m + (1 - beta_2) g``.
+
+    All parameters decay, biases included. The sign of 0 is 0.
+
+    References
+    ----------
+    Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+    """
+
+    name: ClassVar[str] = "lion"
+    n_slots: ClassVar[int] = 1
+
+    learning_rate: Rate = 0.0001
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = 0.0
+
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     optimizer.name: optimizer
-    for optimizer in (SGD, Momentum, Nesterov, RMSprop, Adagrad, Adam, AdamW)
+    for optimizer in (
+        SGD,
+        Momentum,
+        Nesterov,
+        RMSprop,
+        Adagrad,
+        Adam,
+        AdamW,
+        NAdam,
+        AMSGrad,
+        Lion,
+    )
 }
 
 #: Other names under which the same optimisers are known.
 ALIASES = {"gradient_descent": "sgd", "nag": "nesterov"}
 
 
-def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Optimizer:
+def get_optimizer(optimizer: str | Optimizer, learning_rate: Rate | None) -> Optimizer:
     """The optimiser that `Network.fit` was asked for.
 
     Parameters
     ----------
     optimizer : str or Optimizer
-    learning_rate : float, optional
+    learning_rate : float, Schedule or callable, optional
         Takes the place of the optimiser's own.
 
     Returns
@@ -183,7 +256,7 @@ def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Op
     ------
     TypeError, ValueError
         If `optimizer` is neither a known name nor an object of this module, or `learning_rate` is
-        not a positive number.
+        not a positive number, a schedule or a function.
     """
     if isinstance(optimizer, str):
         chosen = _validation.known_name(optimizer, OPTIMIZERS, "optimizer", ALIASES)()

@@ -38,6 +38,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
     history : mapping of str to sequence of float
         One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``) get the
         right-hand panel, all others the left-hand one, whose axis is logarithmic if it can be.
+        ``learning_rate`` is not drawn.
 
     Returns
     -------
@@ -60,6 +61,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
         _name(name, "history"): _series(values, f"history[{name!r}]")
         for name, values in history.items()
     }
+    checked.pop("learning_rate", None)
     accuracies = {name: v for name, v in checked.items() if name.endswith("accuracy")}
     losses = {name: v for name, v in checked.items() if name not in accuracies}
     panels = [

@@ -444,14 +444,14 @@ def test_other_safetensors_files_are_refused(path):
     save_file({"a": np.ones(3)}, path, {"format": "pt"})
     with pytest.raises(ValueError, match="not a fastnn model"):
         read_model(path)
-    save_file({"a": np.ones(3)}, path, {"format": "fastnn", "version": "1"})
+    save_file({"a": np.ones(3)}, path, {"format": "fastnn", "version": "2"})
     with pytest.raises(ValueError, match="no description"):
         read_model(path)
 
 
 @pytest.mark.parametrize("shape", [[0, 2**63 - 1, 2**31], [0] * 100, [0, 2**64 - 1]])
 def test_shapes_that_numpy_does_not_have_are_refused(path, shape):
-    metadata = {"format": "fastnn", "version": "1", "description": "{}", "checksum": ""}
+    metadata = {"format": "fastnn", "version": "2", "description": "{}", "checksum": ""}
     header = {"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}
     path.write_bytes(join_file(header | {"__metadata__": metadata}, b""))
     with pytest.raises(ValueError, match="cannot load"):
@@ -459,7 +459,7 @@ def test_shapes_that_numpy_does_not_have_are_refused(path, shape):
 
 
 def test_types_that_fastnn_does_not_use_are_refused(path):
-    metadata = {"format": "fastnn", "version": "1", "description": "{}", "checksum": ""}
+    metadata = {"format": "fastnn", "version": "2", "description": "{}", "checksum": ""}
     header = {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
     path.write_bytes(join_file(header | {"__metadata__": metadata}, b"0000"))
     with pytest.raises(ValueError, match="dtype BF16"):
@@ -467,8 +467,8 @@ def test_types_that_fastnn_does_not_use_are_refused(path):
 
 
 def test_newer_version_is_refused_by_name(path):
-    forge(path, version="2")
-    with pytest.raises(ValueError, match="version is '2'"):
+    forge(path, version="3")
+    with pytest.raises(ValueError, match="version is '3'"):
         read_model(path)
 
 

@@ -145,8 +145,8 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_pl
     return loss, derivative
 
 
-def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uint64_t t,
-                     isa=None):
+def optimizer_update(str name, parameters, slots, gradient, double learning_rate, hyperparameters,
+                     uint64_t t, isa=None):
     """One step of an optimiser, in place on `parameters` and `slots`.
 
     Parameters
@@ -155,6 +155,7 @@ def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uin
     parameters : ndarray of shape (n,), float32 or float64
     slots : ndarray of shape (n_slots, n), like `parameters`
     gradient : ndarray of shape (n,), like `parameters`
+    learning_rate : float
     hyperparameters : dict of str to float
     t : int
         Number of this step, from 1.
@@ -180,7 +181,7 @@ def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uin
     for i in range(n_slots):
         slot[i] = state + i * n * <size_t> parameters.itemsize
     fill_hyperparameters(kernel, values, hyperparameters)
-    kernel.prepare(constants, values, t)
+    kernel.prepare(constants, values, learning_rate, t)
     return kernel.update(w, slot, g, n, constants) == 0
 
 

@@ -186,6 +186,11 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, size_t start, size_
     return RUNNING
 
 
+cdef inline double rate_of(const Run *run, uint64_t n_updates) noexcept nogil:
+    """The learning rate of the step after `n_updates` others."""
+    return run.learning_rate if run.rates == NULL else run.rates[n_updates - run.first_rate]
+
+
 cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
                       const Rows *rows) noexcept nogil:
     """The update of all tiles: from the stored gradient, or from theirs, measured first.
@@ -198,7 +203,8 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
     cdef size_t n_tiles = 1 if run.gradient_mode == FUSED_AT_ONCE else g.n_weight_tiles
     cdef size_t number = team_next_tile(team, member, n_tiles)
     cdef int bad, vote = RUNNING
-    run.update.optimizer.prepare(constants, run.hyperparameters, n_updates + 1)
+    run.update.optimizer.prepare(constants, run.hyperparameters, rate_of(run, n_updates),
+                                 n_updates + 1)
     while number < n_tiles:
         if run.gradient_mode == FUSED_AT_ONCE:
             bad = fused_network(run, rows, own_gradient, constants)
@@ -341,6 +347,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
             if member == 0:
                 if progress.start == 0:
                     run.epoch_losses[progress.epoch - 1] = progress.epoch_loss / n_samples
+                    run.epoch_rates[progress.epoch - 1] = rate_of(run, progress.n_updates - 1)
                 run.progress[0] = progress
     if member == 0:
         run.status = status

@@ -15,6 +15,8 @@ def loss_and_gradients(
 
 class Trainer:
     losses: npt.NDArray[np.float64]
+    rates: npt.NDArray[np.float64]
+    window_end: int
     epoch: int
     n_updates: int
     samples_seen: int
@@ -34,7 +36,9 @@ class Trainer:
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
+        learning_rate: float,
     ) -> None: ...
+    def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None
     ) -> None: ...
