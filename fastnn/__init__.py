@@ -15,6 +15,7 @@ try:
     from fastnn.layers import Dense
     from fastnn.network import Network
     from fastnn.optimizers import (
+        LBFGS,
         SGD,
         Adagrad,
         Adam,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "AMSGrad",
     "Adagrad",

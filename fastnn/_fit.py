@@ -14,10 +14,11 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
+from fastnn._lbfgs import LBFGSTrainer
 from fastnn._rates import LearningRates
 from fastnn._state import State, Training
 from fastnn.config import choose_threads
-from fastnn.optimizers import Adam, get_optimizer
+from fastnn.optimizers import LBFGS, Adam, get_optimizer
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -75,16 +76,21 @@ class FitOptions:
         starts_schedule = learning_rate is not None or not _is_as_before(optimizer)
         if _is_as_before(optimizer):
             optimizer = before.optimizer
+        given_batch_size = batch_size
         if _is_as_before(batch_size):
             batch_size = before.batch_size
         elif batch_size is not None:
             batch_size = _validation.positive_int(
                 batch_size, "batch_size", remedy="; None is the full batch"
             )
+        chosen = get_optimizer(optimizer, learning_rate)
+        if isinstance(chosen, LBFGS):
+            _check_full_batch(given_batch_size)
+            batch_size = None
         if _is_as_before(shuffle):
             shuffle = before.shuffle
         training = Training(
-            get_optimizer(optimizer, learning_rate),
+            chosen,
             batch_size,
             _validation.boolean(shuffle, "shuffle"),
         )
@@ -97,6 +103,15 @@ class FitOptions:
             validation_data=validation_data,
             progress=_validation.boolean(progress, "progress"),
             threads=threads,
+        )
+
+
+def _check_full_batch(batch_size: Any) -> None:
+    """For what a user has told of the mini-batches, where there can be none."""
+    if batch_size is not None and not _is_as_before(batch_size):
+        raise ValueError(
+            f"batch_size must be None for LBFGS, which takes all samples at every step, got "
+            f"{_validation.short(batch_size)}"
         )
 
 
@@ -123,7 +138,7 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
     epochs = options.epochs
     try:
         with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
-            while trainer.epoch < epochs:
+            while trainer.epoch < epochs and not trainer.converged:
                 by_epochs = validation_data is not None or rates.follows_epochs
                 until_epoch = trainer.epoch + 1 if by_epochs else epochs
                 _advance(net, trainer, state, rates, until_epoch)
@@ -141,7 +156,7 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
                     bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
     finally:  # whole epochs only, their validation included, also where an error ends the loop
         history["loss"] = trainer.losses[: trainer.epoch].tolist()
-        history["learning_rate"] = trainer.rates[: trainer.epoch].tolist()
+        history["learning_rate"] = rates.of_epochs(trainer)
         n_whole = min(map(len, history.values()))
         for values in history.values():
             del values[n_whole:]
@@ -155,7 +170,7 @@ def _apart_from(block: Array, data: Array) -> Array:
 
 def _prepare(
     net: Network, X: Array, y: Array, options: FitOptions
-) -> tuple[Trainer, State, LearningRates]:
+) -> tuple[Trainer | LBFGSTrainer, State, LearningRates]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
     optimizer, n_samples = options.training.optimizer, len(X)
     batch_size = min(options.training.batch_size or n_samples, n_samples)
@@ -176,22 +191,27 @@ def _prepare(
         dtype=net.dtype,
         has_validation=options.validation_data is not None,
     )
-    trainer = Trainer(
-        plan,
-        state.parameters,
-        X,
-        y,
-        batch_size,
-        options.epochs,
-        choose_threads(options.threads, plan.training_flops(batch_size)),
-        optimizer=optimizer.name,
-        hyperparameters=optimizer.hyperparameters,
-        learning_rate=rates.constant,
-        slots=slots,
-        n_updates=n_updates,
-        bit_generator=state.bit_generator if shuffled else None,
-    )
-    rates.supply(trainer)
+    arrays = plan, state.parameters, X, y
+    n_threads = choose_threads(options.threads, plan.training_flops(batch_size))
+    trainer: Trainer | LBFGSTrainer
+    if isinstance(optimizer, LBFGS):
+        trainer = LBFGSTrainer(
+            *arrays, options.epochs, n_threads, optimizer=optimizer, n_updates=n_updates
+        )
+    else:
+        trainer = Trainer(
+            *arrays,
+            batch_size,
+            options.epochs,
+            n_threads,
+            optimizer=optimizer.name,
+            hyperparameters=optimizer.hyperparameters,
+            learning_rate=rates.constant,
+            slots=slots,
+            n_updates=n_updates,
+            bit_generator=state.bit_generator if shuffled else None,
+        )
+        rates.supply(trainer)
     with net._access.writing():
         state.training, state.slots, state.n_updates = options.training, slots, n_updates
         state.schedule = rates.state(n_updates)
@@ -200,9 +220,14 @@ def _prepare(
 
 
 def _advance(
-    net: Network, trainer: Trainer, state: State, rates: LearningRates, until_epoch: int
+    net: Network,
+    trainer: Trainer | LBFGSTrainer,
+    state: State,
+    rates: LearningRates,
+    until_epoch: int,
 ) -> None:
-    rates.supply(trainer)
+    if isinstance(trainer, Trainer):
+        rates.supply(trainer)
     with net._access.writing():
         try:
             trainer.advance(until_epoch, net._access, state)

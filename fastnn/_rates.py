@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._core.training import Trainer
 from fastnn._description import entries, integer
+from fastnn._lbfgs import LBFGSTrainer
 from fastnn.schedules import PlateauState, Rate, Rates, ReduceOnPlateau, Schedule
 
 # Steps whose rates are made at a time: 64 KiB, and little work even beside steps of a microsecond.
@@ -204,6 +205,13 @@ class LearningRates:
         self._state = replace(self._state, plateau=plateau)
         if plateau.rate != before.rate:
             self._window = None
+
+    def of_epochs(self, trainer: Trainer | LBFGSTrainer) -> list[float]:
+        """That of the last step of each finished epoch."""
+        if isinstance(self._rate, float):  # one number: a long list of them is made at once
+            return [self._rate] * trainer.epoch
+        rates: list[float] = trainer.rates[: trainer.epoch].tolist()
+        return rates
 
     def state(self, n_updates: int) -> ScheduleState | None:
         """Where the schedule is after so many steps; None for a constant rate."""

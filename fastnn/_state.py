@@ -23,7 +23,7 @@ from fastnn._description import entries, integer, text
 from fastnn._rates import ScheduleState
 from fastnn.initializers import draw_weights
 from fastnn.layers import Dense
-from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.optimizers import ALL_OPTIMIZERS, Optimizer
 from fastnn.schedules import Schedule
 
 Array = npt.NDArray[Any]
@@ -55,10 +55,10 @@ class Training:
         name, hyperparameters, batch_size, shuffle = entries(
             description, ["optimizer", "hyperparameters", "batch_size", "shuffle"], "training"
         )
-        kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
-        names = [field.name for field in fields(kind)]
+        kind = _validation.known_name(text(name, "optimizer"), ALL_OPTIMIZERS, "optimizer")
+        names = [field.name for field in fields(kind) if field.init]
         values = dict(zip(names, entries(hyperparameters, names, "hyperparameters"), strict=True))
-        if isinstance(values["learning_rate"], dict):
+        if isinstance(values.get("learning_rate"), dict):
             values["learning_rate"] = Schedule.read(values["learning_rate"])
         optimizer = kind(**values)
         if batch_size is not None:
@@ -82,14 +82,16 @@ class Training:
 
     def description(self, last_rate: float | None) -> dict[str, Any]:
         """All of it as JSON knows it; `last_rate` stands for a function of the step."""
-        rate: Any = self.optimizer.learning_rate
+        names = (field.name for field in fields(self.optimizer) if field.init)
+        hyperparameters = {name: getattr(self.optimizer, name) for name in names}
+        rate = hyperparameters.get("learning_rate")
         if isinstance(rate, Schedule):
-            rate = rate.description()
+            hyperparameters["learning_rate"] = rate.description()
         elif callable(rate):
-            rate = last_rate
+            hyperparameters["learning_rate"] = last_rate
         return {
             "optimizer": self.optimizer.name,
-            "hyperparameters": {"learning_rate": rate, **self.optimizer.hyperparameters},
+            "hyperparameters": hyperparameters,
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
         }

@@ -4,12 +4,17 @@ In the formulas w are the parameters, g is the gradient of the mean loss of the 
 learning rate, and t counts the steps from 1.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fastnn import _validation
 from fastnn._keywords import checked_keywords
 from fastnn.schedules import Rate, checked_rate
+
+
+def _memory(value: Any, name: str) -> int:
+    return _validation.positive_int(value, name, at_most=1000)
+
 
 #: What each hyperparameter must be.
 _CHECKS = {
@@ -21,6 +26,8 @@ _CHECKS = {
     "epsilon": _validation.positive_number,
     "weight_decay": _validation.non_negative_number,
     "momentum_decay": _validation.non_negative_number,
+    "memory": _memory,
+    "tolerance": _validation.positive_number,
 }
 
 
@@ -46,13 +53,13 @@ class Optimizer:
     learning_rate: Rate = 0.01
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self)):
+        for name in (each.name for each in fields(self)):
             object.__setattr__(self, name, _CHECKS[name](getattr(self, name), name))
 
     @property
     def hyperparameters(self) -> dict[str, float]:
         """All hyperparameters by name, but for the learning rate."""
-        names = (field.name for field in fields(self))
+        names = (each.name for each in fields(self))
         return {name: getattr(self, name) for name in names if name != "learning_rate"}
 
 
@@ -219,6 +226,37 @@ class Lion(Optimizer):
     weight_decay: float = 0.0
 
 
+@checked_keywords
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """L-BFGS: a quasi-Newton method over all samples at once, for small problems.
+
+    It is SciPy's L-BFGS-B. An epoch is an iteration: a line search, which takes the loss and the
+    gradient of all samples once or a few times. `fit` ends early where nothing is left to gain.
+    Every call begins anew. float64 gets much further than float32.
+
+    Attributes
+    ----------
+    memory : int
+        Pairs of steps and changes of the gradient that stand for the second derivatives.
+    tolerance : float
+        Training ends when no number of the gradient is larger in size.
+
+    References
+    ----------
+    Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization", SIAM
+    Journal on Scientific Computing 16, 1995.
+    """
+
+    name: ClassVar[str] = "lbfgs"
+    n_slots: ClassVar[int] = 0
+
+    learning_rate: Rate = field(default=1.0, init=False, repr=False)
+    memory: int = 10
+    tolerance: float = 1e-5
+
+
+#: Those of the core, by name.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     optimizer.name: optimizer
     for optimizer in (
@@ -235,8 +273,11 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     )
 }
 
+#: All, by name.
+ALL_OPTIMIZERS: dict[str, type[Optimizer]] = {**OPTIMIZERS, LBFGS.name: LBFGS}
+
 #: Other names under which the same optimisers are known.
-ALIASES = {"gradient_descent": "sgd", "nag": "nesterov"}
+ALIASES = {"gradient_descent": "sgd", "nag": "nesterov", "l-bfgs-b": "lbfgs"}
 
 
 def get_optimizer(optimizer: str | Optimizer, learning_rate: Rate | None) -> Optimizer:
@@ -259,15 +300,22 @@ def get_optimizer(optimizer: str | Optimizer, learning_rate: Rate | None) -> Opt
         not a positive number, a schedule or a function.
     """
     if isinstance(optimizer, str):
-        chosen = _validation.known_name(optimizer, OPTIMIZERS, "optimizer", ALIASES)()
-    elif type(optimizer) in OPTIMIZERS.values():
+        chosen = _validation.known_name(optimizer, ALL_OPTIMIZERS, "optimizer", ALIASES)()
+    elif type(optimizer) in ALL_OPTIMIZERS.values():
         chosen = optimizer
     else:
         given: Any = optimizer
-        kinds = (kind for kind in OPTIMIZERS.values() if given is kind)
+        kinds = (kind for kind in ALL_OPTIMIZERS.values() if given is kind)
         remedy = "".join(f"; call it: {kind.__name__}()" for kind in kinds)
         raise TypeError(
-            f"optimizer must be a name ({', '.join(OPTIMIZERS)}) or an object such as "
+            f"optimizer must be a name ({', '.join(ALL_OPTIMIZERS)}) or an object such as "
             f"fastnn.Adam(1e-3), got {_validation.short(optimizer)}{remedy}"
         )
-    return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
+    if learning_rate is None:
+        return chosen
+    if isinstance(chosen, LBFGS):
+        raise ValueError(
+            f"learning_rate must be None for LBFGS, whose line search finds the length of a step, "
+            f"got {_validation.short(learning_rate)}"
+        )
+    return replace(chosen, learning_rate=learning_rate)

@@ -20,6 +20,7 @@ class Trainer:
     epoch: int
     n_updates: int
     samples_seen: int
+    converged: bool
     def __init__(
         self,
         plan: Plan,

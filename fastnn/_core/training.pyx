@@ -72,6 +72,8 @@ cdef class Trainer(Workspace):
         The mean loss of each finished epoch, and the learning rate of its last step.
     """
 
+    converged = False  # it goes on for as long as it is told to
+
     cdef TrainingState state
     cdef Tuner tuner
     cdef int most_threads
