@@ -28,6 +28,7 @@ try:
         Optimizer,
         RMSprop,
     )
+    from fastnn.range_test import RangeTest, find_learning_rate
     from fastnn.schedules import (
         ConstantRate,
         CosineDecay,
@@ -70,6 +71,7 @@ __all__ = [
     "Optimizer",
     "PolynomialDecay",
     "RMSprop",
+    "RangeTest",
     "ReduceOnPlateau",
     "Schedule",
     "StepDecay",
@@ -77,6 +79,7 @@ __all__ = [
     "activations",
     "config",
     "datasets",
+    "find_learning_rate",
     "get_num_threads",
     "gradient_check",
     "initializers",
