@@ -526,6 +526,24 @@ def test_optimizer_reports_what_is_not_finite(name: str, dtype: np.dtype[Any], i
                 )
 
 
+@pytest.mark.parametrize("t", [1, 2, 3, 50, 1000, 100_000])
+@pytest.mark.parametrize("beta_1", [0.0, 0.5, 0.9, 0.999, 0.999999])
+@pytest.mark.parametrize("momentum_decay", [0.0, 1e-6, 0.004, 0.3, 1.0, 100.0])
+def test_the_product_of_nadam_is_that_of_all_its_factors(
+    momentum_decay: float, beta_1: float, t: int
+) -> None:
+    """The kernel ends where no factor can be seen any more."""
+    hyperparameters = {
+        "beta_1": beta_1, "beta_2": 0.9, "epsilon": 1e-3, "momentum_decay": momentum_decay,
+    }  # fmt: skip
+    g = np.array([0.3, -2.0])
+    w, slots = np.zeros(2), np.array([[0.5, 0.1], [0.2, 0.3]])
+    expected, moments = w.copy(), slots.copy()
+    reference.OPTIMIZERS["nadam"][0](expected, g, moments, t, LEARNING_RATE, **hyperparameters)
+    assert single.optimizer_update("nadam", w, slots, g, LEARNING_RATE, hyperparameters, t)
+    np.testing.assert_allclose(w, expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
 def test_optimizer_reports_an_overflow(name: str) -> None:
     largest = float(np.finfo(np.float32).max)
