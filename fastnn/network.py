@@ -363,9 +363,10 @@ class Network:
         batch_size : int, None or "as before"
             Samples a mini-batch; the last one of an epoch may be smaller. None: all of them.
         optimizer : str or Optimizer
-            One of ``fastnn.optimizers.OPTIMIZERS``, with the default hyperparameters, or an object
-            such as ``fastnn.Adam(1e-3)``, or "as before". Its slots are kept from call to call
-            while the kind of optimiser is the same.
+            One of ``fastnn.optimizers.ALL_OPTIMIZERS``, with the default hyperparameters, or an
+            object such as ``fastnn.Adam(1e-3)``, or "as before". Its slots are kept from call to
+            call while the kind of optimiser is the same. ``"lbfgs"`` takes all samples at every
+            step, one an epoch, and may need fewer epochs than it is given; it needs SciPy.
         learning_rate : float, Schedule or callable, optional
             Takes the place of the optimiser's own, and stays in its place. A schedule, such as
             ``fastnn.CosineDecay(1e-3)``, or a function of the step (from 0) gives every step its
@@ -394,7 +395,11 @@ class Network:
         ------
         TypeError, ValueError
             If an argument is not as above, a hyperparameter is neither 0 nor a normal number of the
-            network's dtype, or a parameter is not finite. Nothing has changed then.
+            network's dtype, or a parameter is not finite. Nothing has changed then. If a function
+            of the step gives no number of at least 0 later on, the training ends after a whole
+            mini-batch.
+        ImportError
+            If `optimizer` is L-BFGS and SciPy is not installed. Nothing has changed then.
         FloatingPointError
             If the loss or an update stops being finite. The network keeps the parameters from
             before that mini-batch.
@@ -450,7 +455,8 @@ class Network:
         Parameters
         ----------
         X, y, batch_size, optimizer, learning_rate, shuffle, threads
-            As for `fit`.
+            As for `fit`. A schedule begins again at each call that it is given to: give it, with a
+            length of its own, to the first one. Its epoch is as long as that call.
 
         Returns
         -------
