@@ -277,7 +277,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 ALL_OPTIMIZERS: dict[str, type[Optimizer]] = {**OPTIMIZERS, LBFGS.name: LBFGS}
 
 #: Other names under which the same optimisers are known.
-ALIASES = {"gradient_descent": "sgd", "nag": "nesterov", "l-bfgs-b": "lbfgs"}
+ALIASES = {"gradient_descent": "sgd", "nag": "nesterov", "lbfgsb": "lbfgs"}
 
 
 def get_optimizer(optimizer: str | Optimizer, learning_rate: Rate | None) -> Optimizer:
