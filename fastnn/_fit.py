@@ -14,13 +14,13 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
-from fastnn._lbfgs import LBFGSTrainer
 from fastnn._rates import LearningRates
 from fastnn._state import State, Training
 from fastnn.config import choose_threads
 from fastnn.optimizers import LBFGS, Adam, get_optimizer
 
 if TYPE_CHECKING:
+    from fastnn._lbfgs import LBFGSTrainer
     from fastnn.network import Network
 
 Array = npt.NDArray[Any]
@@ -195,6 +195,8 @@ def _prepare(
     n_threads = choose_threads(options.threads, plan.training_flops(batch_size))
     trainer: Trainer | LBFGSTrainer
     if isinstance(optimizer, LBFGS):
+        from fastnn._lbfgs import LBFGSTrainer  # here: most programs need no queues and threads
+
         trainer = LBFGSTrainer(
             *arrays, options.epochs, n_threads, optimizer=optimizer, n_updates=n_updates
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,10 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._core.training import Trainer
 from fastnn._description import entries, integer
-from fastnn._lbfgs import LBFGSTrainer
 from fastnn.schedules import PlateauState, Rate, Rates, ReduceOnPlateau, Schedule
+
+if TYPE_CHECKING:
+    from fastnn._lbfgs import LBFGSTrainer
 
 # Steps whose rates are made at a time: 64 KiB, and little work even beside steps of a microsecond.
 _WINDOW = 8192
