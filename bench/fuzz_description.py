@@ -37,12 +37,15 @@ from fastnn import (
     Activation,
     Adam,
     BatchNorm,
+    CosineDecay,
     Dense,
     Dropout,
     LayerNorm,
     Network,
     Normal,
+    OneCycle,
     PReLU,
+    ReduceOnPlateau,
     _files,
 )
 from fastnn.activations import ACTIVATIONS
@@ -60,6 +63,15 @@ Case = tuple[Any, Tensors]  # a description (or its text) and arrays
 # ---- real files ---------------------------------------------------------------------------------
 
 
+RATES = [
+    None,
+    CosineDecay(0.01, restarts=1, warmup=0.5),
+    ReduceOnPlateau(0.01, "loss"),
+    OneCycle(0.01),
+    lambda step: 0.01 / (1 + step),
+]
+
+
 def real_cases() -> list[Case]:
     """Description and tensors of trained networks of many kinds."""
     nets = [Network([Dense(2, "tanh", Normal(0.3)), Dense(1, "sigmoid")], 3, seed=0)]  # untrained
@@ -72,7 +84,10 @@ def real_cases() -> list[Case]:
         net = Network(layers, 5, loss=loss, dtype=dtype, seed=2 ** (9 * i))
         X = np.random.default_rng(i).normal(size=(20, 5))
         y = np.arange(20) % 2 if output == "softmax" else np.arange(40).reshape(20, 2) % 2
-        net.fit(X, y, epochs=2, batch_size=[None, 8][i % 2], optimizer=optimizer)
+        rate = RATES[i % len(RATES)]
+        net.fit(
+            X, y, epochs=2, batch_size=[None, 8][i % 2], optimizer=optimizer, learning_rate=rate
+        )
         nets.append(net)
     return [net._parts() for net in nets]
 
@@ -86,7 +101,7 @@ NUMBERS: list[Any] = [
 ]  # fmt: skip
 TEXTS = [
     "", " ", "\0", "relu", "ReLU", "softmax", "sigmoid", "linear", "adam", "sgd", "PCG64",
-    "MT19937",
+    "MT19937", "cosine_decay", "one_cycle", "val_loss",
     "float32", "float64", "float16", "<f4", "object", "he_normal", "zeros", "mean_squared_error",
     "categorical_cross_entropy", "binary_cross_entropy", "parameters", "slots", "__class__",
     "os.system", "../../etc/passwd", "NaN", "null", "1", "ünïcödé 花", "\U0001f600" * 9, "\ud800",
@@ -98,6 +113,7 @@ KEYS = [
     "regularization", "clip_norm", "max_norm", "trainable", "kind", "rate", "epsilon", "momentum",
     "alpha", "activation",
     "initializer", "scale", "state", "inc", "bit_generator", "has_uint32", "uinteger",
+    "schedule", "first_step", "steps_per_epoch", "epochs", "plateau", "best", "wait", "last_rate",
 ]  # fmt: skip
 
 
@@ -288,6 +304,7 @@ def made_up(rng: random.Random) -> Case:
         "random_state": np.random.PCG64(rng.randrange(2**64)).state,
         "training": rng.choice([training, training, None]),
         "n_updates": rng.choice([0, 1, 2**40]),
+        "schedule": None,
     }
     n = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
     most = 4_000_000 if rng.random() < 0.01 else 20_000
@@ -353,7 +370,7 @@ def use(net: Network, path: Path) -> str:
         size=(len(X), net.n_outputs))  # fmt: skip
     ending = "trained"
     try:
-        net.fit(X, y, epochs=1)
+        net.fit(X, y, epochs=1, validation_data=(X, y))  # which a learning rate may monitor
     except FloatingPointError:
         ending = "diverged"
     save_and_compare(net, path)

@@ -85,9 +85,10 @@ typedef struct fnn_optimizer {
     const char *name; /* NULL ends a list */
     const char *const *hyperparameters; /* their names, NULL at the end */
     size_t n_slots;
-    /* What is the same for all parameters of step t (counted from 1): once a step. The constants are
-     * the optimiser's own matter, in memory of FNN_MAX_CONSTANTS doubles. */
-    void (*prepare)(void *constants, const double *hyperparameters, uint64_t t);
+    /* What is the same for all parameters of step t (counted from 1), at its learning rate: once a
+     * step. The constants are the optimiser's own matter, in memory of FNN_MAX_CONSTANTS doubles. */
+    void (*prepare)(void *constants, const double *hyperparameters, double learning_rate,
+                    uint64_t t);
     /* Updates parameters (n,) and each of the slots (n,) with gradient (n,).
      * Returns 0 if all that was written is finite, else 1. */
     int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,

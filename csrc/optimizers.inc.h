@@ -2,9 +2,10 @@
  * parameters that the optimiser carries from step to step: a velocity, a moment, a sum of squares.
  *
  * Each optimiser has a struct of its hyperparameters, whose names are listed in the same order, and a
- * struct of the constants of a step: `prepare` makes the second from the first, in double, and rounds
- * to the element type once. What is written is checked to be finite on the way, while it is in a
- * register; a slot that is not finite need not be looked at where it makes the parameter so. */
+ * struct of the constants of a step: `prepare` makes the second from the first and the learning rate of
+ * the step, in double, and rounds to the element type once. What is written is checked to be finite on
+ * the way, while it is in a register; a slot that is not finite need not be looked at where it makes the
+ * parameter so. */
 #ifndef FASTNN_OPTIMIZERS_INC_H
 #define FASTNN_OPTIMIZERS_INC_H
 
@@ -91,24 +92,19 @@ ALWAYS_INLINE int NAME(update_all)(const size_t n_slots, const NAME(rule) rule, 
 
 /* ---- stochastic gradient descent: w -= lr g ---- */
 
-typedef struct NAME(sgd_hyperparameters) {
-    double learning_rate;
-} NAME(sgd_hyperparameters);
-
-static const char *const NAME(sgd_names)[] = {"learning_rate", NULL};
+static const char *const NAME(sgd_names)[] = {NULL};
 
 typedef struct NAME(sgd_constants) {
     real learning_rate;
 } NAME(sgd_constants);
 
-CHECK_SIZES(NAME(sgd_hyperparameters), NAME(sgd_names), NAME(sgd_constants));
-
-static void NAME(sgd_prepare)(void *constants_, const double *hyperparameters, uint64_t t)
+static void NAME(sgd_prepare)(void *constants_, const double *hyperparameters, double learning_rate,
+                              uint64_t t)
 {
+    (void)hyperparameters;
     (void)t;
-    const NAME(sgd_hyperparameters) *given = (const void *)hyperparameters;
     NAME(sgd_constants) *constants = constants_;
-    constants->learning_rate = (real)given->learning_rate;
+    constants->learning_rate = (real)learning_rate;
 }
 
 ALWAYS_INLINE vector NAME(sgd_rule)(vector *w, vector *slots, vector g, const void *constants_)
@@ -124,10 +120,10 @@ UPDATE(sgd_update, sgd_rule, 0, sgd_constants)
 /* ---- momentum, and Nesterov's ---- */
 
 typedef struct NAME(momentum_hyperparameters) {
-    double learning_rate, momentum;
+    double momentum;
 } NAME(momentum_hyperparameters);
 
-static const char *const NAME(momentum_names)[] = {"learning_rate", "momentum", NULL};
+static const char *const NAME(momentum_names)[] = {"momentum", NULL};
 
 typedef struct NAME(momentum_constants) {
     real learning_rate, momentum;
@@ -135,12 +131,13 @@ typedef struct NAME(momentum_constants) {
 
 CHECK_SIZES(NAME(momentum_hyperparameters), NAME(momentum_names), NAME(momentum_constants));
 
-static void NAME(momentum_prepare)(void *constants_, const double *hyperparameters, uint64_t t)
+static void NAME(momentum_prepare)(void *constants_, const double *hyperparameters,
+                                   double learning_rate, uint64_t t)
 {
     (void)t;
     const NAME(momentum_hyperparameters) *given = (const void *)hyperparameters;
     NAME(momentum_constants) *constants = constants_;
-    constants->learning_rate = (real)given->learning_rate;
+    constants->learning_rate = (real)learning_rate;
     constants->momentum = (real)given->momentum;
 }
 
@@ -170,10 +167,10 @@ UPDATE(nesterov_update, nesterov_rule, 1, momentum_constants)
 /* ---- RMSprop ---- */
 
 typedef struct NAME(rmsprop_hyperparameters) {
-    double learning_rate, rho, epsilon;
+    double rho, epsilon;
 } NAME(rmsprop_hyperparameters);
 
-static const char *const NAME(rmsprop_names)[] = {"learning_rate", "rho", "epsilon", NULL};
+static const char *const NAME(rmsprop_names)[] = {"rho", "epsilon", NULL};
 
 typedef struct NAME(rmsprop_constants) {
     real learning_rate, rho, one_minus_rho, epsilon;
@@ -181,12 +178,13 @@ typedef struct NAME(rmsprop_constants) {
 
 CHECK_SIZES(NAME(rmsprop_hyperparameters), NAME(rmsprop_names), NAME(rmsprop_constants));
 
-static void NAME(rmsprop_prepare)(void *constants_, const double *hyperparameters, uint64_t t)
+static void NAME(rmsprop_prepare)(void *constants_, const double *hyperparameters,
+                                  double learning_rate, uint64_t t)
 {
     (void)t;
     const NAME(rmsprop_hyperparameters) *given = (const void *)hyperparameters;
     NAME(rmsprop_constants) *constants = constants_;
-    constants->learning_rate = (real)given->learning_rate;
+    constants->learning_rate = (real)learning_rate;
     constants->rho = (real)given->rho;
     constants->one_minus_rho = (real)(1 - given->rho);
     constants->epsilon = (real)given->epsilon;
@@ -206,10 +204,10 @@ UPDATE(rmsprop_update, rmsprop_rule, 1, rmsprop_constants)
 /* ---- Adagrad ---- */
 
 typedef struct NAME(adagrad_hyperparameters) {
-    double learning_rate, epsilon;
+    double epsilon;
 } NAME(adagrad_hyperparameters);
 
-static const char *const NAME(adagrad_names)[] = {"learning_rate", "epsilon", NULL};
+static const char *const NAME(adagrad_names)[] = {"epsilon", NULL};
 
 typedef struct NAME(adagrad_constants) {
     real learning_rate, epsilon;
@@ -217,12 +215,13 @@ typedef struct NAME(adagrad_constants) {
 
 CHECK_SIZES(NAME(adagrad_hyperparameters), NAME(adagrad_names), NAME(adagrad_constants));
 
-static void NAME(adagrad_prepare)(void *constants_, const double *hyperparameters, uint64_t t)
+static void NAME(adagrad_prepare)(void *constants_, const double *hyperparameters,
+                                  double learning_rate, uint64_t t)
 {
     (void)t;
     const NAME(adagrad_hyperparameters) *given = (const void *)hyperparameters;
     NAME(adagrad_constants) *constants = constants_;
-    constants->learning_rate = (real)given->learning_rate;
+    constants->learning_rate = (real)learning_rate;
     constants->epsilon = (real)given->epsilon;
 }
 
@@ -240,10 +239,10 @@ UPDATE(adagrad_update, adagrad_rule, 1, adagrad_constants)
 /* ---- Adam, with and without decoupled weight decay ---- */
 
 typedef struct NAME(adam_hyperparameters) {
-    double learning_rate, beta_1, beta_2, epsilon;
+    double beta_1, beta_2, epsilon;
 } NAME(adam_hyperparameters);
 
-static const char *const NAME(adam_names)[] = {"learning_rate", "beta_1", "beta_2", "epsilon", NULL};
+static const char *const NAME(adam_names)[] = {"beta_1", "beta_2", "epsilon", NULL};
 
 typedef struct NAME(adamw_hyperparameters) {
     NAME(adam_hyperparameters) adam;
@@ -251,7 +250,7 @@ typedef struct NAME(adamw_hyperparameters) {
 } NAME(adamw_hyperparameters);
 
 static const char *const NAME(adamw_names)[] = {
-    "learning_rate", "beta_1", "beta_2", "epsilon", "weight_decay", NULL,
+    "beta_1", "beta_2", "epsilon", "weight_decay", NULL,
 };
 
 /* The bias corrections of the step, 1 / (1 - beta_1^t) and 1 / sqrt(1 - beta_2^t), are folded into
@@ -264,12 +263,13 @@ typedef struct NAME(adam_constants) {
 CHECK_SIZES(NAME(adam_hyperparameters), NAME(adam_names), NAME(adam_constants));
 CHECK_SIZES(NAME(adamw_hyperparameters), NAME(adamw_names), NAME(adam_constants));
 
-static void NAME(adam_prepare)(void *constants_, const double *hyperparameters, uint64_t t)
+static void NAME(adam_prepare)(void *constants_, const double *hyperparameters,
+                               double learning_rate, uint64_t t)
 {
     const NAME(adam_hyperparameters) *given = (const void *)hyperparameters;
     NAME(adam_constants) *constants = constants_;
     const double beta_1 = given->beta_1, beta_2 = given->beta_2;
-    constants->learning_rate = (real)(given->learning_rate / (1 - pow(beta_1, (double)t)));
+    constants->learning_rate = (real)(learning_rate / (1 - pow(beta_1, (double)t)));
     constants->v_correction = (real)(1 / sqrt(1 - pow(beta_2, (double)t)));
     constants->beta_1 = (real)beta_1;
     constants->one_minus_beta_1 = (real)(1 - beta_1);
@@ -279,12 +279,13 @@ static void NAME(adam_prepare)(void *constants_, const double *hyperparameters, 
     constants->decay = 1;
 }
 
-static void NAME(adamw_prepare)(void *constants_, const double *hyperparameters, uint64_t t)
+static void NAME(adamw_prepare)(void *constants_, const double *hyperparameters,
+                                double learning_rate, uint64_t t)
 {
     const NAME(adamw_hyperparameters) *given = (const void *)hyperparameters;
     NAME(adam_constants) *constants = constants_;
-    NAME(adam_prepare)(constants, hyperparameters, t);
-    constants->decay = (real)(1 - given->adam.learning_rate * given->weight_decay);
+    NAME(adam_prepare)(constants, hyperparameters, learning_rate, t);
+    constants->decay = (real)(1 - learning_rate * given->weight_decay);
 }
 
 /* m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2;
@@ -305,6 +306,144 @@ ALWAYS_INLINE vector NAME(adam_rule)(vector *w, vector *slots, vector g, const v
 
 UPDATE(adam_update, adam_rule, 2, adam_constants)
 
+/* ---- AMSGrad ---- */
+
+/* As Adam's, with the largest v so far in the place of v.  Reddi, Kale and Kumar (2018); the bias
+ * corrections are those of Adam, as in PyTorch. */
+ALWAYS_INLINE vector NAME(amsgrad_rule)(vector *w, vector *slots, vector g, const void *constants_)
+{
+    const NAME(adam_constants) *constants = constants_;
+    const vector m = constants->beta_1 * slots[0] + constants->one_minus_beta_1 * g;
+    const vector v = constants->beta_2 * slots[1] + constants->one_minus_beta_2 * (g * g);
+    const vector largest = SELECT(v > slots[2], v, slots[2]);
+    *w -= constants->learning_rate * m
+          / (SQRT(largest) * constants->v_correction + constants->epsilon);
+    slots[0] = m;
+    slots[1] = v;
+    slots[2] = largest;
+    return NOT_FINITE(*w, NOT_FINITE(v, CONSTANT(0)));
+}
+
+UPDATE(amsgrad_update, amsgrad_rule, 3, adam_constants)
+
+/* ---- NAdam ---- */
+
+typedef struct NAME(nadam_hyperparameters) {
+    NAME(adam_hyperparameters) adam;
+    double momentum_decay;
+} NAME(nadam_hyperparameters);
+
+static const char *const NAME(nadam_names)[] = {
+    "beta_1", "beta_2", "epsilon", "momentum_decay", NULL,
+};
+
+/* The step is m_rate m^ + g_rate g^, with one denominator; m and v are Adam's. */
+typedef struct NAME(nadam_constants) {
+    real m_rate, g_rate, v_correction, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, epsilon;
+} NAME(nadam_constants);
+
+CHECK_SIZES(NAME(nadam_hyperparameters), NAME(nadam_names), NAME(nadam_constants));
+
+/* mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2) */
+static double NAME(nadam_mu)(const NAME(nadam_hyperparameters) *given, double i)
+{
+    return given->adam.beta_1 * (1 - 0.5 * pow(0.96, i * given->momentum_decay));
+}
+
+/* mu_1 mu_2 ... mu_t. It is needed as 1 - product, where what is below 1e-20 is not seen, and a mu that
+ * is beta_1 to 1e-20 stays so: there are at most 3000 factors until one of these, 70 with the defaults. */
+static double NAME(nadam_product)(const NAME(nadam_hyperparameters) *given, uint64_t t)
+{
+    const double decay = pow(0.96, given->momentum_decay), beta_1 = given->adam.beta_1;
+    double product = 1, distance = 0.5; /* of mu_i from beta_1, as a share */
+    for (uint64_t i = 1; i <= t; i++) {
+        distance *= decay;
+        if (distance < 1e-20)
+            return product * pow(beta_1, (double)(t - i + 1));
+        product *= beta_1 * (1 - distance);
+        if (product < 1e-20)
+            return 0;
+    }
+    return product;
+}
+
+static void NAME(nadam_prepare)(void *constants_, const double *hyperparameters,
+                                double learning_rate, uint64_t t)
+{
+    const NAME(nadam_hyperparameters) *given = (const void *)hyperparameters;
+    NAME(nadam_constants) *constants = constants_;
+    const double beta_1 = given->adam.beta_1, beta_2 = given->adam.beta_2;
+    const double mu = NAME(nadam_mu)(given, (double)t), next = NAME(nadam_mu)(given, (double)t + 1);
+    const double product = NAME(nadam_product)(given, t);
+    constants->m_rate = (real)(learning_rate * next / (1 - product * next));
+    constants->g_rate = (real)(learning_rate * (1 - mu) / (1 - product));
+    constants->v_correction = (real)(1 / sqrt(1 - pow(beta_2, (double)t)));
+    constants->beta_1 = (real)beta_1;
+    constants->one_minus_beta_1 = (real)(1 - beta_1);
+    constants->beta_2 = (real)beta_2;
+    constants->one_minus_beta_2 = (real)(1 - beta_2);
+    constants->epsilon = (real)given->adam.epsilon;
+}
+
+/* m and v as Adam's;
+ * w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
+ *      / (sqrt(v^) + epsilon).  Dozat (2016), in the form of PyTorch. */
+ALWAYS_INLINE vector NAME(nadam_rule)(vector *w, vector *slots, vector g, const void *constants_)
+{
+    const NAME(nadam_constants) *constants = constants_;
+    const vector m = constants->beta_1 * slots[0] + constants->one_minus_beta_1 * g;
+    const vector v = constants->beta_2 * slots[1] + constants->one_minus_beta_2 * (g * g);
+    *w -= (constants->m_rate * m + constants->g_rate * g)
+          / (SQRT(v) * constants->v_correction + constants->epsilon);
+    slots[0] = m;
+    slots[1] = v;
+    return NOT_FINITE(*w, NOT_FINITE(v, CONSTANT(0)));
+}
+
+UPDATE(nadam_update, nadam_rule, 2, nadam_constants)
+
+/* ---- Lion ---- */
+
+typedef struct NAME(lion_hyperparameters) {
+    double beta_1, beta_2, weight_decay;
+} NAME(lion_hyperparameters);
+
+static const char *const NAME(lion_names)[] = {"beta_1", "beta_2", "weight_decay", NULL};
+
+typedef struct NAME(lion_constants) {
+    real learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, decay;
+} NAME(lion_constants);
+
+CHECK_SIZES(NAME(lion_hyperparameters), NAME(lion_names), NAME(lion_constants));
+
+static void NAME(lion_prepare)(void *constants_, const double *hyperparameters,
+                               double learning_rate, uint64_t t)
+{
+    (void)t;
+    const NAME(lion_hyperparameters) *given = (const void *)hyperparameters;
+    NAME(lion_constants) *constants = constants_;
+    constants->learning_rate = (real)learning_rate;
+    constants->beta_1 = (real)given->beta_1;
+    constants->one_minus_beta_1 = (real)(1 - given->beta_1);
+    constants->beta_2 = (real)given->beta_2;
+    constants->one_minus_beta_2 = (real)(1 - given->beta_2);
+    constants->decay = (real)(1 - learning_rate * given->weight_decay);
+}
+
+/* w = (1 - lr weight_decay) w - lr sign(beta_1 m + (1 - beta_1) g);  m = beta_2 m + (1 - beta_2) g.
+ * Chen et al. (2023). The sign of NaN is 0 here: m shows that the gradient was not finite. */
+ALWAYS_INLINE vector NAME(lion_rule)(vector *w, vector *slots, vector g, const void *constants_)
+{
+    const NAME(lion_constants) *constants = constants_;
+    const vector rate = CONSTANT(constants->learning_rate), none = CONSTANT(0);
+    const vector c = constants->beta_1 * slots[0] + constants->one_minus_beta_1 * g;
+    slots[0] = constants->beta_2 * slots[0] + constants->one_minus_beta_2 * g;
+    *w = constants->decay * *w - SELECT(c > 0, rate, SELECT(c < 0, -rate, none));
+    return NOT_FINITE(*w, NOT_FINITE(slots[0], CONSTANT(0)));
+}
+
+UPDATE(lion_update, lion_rule, 1, lion_constants)
+
 static const fnn_optimizer NAME(optimizers)[] = {
     {"sgd", NAME(sgd_names), 0, NAME(sgd_prepare), NAME(sgd_update)},
     {"momentum", NAME(momentum_names), 1, NAME(momentum_prepare), NAME(momentum_update)},
@@ -313,6 +452,9 @@ static const fnn_optimizer NAME(optimizers)[] = {
     {"adagrad", NAME(adagrad_names), 1, NAME(adagrad_prepare), NAME(adagrad_update)},
     {"adam", NAME(adam_names), 2, NAME(adam_prepare), NAME(adam_update)},
     {"adamw", NAME(adamw_names), 2, NAME(adamw_prepare), NAME(adam_update)},
+    {"nadam", NAME(nadam_names), 2, NAME(nadam_prepare), NAME(nadam_update)},
+    {"amsgrad", NAME(adam_names), 3, NAME(adam_prepare), NAME(amsgrad_update)},
+    {"lion", NAME(lion_names), 1, NAME(lion_prepare), NAME(lion_update)},
     {NULL, NULL, 0, NULL, NULL},
 };
 

@@ -7,7 +7,7 @@
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastnn import activations, config, initializers, losses, optimizers
+    from fastnn import activations, config, initializers, losses, optimizers, schedules
     from fastnn._version import __version__
     from fastnn.config import get_num_threads, set_num_threads, show_config
     from fastnn.gradients import GradientCheck, gradient_check
@@ -38,14 +38,30 @@ try:
     )
     from fastnn.network import Network
     from fastnn.optimizers import (
+        LBFGS,
         SGD,
         Adagrad,
         Adam,
         AdamW,
+        AMSGrad,
+        Lion,
         Momentum,
+        NAdam,
         Nesterov,
         Optimizer,
         RMSprop,
+    )
+    from fastnn.range_test import RangeTest, find_learning_rate
+    from fastnn.schedules import (
+        ConstantRate,
+        CosineDecay,
+        ExponentialDecay,
+        InverseScaling,
+        OneCycle,
+        PolynomialDecay,
+        ReduceOnPlateau,
+        Schedule,
+        StepDecay,
     )
 except ImportError as error:
     from fastnn._import_error import report
@@ -56,7 +72,9 @@ if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
 
 __all__ = [
+    "LBFGS",
     "SGD",
+    "AMSGrad",
     "Activation",
     "Adagrad",
     "Adam",
@@ -64,33 +82,46 @@ __all__ = [
     "BatchNorm",
     "BinaryCrossEntropy",
     "CategoricalCrossEntropy",
+    "ConstantRate",
+    "CosineDecay",
     "Dense",
     "Dropout",
+    "ExponentialDecay",
     "Focal",
     "GaussianNoise",
     "GradientCheck",
     "Hinge",
     "Huber",
+    "InverseScaling",
     "Layer",
     "LayerNorm",
+    "Lion",
     "LogCosh",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Momentum",
+    "NAdam",
     "Nesterov",
     "Network",
     "Normal",
+    "OneCycle",
     "Optimizer",
     "PReLU",
     "Poisson",
+    "PolynomialDecay",
     "Quantile",
     "RMSprop",
+    "RangeTest",
+    "ReduceOnPlateau",
+    "Schedule",
     "SquaredHinge",
+    "StepDecay",
     "__version__",
     "activations",
     "config",
     "datasets",
+    "find_learning_rate",
     "get_num_threads",
     "gradient_check",
     "initializers",
@@ -98,6 +129,7 @@ __all__ = [
     "optimizers",
     "plots",
     "reference",
+    "schedules",
     "set_num_threads",
     "show_config",
 ]

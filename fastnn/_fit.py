@@ -14,11 +14,13 @@ import numpy.typing as npt
 from fastnn import _validation, _weights
 from fastnn._blocks import check_finite
 from fastnn._core.training import Trainer
+from fastnn._rates import LearningRates
 from fastnn._state import State, Training
 from fastnn.config import choose_threads
-from fastnn.optimizers import Adam, get_optimizer
+from fastnn.optimizers import LBFGS, Adam, get_optimizer
 
 if TYPE_CHECKING:
+    from fastnn._lbfgs import LBFGSTrainer
     from fastnn.network import Network
 
 Array = npt.NDArray[Any]
@@ -40,6 +42,8 @@ class FitOptions:
     epochs : int
     training : Training
         What the network remembers for the next call.
+    starts_schedule : bool
+        Whether its learning rate begins with this call.
     validation_data : (X, y) or None
         Not checked yet.
     progress : bool
@@ -50,6 +54,7 @@ class FitOptions:
 
     epochs: int
     training: Training
+    starts_schedule: bool
     validation_data: Any
     progress: bool
     threads: int | None
@@ -76,20 +81,26 @@ class FitOptions:
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
         before = before or _FIRST
+        starts_schedule = learning_rate is not None or not _is_as_before(optimizer)
         if _is_as_before(optimizer):
             optimizer = before.optimizer
+        given_batch_size = batch_size
         if _is_as_before(batch_size):
             batch_size = before.batch_size
         elif batch_size is not None:
             batch_size = _validation.positive_int(
                 batch_size, "batch_size", remedy="; None is the full batch"
             )
+        chosen = get_optimizer(optimizer, learning_rate)
+        if isinstance(chosen, LBFGS):
+            _check_full_batch(given_batch_size)
+            batch_size = None
         if _is_as_before(shuffle):
             shuffle = before.shuffle
         if _is_as_before(label_smoothing):
             label_smoothing = before.label_smoothing
         training = Training(
-            get_optimizer(optimizer, learning_rate),
+            chosen,
             batch_size,
             _validation.boolean(shuffle, "shuffle"),
             replace(
@@ -108,11 +119,21 @@ class FitOptions:
         return cls(
             epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
             training=training,
+            starts_schedule=starts_schedule,
             validation_data=validation_data,
             progress=_validation.boolean(progress, "progress"),
             threads=threads,
             sample_weight=sample_weight,
             class_weight=class_weight,
+        )
+
+
+def _check_full_batch(batch_size: Any) -> None:
+    """For what a user has told of the mini-batches, where there can be none."""
+    if batch_size is not None and not _is_as_before(batch_size):
+        raise ValueError(
+            f"batch_size must be None for LBFGS, which takes all samples at every step, got "
+            f"{_validation.short(batch_size)}"
         )
 
 
@@ -134,19 +155,25 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
             names=("validation_data[0]", "validation_data[1]"),
         )
         history |= {f"val_{name}": [] for name in net._metrics}
+    history["learning_rate"] = []
     weights = _weights.sample_weights(
         net._architecture, y, options.sample_weight, options.class_weight
     )
-    trainer, state = _prepare(net, X, y, options, weights)
+    trainer, state, rates = _prepare(net, X, y, options, weights)
     epochs = options.epochs
     try:
         with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
-            while trainer.epoch < epochs:
-                until_epoch = epochs if validation_data is None else trainer.epoch + 1
-                _advance(net, trainer, state, until_epoch)
+            while trainer.epoch < epochs and not trainer.converged:
+                by_epochs = validation_data is not None or rates.follows_epochs
+                until_epoch = trainer.epoch + 1 if by_epochs else epochs
+                _advance(net, trainer, state, rates, until_epoch)
                 if validation_data is not None and trainer.epoch == until_epoch:
                     for name, value in net._evaluate(*validation_data).items():
                         history[f"val_{name}"].append(value)
+                if by_epochs and trainer.epoch == until_epoch:
+                    history["loss"] = trainer.losses[: trainer.epoch].tolist()
+                    rates.end_epoch(history)
+                    state.schedule = rates.state(trainer.n_updates)
                 if bar is not None:
                     if trainer.epoch > 0:
                         loss = trainer.losses[trainer.epoch - 1]
@@ -154,6 +181,7 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[flo
                     bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
     finally:  # whole epochs only, their validation included, also where an error ends the loop
         history["loss"] = trainer.losses[: trainer.epoch].tolist()
+        history["learning_rate"] = rates.of_epochs(trainer)
         n_whole = min(map(len, history.values()))
         for values in history.values():
             del values[n_whole:]
@@ -167,7 +195,7 @@ def _apart_from(block: Array, data: Array) -> Array:
 
 def _prepare(
     net: Network, X: Array, y: Array, options: FitOptions, weights: Array | None
-) -> tuple[Trainer, State]:
+) -> tuple[Trainer | LBFGSTrainer, State, LearningRates]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
     optimizer, n_samples = options.training.optimizer, len(X)
     batch_size = min(options.training.batch_size or n_samples, n_samples)
@@ -181,36 +209,69 @@ def _prepare(
         plan, state = net._built()
         check_finite(state.parameters, net._shapes, net.dtype)
     slots, n_updates = state.slots_for(optimizer)
-    trainer = Trainer(
-        plan,
-        state.parameters,
-        state.running,
-        X,
-        y,
-        batch_size,
-        options.epochs,
-        choose_threads(options.threads, plan.training_flops(batch_size)),
-        optimizer=optimizer.name,
-        hyperparameters=optimizer.hyperparameters,
-        slots=slots,
+    rates = LearningRates(
+        optimizer.learning_rate,
+        None if options.starts_schedule else state.schedule,
         n_updates=n_updates,
-        bit_generator=state.bit_generator if shuffled else None,
-        rules=rules,
-        weights=weights,
-        smoothing=smoothing,
+        steps_per_epoch=-(-n_samples // batch_size),
+        epochs=options.epochs,
+        dtype=net.dtype,
+        has_validation=options.validation_data is not None,
     )
+    arrays = plan, state.parameters, state.running, X, y
+    n_threads = choose_threads(options.threads, plan.training_flops(batch_size))
+    trainer: Trainer | LBFGSTrainer
+    if isinstance(optimizer, LBFGS):
+        from fastnn._lbfgs import LBFGSTrainer  # here: most programs need no queues and threads
+
+        trainer = LBFGSTrainer(
+            *arrays,
+            options.epochs,
+            n_threads,
+            optimizer=optimizer,
+            n_updates=n_updates,
+            rules=rules,
+            weights=weights,
+        )
+    else:
+        trainer = Trainer(
+            *arrays,
+            batch_size,
+            options.epochs,
+            n_threads,
+            optimizer=optimizer.name,
+            hyperparameters=optimizer.hyperparameters,
+            learning_rate=rates.constant,
+            slots=slots,
+            n_updates=n_updates,
+            bit_generator=state.bit_generator if shuffled else None,
+            rules=rules,
+            weights=weights,
+            smoothing=smoothing,
+        )
+        rates.supply(trainer)
     with net._access.writing():
         state.training, state.slots, state.n_updates = options.training, slots, n_updates
+        state.schedule = rates.state(n_updates)
         net._adopt(plan, state)
-    return trainer, state
+    return trainer, state, rates
 
 
-def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> None:
+def _advance(
+    net: Network,
+    trainer: Trainer | LBFGSTrainer,
+    state: State,
+    rates: LearningRates,
+    until_epoch: int,
+) -> None:
+    if isinstance(trainer, Trainer):
+        rates.supply(trainer)
     with net._access.writing():
         try:
             trainer.advance(until_epoch, net._access, state)
         finally:
             state.n_updates = trainer.n_updates
+            state.schedule = rates.state(trainer.n_updates)
 
 
 @contextmanager

@@ -22,9 +22,11 @@ from fastnn._blocks import (
 )
 from fastnn._core import kernels
 from fastnn._description import entries, integer, text
+from fastnn._rates import ScheduleState
 from fastnn._regularization import Regularization
 from fastnn.layers import Layer
-from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.optimizers import ALL_OPTIMIZERS, Optimizer
+from fastnn.schedules import Schedule
 
 Array = npt.NDArray[Any]
 
@@ -69,9 +71,12 @@ class Training:
             ],
             "training",
         )
-        kind = _validation.known_name(text(name, "optimizer"), OPTIMIZERS, "optimizer")
-        names = [one.name for one in fields(kind)]
-        optimizer = kind(*entries(hyperparameters, names, "hyperparameters"))
+        kind = _validation.known_name(text(name, "optimizer"), ALL_OPTIMIZERS, "optimizer")
+        names = [one.name for one in fields(kind) if one.init]
+        values = dict(zip(names, entries(hyperparameters, names, "hyperparameters"), strict=True))
+        if isinstance(values.get("learning_rate"), dict):
+            values["learning_rate"] = Schedule.read(values["learning_rate"])
+        optimizer = kind(**values)
         if batch_size is not None:
             batch_size = _validation.positive_int(batch_size, "batch_size")
         training = cls(
@@ -86,15 +91,27 @@ class Training:
 
     def check(self, dtype: np.dtype[Any]) -> None:
         """Refuses hyperparameters that the core, where denormal numbers are 0, would not see."""
-        for name, value in self.optimizer.hyperparameters.items():
-            _validation.normal_or_zero(value, dtype, name)
+        for one in fields(self.optimizer):
+            value = getattr(self.optimizer, one.name)
+            if isinstance(value, Schedule):
+                value = value.learning_rate
+            elif callable(value):  # its values are checked when they are known
+                continue
+            _validation.normal_or_zero(value, dtype, one.name)
         self.regularization.check(dtype)
 
-    def description(self) -> dict[str, Any]:
-        """All of it as JSON knows it."""
+    def description(self, last_rate: float | None) -> dict[str, Any]:
+        """All of it as JSON knows it; `last_rate` stands for a function of the step."""
+        names = (field.name for field in fields(self.optimizer) if field.init)
+        hyperparameters = {name: getattr(self.optimizer, name) for name in names}
+        rate = hyperparameters.get("learning_rate")
+        if isinstance(rate, Schedule):
+            hyperparameters["learning_rate"] = rate.description()
+        elif callable(rate):
+            hyperparameters["learning_rate"] = last_rate
         return {
             "optimizer": self.optimizer.name,
-            "hyperparameters": asdict(self.optimizer),
+            "hyperparameters": hyperparameters,
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
             "regularization": asdict(self.regularization),
@@ -120,6 +137,8 @@ class State:
         Of the optimiser that `training` names.
     n_updates : int
         Steps that the slots have seen.
+    schedule : ScheduleState or None
+        Where the learning rate of `training` is; None for a number.
     has_views : bool
         Whether users have views of the parameters.
     """
@@ -130,6 +149,7 @@ class State:
     training: Training | None
     slots: Array
     n_updates: int
+    schedule: ScheduleState | None = None
     has_views: bool = False
 
     def __post_init__(self) -> None:
@@ -184,7 +204,7 @@ class State:
 
         Nothing is allocated before the arrays are found to be those of a network of these shapes.
         """
-        random_state, training, n_updates = description
+        random_state, training, n_updates, schedule = description
         dtype, shapes = architecture.dtype, architecture.shapes(n_features)
         n_parameters, n_running = count_parameters(shapes), architecture.n_running(n_features)
         chosen = None if training is None else Training.read(training)
@@ -197,6 +217,9 @@ class State:
         entries(tensors, list(expected), "the tensors")
         for name, shape in expected.items():
             _check_tensor(tensors[name], shape, dtype, name)
+        n_updates = integer(n_updates, _MAX_UPDATES, "n_updates")
+        rate = 0.0 if chosen is None else chosen.optimizer.learning_rate
+        progress = ScheduleState.read(schedule, rate, n_updates)
         slots = aligned_rows(len(tensors.get("slots", ())), n_parameters, dtype)
         if "slots" in tensors:
             slots[:] = tensors["slots"]
@@ -206,7 +229,8 @@ class State:
             _read_random_state(random_state),
             chosen,
             slots,
-            integer(n_updates, _MAX_UPDATES, "n_updates"),
+            n_updates,
+            progress,
         )
         state.check(architecture, n_features)
         return state
@@ -279,10 +303,16 @@ class State:
 
     def description(self) -> dict[str, Any]:
         """All of it but the arrays, as JSON knows it."""
+        training, last_rate = self.training, None
+        if self.schedule is not None and self.schedule.last_rate is not None:
+            # A constant rate is not 0; the smallest number does nothing either
+            smallest = float(np.finfo(self.parameters.dtype).tiny)
+            last_rate = max(self.schedule.last_rate, smallest)
         return {
             "random_state": self.bit_generator.state,
-            "training": None if self.training is None else self.training.description(),
+            "training": None if training is None else training.description(last_rate),
             "n_updates": self.n_updates,
+            "schedule": None if self.schedule is None else self.schedule.description(),
         }
 
     def tensors(self) -> dict[str, Array]:

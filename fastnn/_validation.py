@@ -67,6 +67,14 @@ def _number(value: Any, name: str, expected: str) -> float:
         raise ValueError(f"{name} must be {expected}, got {shown(value)}") from None
 
 
+def finite_number(value: Any, name: str) -> float:
+    """`value` as a float, if it is finite."""
+    number = _number(value, name, "a finite number")
+    if not isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {number}")
+    return number
+
+
 def positive_number(value: Any, name: str) -> float:
     """`value` as a float, if it is finite and above 0."""
     number = _number(value, name, "a positive number")

@@ -31,6 +31,7 @@ from fastnn.initializers import Normal
 from fastnn.layers import Layer
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
+from fastnn.schedules import Rate
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
@@ -302,7 +303,7 @@ class Network:
         epochs: int = 10,
         batch_size: int | str | None = AS_BEFORE,
         optimizer: str | Optimizer = AS_BEFORE,
-        learning_rate: float | None = None,
+        learning_rate: Rate | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool | str = AS_BEFORE,
         progress: bool = False,
@@ -335,11 +336,16 @@ class Network:
         batch_size : int, None or "as before"
             Samples a mini-batch; the last one of an epoch may be smaller. None: all of them.
         optimizer : str or Optimizer
-            One of ``fastnn.optimizers.OPTIMIZERS``, with the default hyperparameters, or an object
-            such as ``fastnn.Adam(1e-3)``, or "as before". Its slots are kept from call to call
-            while the kind of optimiser is the same.
-        learning_rate : float, optional
-            Takes the place of the optimiser's own, and stays in its place.
+            One of ``fastnn.optimizers.ALL_OPTIMIZERS``, with the default hyperparameters, or an
+            object such as ``fastnn.Adam(1e-3)``, or "as before". Its slots are kept from call to
+            call while the kind of optimiser is the same. ``"lbfgs"`` takes all samples at every
+            step, one an epoch, and may need fewer epochs than it is given; it needs SciPy.
+        learning_rate : float, Schedule or callable, optional
+            Takes the place of the optimiser's own, and stays in its place. A schedule, such as
+            ``fastnn.CosineDecay(1e-3)``, or a function of the step (from 0) gives every step its
+            own rate. It starts with this call and goes on in calls that are told neither a learning
+            rate nor an optimiser. A function is called for some thousand steps before these are
+            done. A file keeps its last rate only, as a pickle does.
         validation_data : (X, y), optional
             Evaluated after each epoch.
         shuffle : bool or "as before"
@@ -381,13 +387,18 @@ class Network:
             ``"loss"``: for each epoch the mean loss over its samples, by their weights, penalties
             included, each mini-batch's taken before its update. Losses of `validation_data` are
             without penalties. With `validation_data` also ``"val_loss"`` and, for classifiers,
-            ``"val_accuracy"``. `history` keeps it where the call does not return.
+            ``"val_accuracy"``. ``"learning_rate"``: that of the last step of each epoch. `history`
+            keeps it where the call does not return.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not as above, a hyperparameter is neither 0 nor a normal number of the
-            network's dtype, or a parameter is not finite. Nothing has changed then.
+            network's dtype, or a parameter is not finite. Nothing has changed then. If a function
+            of the step gives no number of at least 0 later on, the training ends after a whole
+            mini-batch.
+        ImportError
+            If `optimizer` is L-BFGS and SciPy is not installed. Nothing has changed then.
         FloatingPointError
             If the loss or an update stops being finite. The network keeps the parameters from
             before that mini-batch.
@@ -438,7 +449,7 @@ class Network:
         *,
         batch_size: int | str | None = AS_BEFORE,
         optimizer: str | Optimizer = AS_BEFORE,
-        learning_rate: float | None = None,
+        learning_rate: Rate | None = None,
         shuffle: bool | str = AS_BEFORE,
         threads: int | None = None,
         sample_weight: ArrayLike | None = None,
@@ -458,7 +469,8 @@ class Network:
         Parameters
         ----------
         X, y, batch_size, optimizer, learning_rate, shuffle, threads
-            As for `fit`.
+            As for `fit`. A schedule begins again at each call that it is given to: give it, with a
+            length of its own, to the first one. Its epoch is as long as that call.
         sample_weight, class_weight, label_smoothing
             As for `fit`. "balanced" goes by the classes of this `y`.
         l1, l2, weight_decay, clip_norm, clip_value
@@ -906,7 +918,7 @@ class Network:
 # ---- helpers -------------------------------------------------------------------------------------
 
 # As `State.description`, of a network that is not built.
-_NO_STATE = {"random_state": None, "training": None, "n_updates": 0}
+_NO_STATE = {"random_state": None, "training": None, "n_updates": 0, "schedule": None}
 
 
 def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:

@@ -4,21 +4,30 @@ In the formulas w are the parameters, g is the gradient of the mean loss of the 
 learning rate, and t counts the steps from 1.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fastnn import _validation
 from fastnn._keywords import checked_keywords
+from fastnn.schedules import Rate, checked_rate
+
+
+def _memory(value: Any, name: str) -> int:
+    return _validation.positive_int(value, name, at_most=1000)
+
 
 #: What each hyperparameter must be.
 _CHECKS = {
-    "learning_rate": _validation.positive_number,
+    "learning_rate": checked_rate,
     "momentum": _validation.number_in_unit_interval,
     "rho": _validation.number_in_unit_interval,
     "beta_1": _validation.number_in_unit_interval,
     "beta_2": _validation.number_in_unit_interval,
     "epsilon": _validation.positive_number,
     "weight_decay": _validation.non_negative_number,
+    "momentum_decay": _validation.non_negative_number,
+    "memory": _memory,
+    "tolerance": _validation.positive_number,
 }
 
 
@@ -32,21 +41,26 @@ class Optimizer:
         By which `Network.fit` and the core know it.
     n_slots : int
         Blocks of numbers, each like the parameters, that it carries from step to step.
+    learning_rate : float, Schedule or callable
+        A positive number; or an object of `fastnn.schedules`; or a function that takes the number
+        of the step, from 0, and returns a number of at least 0. It is called for some thousand
+        steps before these are done.
     """
 
     name: ClassVar[str]
     n_slots: ClassVar[int]
 
-    learning_rate: float = 0.01
+    learning_rate: Rate = 0.01
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self)):
+        for name in (each.name for each in fields(self)):
             object.__setattr__(self, name, _CHECKS[name](getattr(self, name), name))
 
     @property
     def hyperparameters(self) -> dict[str, float]:
-        """All hyperparameters by name, the learning rate first."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """All hyperparameters by name, but for the learning rate."""
+        names = (each.name for each in fields(self))
+        return {name: getattr(self, name) for name in names if name != "learning_rate"}
 
 
 @checked_keywords
@@ -97,7 +111,7 @@ class RMSprop(Optimizer):
     name: ClassVar[str] = "rmsprop"
     n_slots: ClassVar[int] = 1
 
-    learning_rate: float = 0.001
+    learning_rate: Rate = 0.001
     rho: float = 0.9
     epsilon: float = 1e-8
 
@@ -134,7 +148,7 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     n_slots: ClassVar[int] = 2
 
-    learning_rate: float = 0.001
+    learning_rate: Rate = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -157,22 +171,122 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
+@checked_keywords
+@dataclass(frozen=True)
+class NAdam(Adam):
+    """Adam with Nesterov's momentum: with m, v and v^ as there,
+    ``w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
+    / (sqrt(v^) + epsilon)``, where ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``.
+
+    References
+    ----------
+    Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016; as in PyTorch.
+    """
+
+    name: ClassVar[str] = "nadam"
+
+    learning_rate: Rate = 0.002
+    momentum_decay: float = 0.004
+
+
+@checked_keywords
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam with the largest v so far: ``w -= lr m^ / (sqrt(max(v) / (1 - beta_2^t)) + epsilon)``.
+
+    References
+    ----------
+    Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018; bias corrections as
+    in PyTorch.
+    """
+
+    name: ClassVar[str] = "amsgrad"
+    n_slots: ClassVar[int] = 3
+
+
+@checked_keywords
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``, then
+    ``m = beta_2 m + (1 - beta_2) g``.
+
+    All parameters decay, biases included. The sign of 0 is 0.
+
+    References
+    ----------
+    Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+    """
+
+    name: ClassVar[str] = "lion"
+    n_slots: ClassVar[int] = 1
+
+    learning_rate: Rate = 0.0001
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = 0.0
+
+
+@checked_keywords
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """L-BFGS: a quasi-Newton method over all samples at once, for small problems.
+
+    It is SciPy's L-BFGS-B. An epoch is an iteration: a line search, which takes the loss and the
+    gradient of all samples once or a few times. `fit` ends early where nothing is left to gain.
+    Every call begins anew. float64 gets much further than float32.
+
+    Attributes
+    ----------
+    memory : int
+        Pairs of steps and changes of the gradient that stand for the second derivatives.
+    tolerance : float
+        Training ends when no number of the gradient is larger in size.
+
+    References
+    ----------
+    Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization", SIAM
+    Journal on Scientific Computing 16, 1995.
+    """
+
+    name: ClassVar[str] = "lbfgs"
+    n_slots: ClassVar[int] = 0
+
+    learning_rate: Rate = field(default=1.0, init=False, repr=False)
+    memory: int = 10
+    tolerance: float = 1e-5
+
+
+#: Those of the core, by name.
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     optimizer.name: optimizer
-    for optimizer in (SGD, Momentum, Nesterov, RMSprop, Adagrad, Adam, AdamW)
+    for optimizer in (
+        SGD,
+        Momentum,
+        Nesterov,
+        RMSprop,
+        Adagrad,
+        Adam,
+        AdamW,
+        NAdam,
+        AMSGrad,
+        Lion,
+    )
 }
 
+#: All, by name.
+ALL_OPTIMIZERS: dict[str, type[Optimizer]] = {**OPTIMIZERS, LBFGS.name: LBFGS}
+
 #: Other names under which the same optimisers are known.
-ALIASES = {"gradient_descent": "sgd", "nag": "nesterov"}
+ALIASES = {"gradient_descent": "sgd", "nag": "nesterov", "lbfgsb": "lbfgs"}
 
 
-def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Optimizer:
+def get_optimizer(optimizer: str | Optimizer, learning_rate: Rate | None) -> Optimizer:
     """The optimiser that `Network.fit` was asked for.
 
     Parameters
     ----------
     optimizer : str or Optimizer
-    learning_rate : float, optional
+    learning_rate : float, Schedule or callable, optional
         Takes the place of the optimiser's own.
 
     Returns
@@ -183,18 +297,25 @@ def get_optimizer(optimizer: str | Optimizer, learning_rate: float | None) -> Op
     ------
     TypeError, ValueError
         If `optimizer` is neither a known name nor an object of this module, or `learning_rate` is
-        not a positive number.
+        not a positive number, a schedule or a function.
     """
     if isinstance(optimizer, str):
-        chosen = _validation.known_name(optimizer, OPTIMIZERS, "optimizer", ALIASES)()
-    elif type(optimizer) in OPTIMIZERS.values():
+        chosen = _validation.known_name(optimizer, ALL_OPTIMIZERS, "optimizer", ALIASES)()
+    elif type(optimizer) in ALL_OPTIMIZERS.values():
         chosen = optimizer
     else:
         given: Any = optimizer
-        kinds = (kind for kind in OPTIMIZERS.values() if given is kind)
+        kinds = (kind for kind in ALL_OPTIMIZERS.values() if given is kind)
         remedy = "".join(f"; call it: {kind.__name__}()" for kind in kinds)
         raise TypeError(
-            f"optimizer must be a name ({', '.join(OPTIMIZERS)}) or an object such as "
+            f"optimizer must be a name ({', '.join(ALL_OPTIMIZERS)}) or an object such as "
             f"fastnn.Adam(1e-3), got {_validation.short(optimizer)}{remedy}"
         )
-    return chosen if learning_rate is None else replace(chosen, learning_rate=learning_rate)
+    if learning_rate is None:
+        return chosen
+    if isinstance(chosen, LBFGS):
+        raise ValueError(
+            f"learning_rate must be None for LBFGS, whose line search finds the length of a step, "
+            f"got {_validation.short(learning_rate)}"
+        )
+    return replace(chosen, learning_rate=learning_rate)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
 
-__all__ = ["bar_chart", "format_duration", "learning_curves", "misclassified"]
+__all__ = ["bar_chart", "format_duration", "learning_curves", "misclassified", "range_test"]
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart, and a grey.
 _COLOURS = (
@@ -38,6 +38,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
     history : mapping of str to sequence of float
         One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``) get the
         right-hand panel, all others the left-hand one, whose axis is logarithmic if it can be.
+        ``learning_rate`` is not drawn.
 
     Returns
     -------
@@ -60,6 +61,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
         _name(name, "history"): _series(values, f"history[{name!r}]")
         for name, values in history.items()
     }
+    checked.pop("learning_rate", None)
     accuracies = {name: v for name, v in checked.items() if name.endswith("accuracy")}
     losses = {name: v for name, v in checked.items() if name not in accuracies}
     panels = [
@@ -73,6 +75,63 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
         for i, (title, series, percent) in enumerate(panels)
     ]
     return _document(width * len(panels), 320, "Learning curves", parts)
+
+
+def range_test(rates: npt.ArrayLike, losses: npt.ArrayLike, suggestion: float | None = None) -> str:
+    """Draw what `find_learning_rate` found: the loss by rate, on a logarithmic axis of rates.
+
+    Parameters
+    ----------
+    rates : array-like of shape (n_steps,)
+        Positive, each larger than the one before.
+    losses : array-like of shape (n_steps,)
+    suggestion : float, optional
+        A rate that is marked.
+
+    Returns
+    -------
+    svg : str
+
+    Raises
+    ------
+    TypeError
+        If an argument is not as above.
+    ValueError
+        If there are fewer than two rates, or they do not grow from above 0, or another number of
+        losses, or an axis does not reach a number.
+    """
+    xs, ys = _series(rates, "rates"), _series(losses, "losses")
+    if len(xs) < 2 or xs[0] < 1 / _LARGEST or not (np.diff(xs) > 0).all():
+        raise ValueError("rates must be at least two positive numbers that grow")
+    if len(ys) != len(xs):
+        raise ValueError(f"losses must have length {len(xs)}, as rates, got {len(ys)}")
+    x0, x1, y0, y1 = 62.0, 560.0, 262.0, 48.0
+    x, y = _Scale(xs[0], xs[-1], x0, x1, True), _value_scale(ys, y0, y1, percent=False)
+    parts = [_text(x0, 28, "loss", size=16, anchor="start")]
+    for tick in y.ticks():
+        parts += [
+            _line(x0, y(tick), x1, y(tick)),
+            _text(x0 - 8, y(tick) + 4, f"{tick:g}", colour=_GREY, anchor="end"),
+        ]
+    for tick in x.ticks():
+        parts += [
+            _line(x(tick), y0, x(tick), y0 + 4, _GREY),
+            _text(x(tick), y0 + 18, f"{tick:g}", colour=_GREY),
+        ]
+    parts.append(_line(x0, y0, x1, y0, _GREY))
+    parts.append(_text((x0 + x1) / 2, y0 + 38, "learning rate", colour=_GREY))
+    points = " ".join(f"{x(rate):.1f},{y(loss):.1f}" for rate, loss in zip(xs, ys, strict=True))
+    parts.append(
+        f'<polyline class="curve" points="{points}" fill="none" stroke="{_COLOURS[0]}"'
+        ' stroke-width="2" stroke-linejoin="round"/>'
+    )
+    if suggestion is not None:
+        (rate,) = _series([suggestion], "suggestion")
+        if not xs[0] <= rate <= xs[-1]:
+            raise ValueError(f"suggestion must be among the rates, got {shown(suggestion)}")
+        parts.append(_line(x(rate), y0, x(rate), y1, _COLOURS[1]))
+        parts.append(_text(x(rate), 40, f"{rate:.2g}", colour=_COLOURS[1]))
+    return _document(580, 320, "Learning-rate range test", parts)
 
 
 def misclassified(

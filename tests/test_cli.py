@@ -58,7 +58,7 @@ def test_demo_prints_summary_history_and_confusion_table(demo):
     assert net.summary() in output
     lines = output.splitlines()
     (head,) = [i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"]]
-    assert lines[head].split() == ["epoch", "loss", "val_loss", "val_accuracy"]
+    assert lines[head].split() == ["epoch", "loss", "val_loss", "val_accuracy", "learning_rate"]
     assert lines[head + 1].split()[0] == "1"
     assert "60" in [line.split()[0] for line in lines[head + 1 :] if line]
     (head,) = [i for i, line in enumerate(lines) if line.startswith("true")]

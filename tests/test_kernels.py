@@ -623,16 +623,18 @@ def test_activations_and_losses_may_write_where_they_read(dtype: np.dtype[Any], 
 
 # Far from the defaults, and all different, so that no two can be mixed up.
 HYPERPARAMETERS: dict[str, dict[str, float]] = {
-    "sgd": {"learning_rate": 0.3},
-    "momentum": {"learning_rate": 0.3, "momentum": 0.7},
-    "nesterov": {"learning_rate": 0.3, "momentum": 0.7},
-    "rmsprop": {"learning_rate": 0.3, "rho": 0.6, "epsilon": 0.2},
-    "adagrad": {"learning_rate": 0.3, "epsilon": 0.2},
-    "adam": {"learning_rate": 0.3, "beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2},
-    "adamw": {
-        "learning_rate": 0.3, "beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2, "weight_decay": 0.4,
-    },
-}  # fmt: skip
+    "sgd": {},
+    "momentum": {"momentum": 0.7},
+    "nesterov": {"momentum": 0.7},
+    "rmsprop": {"rho": 0.6, "epsilon": 0.2},
+    "adagrad": {"epsilon": 0.2},
+    "adam": {"beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2},
+    "adamw": {"beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2, "weight_decay": 0.4},
+    "nadam": {"beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2, "momentum_decay": 3.0},
+    "amsgrad": {"beta_1": 0.7, "beta_2": 0.6, "epsilon": 0.2},
+    "lion": {"beta_1": 0.7, "beta_2": 0.6, "weight_decay": 0.4},
+}
+LEARNING_RATE = 0.3
 
 
 def guarded(values: Array) -> tuple[Array, Callable[[], bool]]:
@@ -659,10 +661,19 @@ def test_optimizer_is_the_reference(name: str, dtype: np.dtype[Any], isa: str) -
             g.setflags(write=False)
             expected_w = w.astype(np.float64)
             expected_moments = slots.astype(np.float64)
-            update(expected_w, g.astype(np.float64), expected_moments, t, **hyperparameters)
+            update(
+                expected_w,
+                g.astype(np.float64),
+                expected_moments,
+                t,
+                LEARNING_RATE,
+                **hyperparameters,
+            )
             # Each new number is a sum of a few terms, none larger than these:
             size = 1 + np.abs(w) + np.abs(slots).sum(axis=0) + np.abs(g) + g * g
-            assert single.optimizer_update(name, w, slots, g, hyperparameters, t, isa)
+            assert single.optimizer_update(
+                name, w, slots, g, LEARNING_RATE, hyperparameters, t, isa
+            )
             assert_within(w, expected_w, 8 * eps * size)
             for slot, expected in zip(slots, expected_moments, strict=True):
                 assert_within(slot, expected, 4 * eps * size)
@@ -682,7 +693,27 @@ def test_optimizer_reports_what_is_not_finite(name: str, dtype: np.dtype[Any], i
                 w, g = np.ones(n, dtype), np.ones(n, dtype)
                 g[at] = bad
                 slots = np.zeros((n_slots, n), dtype)
-                assert not single.optimizer_update(name, w, slots, g, hyperparameters, 1, isa)
+                assert not single.optimizer_update(
+                    name, w, slots, g, LEARNING_RATE, hyperparameters, 1, isa
+                )
+
+
+@pytest.mark.parametrize("t", [1, 2, 3, 50, 1000, 100_000])
+@pytest.mark.parametrize("beta_1", [0.0, 0.5, 0.9, 0.999, 0.999999])
+@pytest.mark.parametrize("momentum_decay", [0.0, 1e-6, 0.004, 0.3, 1.0, 100.0])
+def test_the_product_of_nadam_is_that_of_all_its_factors(
+    momentum_decay: float, beta_1: float, t: int
+) -> None:
+    """The kernel ends where no factor can be seen any more."""
+    hyperparameters = {
+        "beta_1": beta_1, "beta_2": 0.9, "epsilon": 1e-3, "momentum_decay": momentum_decay,
+    }  # fmt: skip
+    g = np.array([0.3, -2.0])
+    w, slots = np.zeros(2), np.array([[0.5, 0.1], [0.2, 0.3]])
+    expected, moments = w.copy(), slots.copy()
+    reference.OPTIMIZERS["nadam"][0](expected, g, moments, t, LEARNING_RATE, **hyperparameters)
+    assert single.optimizer_update("nadam", w, slots, g, LEARNING_RATE, hyperparameters, t)
+    np.testing.assert_allclose(w, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)
@@ -691,8 +722,7 @@ def test_optimizer_reports_an_overflow(name: str) -> None:
     w = np.full(3, largest, np.float32)
     slots = np.zeros((reference.OPTIMIZERS[name][1], 3), np.float32)
     g = np.array([0, 0, -largest], np.float32)
-    hyperparameters = {**HYPERPARAMETERS[name], "learning_rate": 10.0}
-    assert not single.optimizer_update(name, w, slots, g, hyperparameters, 1)
+    assert not single.optimizer_update(name, w, slots, g, 10.0, HYPERPARAMETERS[name], 1)
 
 
 # ---- what comes in ---------------------------------------------------------------------------
@@ -803,7 +833,9 @@ def test_bits_are_the_same_whatever_the_width_of_the_vectors(dtype: np.dtype[Any
             results += kernel(name, d, labels, 0.1, isa, weights=weights)
         for name, (_, n_slots) in reference.OPTIMIZERS.items():
             w, slots = d.ravel().copy(), np.ones((n_slots, d.size), dtype)
-            single.optimizer_update(name, w, slots, y.ravel(), HYPERPARAMETERS[name], 3, isa)
+            single.optimizer_update(
+                name, w, slots, y.ravel(), LEARNING_RATE, HYPERPARAMETERS[name], 3, isa
+            )
             results += [w, slots]
         results += [
             single.sum_rows(d, None, isa),
@@ -855,7 +887,7 @@ def test_unknown_names_are_refused() -> None:
     with pytest.raises(LookupError, match="cosine"):
         single.loss_and_derivative("cosine", ones, ones, 1.0)
     with pytest.raises(LookupError, match="cosine"):
-        single.optimizer_update("cosine", ones[0], ones[:0], ones[0], {}, 1)
+        single.optimizer_update("cosine", ones[0], ones[:0], ones[0], 0.1, {}, 1)
     with pytest.raises(ValueError, match=r"isa must be one of .* got 'mmx'"):
         single.sum_rows(ones, None, "mmx")
     with pytest.raises(ValueError, match="softmax has no backward"):
@@ -870,7 +902,7 @@ def test_hyperparameters_go_by_name(name: str) -> None:
 
     def update(hyperparameters: dict[str, float]) -> Array:
         w, slots = start.copy(), np.ones((optimizers.OPTIMIZERS[name].n_slots, 9))
-        assert single.optimizer_update(name, w, slots, g, hyperparameters, 2)
+        assert single.optimizer_update(name, w, slots, g, LEARNING_RATE, hyperparameters, 2)
         return w
 
     np.testing.assert_array_equal(update(dict(reversed(given.items()))), update(given))
@@ -885,7 +917,7 @@ def test_hyperparameters_go_by_name(name: str) -> None:
 def test_adam_has_no_weight_decay() -> None:
     with pytest.raises(LookupError, match="'adam' has no weight_decay"):
         single.optimizer_update(
-            "adam", np.ones(1), np.ones((2, 1)), np.ones(1), HYPERPARAMETERS["adamw"], 1
+            "adam", np.ones(1), np.ones((2, 1)), np.ones(1), 0.1, HYPERPARAMETERS["adamw"], 1
         )
 
 
@@ -920,9 +952,7 @@ def test_core_refuses_wrong_dtypes_and_shapes() -> None:
     frozen = np.ones(3, np.float32)
     frozen.setflags(write=False)
     with pytest.raises(ValueError, match="writable"):
-        single.optimizer_update(
-            "sgd", frozen, ones[:0], np.ones(3, np.float32), {"learning_rate": 1.0}, 1
-        )
+        single.optimizer_update("sgd", frozen, ones[:0], np.ones(3, np.float32), 1.0, {}, 1)
 
 
 # ---- elementary functions ----------------------------------------------------------------------

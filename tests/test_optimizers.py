@@ -81,6 +81,62 @@ def adamw(
     return w
 
 
+def nadam(
+    w: Array,
+    gradient: Callable[[Array], Array],
+    lr: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    momentum_decay: float,
+) -> Array:
+    m, v, product = np.zeros_like(w), np.zeros_like(w), 1.0
+    for t in range(1, N_STEPS + 1):
+        g = gradient(w)
+        mu = beta_1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+        mu_next = beta_1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
+        product *= mu
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        step = mu_next * m / (1 - product * mu_next) + (1 - mu) * g / (1 - product)
+        w = w - lr * step / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+    return w
+
+
+def amsgrad(
+    w: Array,
+    gradient: Callable[[Array], Array],
+    lr: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> Array:
+    m, v, largest = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    for t in range(1, N_STEPS + 1):
+        g = gradient(w)
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        largest = np.maximum(largest, v)
+        w = w - lr * (m / (1 - beta_1**t)) / (np.sqrt(largest / (1 - beta_2**t)) + epsilon)
+    return w
+
+
+def lion(
+    w: Array,
+    gradient: Callable[[Array], Array],
+    lr: float,
+    beta_1: float,
+    beta_2: float,
+    weight_decay: float,
+) -> Array:
+    m = np.zeros_like(w)
+    for _ in range(N_STEPS):
+        g = gradient(w)
+        w = w - lr * (np.sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * w)
+        m = beta_2 * m + (1 - beta_2) * g
+    return w
+
+
 # Hyperparameters far from the defaults, so that one that is ignored or swapped shows; the large
 # epsilons do so for the adaptive ones.
 CASES: list[tuple[fastnn.optimizers.Optimizer, Callable[..., Array]]] = [
@@ -91,6 +147,9 @@ CASES: list[tuple[fastnn.optimizers.Optimizer, Callable[..., Array]]] = [
     (fastnn.Adagrad(0.3, 0.4), adagrad),
     (fastnn.Adam(0.03, 0.8, 0.95, 0.2), adamw),
     (fastnn.AdamW(0.03, 0.8, 0.95, 0.2, 0.5), adamw),
+    (fastnn.NAdam(0.03, 0.8, 0.95, 0.2, 3.0), nadam),
+    (fastnn.AMSGrad(0.03, 0.8, 0.5, 0.2), amsgrad),
+    (fastnn.Lion(0.03, 0.4, 0.9, 0.5), lion),
     *[
         (kind(), formula)
         for kind, formula in [
@@ -101,6 +160,9 @@ CASES: list[tuple[fastnn.optimizers.Optimizer, Callable[..., Array]]] = [
             (fastnn.Adagrad, adagrad),
             (fastnn.Adam, adamw),
             (fastnn.AdamW, adamw),
+            (fastnn.NAdam, nadam),
+            (fastnn.AMSGrad, amsgrad),
+            (fastnn.Lion, lion),
         ]
     ],
 ]
@@ -121,7 +183,8 @@ def test_steps_follow_the_formula(
         return 2 / 9 * design.T @ (design @ w - y)
 
     start = net.parameters.copy()
-    expected = formula(start, gradient, *optimizer.hyperparameters.values())
+    values = optimizer.hyperparameters.values()
+    expected = formula(start, gradient, optimizer.learning_rate, *values)
     net.fit(X, y, epochs=N_STEPS, batch_size=None, optimizer=optimizer)
     np.testing.assert_allclose(net.parameters - start, expected - start, rtol=1e-9)
 
@@ -147,7 +210,10 @@ def test_parameters_without_gradient_stay_where_they_are(name: str) -> None:
 
 
 def test_names_and_defaults() -> None:
-    assert {name: tuple(kind().hyperparameters.values()) for name, kind in OPTIMIZERS.items()} == {
+    assert {
+        name: (kind().learning_rate, *kind().hyperparameters.values())
+        for name, kind in OPTIMIZERS.items()
+    } == {
         "sgd": (0.01,),
         "momentum": (0.01, 0.9),
         "nesterov": (0.01, 0.9),
@@ -155,6 +221,9 @@ def test_names_and_defaults() -> None:
         "adagrad": (0.01, 1e-8),
         "adam": (0.001, 0.9, 0.999, 1e-8),
         "adamw": (0.001, 0.9, 0.999, 1e-8, 0.01),
+        "nadam": (0.002, 0.9, 0.999, 1e-8, 0.004),
+        "amsgrad": (0.001, 0.9, 0.999, 1e-8),
+        "lion": (0.0001, 0.9, 0.99, 0.0),
     }
     assert all(kind.name == name for name, kind in OPTIMIZERS.items())
     assert all(getattr(fastnn, kind.__name__) is kind for kind in OPTIMIZERS.values())
@@ -172,7 +241,7 @@ def test_optimizers_are_frozen_values(kind: type[fastnn.optimizers.Optimizer]) -
 
 
 def test_hyperparameters_are_python_floats() -> None:
-    values = fastnn.Adam(np.float32(0.5), np.float64(0.25), 0).hyperparameters
+    values = vars(fastnn.Adam(np.float32(0.5), np.float64(0.25), 0))
     assert values == {"learning_rate": 0.5, "beta_1": 0.25, "beta_2": 0.0, "epsilon": 1e-8}
     assert {type(value) for value in values.values()} == {float}
 

@@ -524,7 +524,7 @@ def test_the_hook_sees_the_gradient_before_penalties_and_clipping() -> None:
     optimizer = get_optimizer("sgd", 0.5)
     trainer = Trainer(
         plan, state.parameters, state.running, X, y.astype(np.int32), len(X), 1, 2, optimizer="sgd",
-        hyperparameters=optimizer.hyperparameters, slots=np.zeros((0, net.n_parameters)),
+        hyperparameters=optimizer.hyperparameters, learning_rate=0.5, slots=np.zeros((0, net.n_parameters)),
         n_updates=0, bit_generator=None,
         gradient_hook=lambda layer, g: seen.update({layer: g.copy()}),
         rules=Rules([(True, 0.0, 0.7, 0.0, 1.0)] * 3, 0.1, 0.05, 0.01),

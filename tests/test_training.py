@@ -435,7 +435,7 @@ def test_divergence_leaves_the_parameters_before_the_named_step(
         message = str(error)
     else:  # divided by their size, gradients of any size give steps of the learning rate
         assert np.isfinite(net.parameters).all()
-        assert optimizer in ("rmsprop", "adagrad", "adam", "adamw")
+        assert optimizer not in ("sgd", "momentum", "nesterov")
         return
     found = re.search(r"epoch (\d+), mini-batch (\d+) \(step (\d+)\)", message)
     assert found is not None, message

@@ -141,6 +141,7 @@ def train(net: Network, X: Array, y: Array, hook: Any, threads: int = 1, **optio
     trainer = Trainer(
         plan, block, state.running, X, y, options["batch_size"], options["n_epochs"], threads,
         optimizer=optimizer.name, hyperparameters=optimizer.hyperparameters,
+        learning_rate=optimizer.learning_rate,
         slots=np.zeros((optimizer.n_slots, block.size), block.dtype), n_updates=0,
         bit_generator=options["bit_generator"], gradient_hook=hook,
     )  # fmt: skip

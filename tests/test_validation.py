@@ -28,7 +28,6 @@ from fastnn.activations import ACTIVATIONS
 from fastnn.datasets import read_idx, read_image, read_image_folder
 from fastnn.initializers import INITIALIZERS
 from fastnn.losses import LOSSES
-from fastnn.optimizers import OPTIMIZERS
 
 Array = npt.NDArray[Any]
 
@@ -1169,7 +1168,7 @@ def test_no_spelling_of_one_name_is_another_name() -> None:
     for table, aliases in [
         (ACTIVATIONS, activations.ALIASES),
         (LOSSES, losses.ALIASES),
-        (OPTIMIZERS, optimizers.ALIASES),
+        (optimizers.ALL_OPTIMIZERS, optimizers.ALIASES),
         (INITIALIZERS, initializers.ALIASES),
     ]:
         names: list[str] = [*table]

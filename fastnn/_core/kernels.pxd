@@ -41,7 +41,7 @@ cdef extern from "fastnn.h" nogil:
         const char *name
         const char *const *hyperparameters
         size_t n_slots
-        void (*prepare)(void *constants, const double *hyperparameters,
+        void (*prepare)(void *constants, const double *hyperparameters, double learning_rate,
                         uint64_t t) noexcept nogil
         int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
                       const void *constants) noexcept nogil

@@ -43,6 +43,7 @@ def optimizer_update(
     parameters: Array,
     slots: Array,
     gradient: Array,
+    learning_rate: float,
     hyperparameters: dict[str, float],
     t: int,
     isa: str | None = None,

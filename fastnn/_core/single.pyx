@@ -204,8 +204,8 @@ def smooth(targets, double share, double offset, isa=None):
     return result
 
 
-def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uint64_t t,
-                     isa=None):
+def optimizer_update(str name, parameters, slots, gradient, double learning_rate, hyperparameters,
+                     uint64_t t, isa=None):
     """One step of an optimiser, in place on `parameters` and `slots`.
 
     Parameters
@@ -214,6 +214,7 @@ def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uin
     parameters : ndarray of shape (n,), float32 or float64
     slots : ndarray of shape (n_slots, n), like `parameters`
     gradient : ndarray of shape (n,), like `parameters`
+    learning_rate : float
     hyperparameters : dict of str to float
     t : int
         Number of this step, from 1.
@@ -239,7 +240,7 @@ def optimizer_update(str name, parameters, slots, gradient, hyperparameters, uin
     for i in range(n_slots):
         slot[i] = state + i * n * <size_t> parameters.itemsize
     fill_hyperparameters(kernel, values, hyperparameters)
-    kernel.prepare(constants, values, t)
+    kernel.prepare(constants, values, learning_rate, t)
     return kernel.update(w, slot, g, n, constants) == 0
 
 

@@ -42,12 +42,16 @@ cdef struct Run:
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]
     char *constants  # of a step, (update.n_rates,) StepConstants; constants_bytes for each member
     size_t constants_bytes
+    double learning_rate  # of every step, where `rates` is NULL
+    const double *rates  # of the steps from `first_rate` on
+    uint64_t first_rate
     # where training is, and until when this run goes
     Progress *progress
     size_t batch_size
     size_t until_epoch
     uint64_t updates_allowed
     double *epoch_losses  # (n_epochs,)
+    double *epoch_rates  # (n_epochs,) of the last step of each
     bitgen_t *bitgen
     # when to come back
     double deadline

@@ -19,7 +19,6 @@ Penalties and clipping are part of a tile's gradient; a limit of the weights' no
 """
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy
 
 from fastnn._core.access cimport load_relaxed
 from fastnn._core.clock cimport now
@@ -34,7 +33,6 @@ from fastnn._core.geometry cimport (
     whole_layer,
 )
 from fastnn._core.kernels cimport (
-    FNN_MAX_HYPERPARAMETERS,
     flush_denormals,
     fnn_ahead,
     fnn_team,
@@ -247,16 +245,21 @@ cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates,
     return vote
 
 
+cdef inline double rate_of(const Run *run, uint64_t n_updates) noexcept nogil:
+    """The learning rate of the step after `n_updates` others."""
+    return run.learning_rate if run.rates == NULL else run.rates[n_updates - run.first_rate]
+
+
 cdef StepConstants *prepare_constants(Run *run, int member, uint64_t n_updates) noexcept nogil:
     """Those of the step after `n_updates`, for each of the learning rates."""
-    cdef double hyperparameters[FNN_MAX_HYPERPARAMETERS]
     cdef StepConstants *constants = <StepConstants *> (run.constants + member * run.constants_bytes)
+    cdef double rate
     cdef size_t i
-    memcpy(hyperparameters, run.hyperparameters, sizeof(hyperparameters))
     for i in range(run.update.n_rates):
-        hyperparameters[0] = run.hyperparameters[0] * run.update.rate_factors[i]  # the learning rate
-        run.update.optimizer.prepare(constants[i].optimizer, hyperparameters, n_updates + 1)
-        constants[i].decay = 1 - hyperparameters[0] * run.update.weight_decay
+        rate = rate_of(run, n_updates) * run.update.rate_factors[i]
+        run.update.optimizer.prepare(constants[i].optimizer, run.hyperparameters, rate,
+                                     n_updates + 1)
+        constants[i].decay = 1 - rate * run.update.weight_decay
     return constants
 
 
@@ -478,6 +481,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                 if progress.start == 0:
                     run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
                                                             / run.net.batch.total_weight)
+                    run.epoch_rates[progress.epoch - 1] = rate_of(run, progress.n_updates - 1)
                 run.progress[0] = progress
     if member == 0:
         run.status = status

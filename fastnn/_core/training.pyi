@@ -25,9 +25,12 @@ def loss_and_gradients(
 
 class Trainer:
     losses: npt.NDArray[np.float64]
+    rates: npt.NDArray[np.float64]
+    window_end: int
     epoch: int
     n_updates: int
     samples_seen: int
+    converged: bool
     def __init__(
         self,
         plan: Plan,
@@ -45,10 +48,12 @@ class Trainer:
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
+        learning_rate: float,
         rules: Rules | None = None,
         weights: Array | None = None,
         smoothing: tuple[float, float] | None = None,
     ) -> None: ...
+    def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None
     ) -> None: ...

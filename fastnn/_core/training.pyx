@@ -2,9 +2,11 @@
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport uint64_t
 
+import numpy as np
+
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
-from fastnn._core.kernels cimport fill_hyperparameters, find_caches, find_optimizer
+from fastnn._core.kernels cimport data_of, fill_hyperparameters, find_caches, find_optimizer
 from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport Rules
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
@@ -62,6 +64,9 @@ cdef class Trainer(Workspace):
         As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
     hyperparameters : dict of str to float
+        All but the learning rate.
+    learning_rate : float
+        Of all steps, unless `set_rates` is called.
     slots : ndarray of shape (n_slots, n_parameters), of the plan's dtype
         Each row C-contiguous.
     n_updates : int
@@ -76,16 +81,27 @@ cdef class Trainer(Workspace):
         clipping come afterwards.
     rules : Rules, optional
         What holds beside the loss.
+        goes by. The whole gradient is stored then, and the state copied at every step.
+
+    Attributes
+    ----------
+    losses, rates : ndarray of shape (n_epochs,), float64
+        The mean loss of each finished epoch, and the learning rate of its last step.
     """
+
+    converged = False  # it goes on for as long as it is told to
 
     cdef TrainingState state
     cdef Tuner tuner
     cdef int most_threads
+    cdef readonly object rates
+    cdef object window  # the learning rates that `run` points to, or None
+    cdef readonly uint64_t window_end  # the first step whose learning rate is not known yet
 
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
-                 bit_generator, gradient_hook=None, Rules rules=None, weights=None,
-                 smoothing=None):
+                 bit_generator, double learning_rate, gradient_hook=None, Rules rules=None,
+                 weights=None, smoothing=None):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None,
                          rules, weights, smoothing)
@@ -93,6 +109,10 @@ cdef class Trainer(Workspace):
         self.most_threads = n_threads
         self.hold_optimizer(optimizer, hyperparameters, slots)
         self.hold_rates(rules)
+        run.learning_rate = learning_rate
+        self.window_end = <uint64_t> -1
+        self.rates = np.zeros(n_epochs)
+        run.epoch_rates = <double *> self.hold_writable(self.rates, self.rates.dtype, (n_epochs,))
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         copies = tuple(
@@ -156,8 +176,24 @@ cdef class Trainer(Workspace):
         """Samples of this epoch in finished mini-batches."""
         return self.state.progress.start
 
+    def set_rates(self, rates):
+        """Gives the next steps learning rates of their own; `advance` comes back after the last one.
+
+        Parameters
+        ----------
+        rates : ndarray of shape (n_steps,), float64
+            Of the step after `n_updates` others and those that follow. Not copied.
+        """
+        cdef Run *run = &self.run
+        cdef const double *data = <const double *> data_of(rates, self.rates.dtype, (len(rates),))
+        self.state.save()  # no step before these is to be repeated any more
+        self.window = rates
+        run.rates = data
+        run.first_rate = self.state.progress.n_updates
+        self.window_end = run.first_rate + <uint64_t> len(rates)
+
     def advance(self, size_t until_epoch, Access access=None, views=None):
-        """Trains until `until_epoch` epochs are finished, or about a tenth of a second.
+        """Trains until `until_epoch` epochs are finished, the rates end, or about a tenth of a second.
 
         Parameters
         ----------
@@ -182,13 +218,15 @@ cdef class Trainer(Workspace):
         cdef double start
         cdef int status
         run.until_epoch = min(until_epoch, <size_t> len(self.losses))
-        run.updates_allowed = <uint64_t> -1
+        run.updates_allowed = self.window_end
         if access is not None:
             run.n_waiting_readers = &access.n_waiting_readers
         self.user_code.views = views
         as_left = self.state.is_as_left(self.user_code.is_watched())
         self.state.save_if_due(as_left)
         run.has_shadows = run.has_shadows and as_left
+        if progress.n_updates >= self.window_end and progress.epoch < run.until_epoch:
+            raise ValueError(f"rates must reach step {progress.n_updates + 1}")
         start = now()
         self.n_threads = choose_threads(&self.tuner, self.most_threads, 1, start)
         run.deadline = start + (ADVANCE_SECONDS if self.tuner.trial < 0 else TRIAL_SECONDS)

@@ -128,6 +128,91 @@ def adamw(
     adam(w, g, slots, t, learning_rate, beta_1, beta_2, epsilon)
 
 
+def nadam(
+    w: Row,
+    g: Row,
+    slots: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    momentum_decay: float = 0.004,
+) -> None:
+    """`adam` with Nesterov's momentum, whose strength ``mu_i`` grows from step to step.
+
+    ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``, and ``m_hat`` is
+    ``mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t)``.
+
+    References
+    ----------
+    T. Dozat, "Incorporating Nesterov momentum into Adam", 2016.
+    """
+    mus = [beta_1 * (1.0 - 0.5 * 0.96 ** (i * momentum_decay)) for i in range(1, t + 2)]
+    product = math.prod(mus[:-1])
+    m, v = slots
+    for i in range(len(w)):
+        m[i] = beta_1 * m[i] + (1.0 - beta_1) * g[i]
+        v[i] = beta_2 * v[i] + (1.0 - beta_2) * g[i] * g[i]
+        m_hat = mus[-1] * m[i] / (1.0 - product * mus[-1]) + (1.0 - mus[-2]) * g[i] / (
+            1.0 - product
+        )
+        v_hat = v[i] / (1.0 - beta_2**t)
+        w[i] -= learning_rate * m_hat / (math.sqrt(v_hat) + epsilon)
+
+
+def amsgrad(
+    w: Row,
+    g: Row,
+    slots: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> None:
+    """`adam` with the largest ``v`` so far in the place of ``v``.
+
+    References
+    ----------
+    S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", 2018.
+    """
+    m, v, largest = slots
+    for i in range(len(w)):
+        m[i] = beta_1 * m[i] + (1.0 - beta_1) * g[i]
+        v[i] = beta_2 * v[i] + (1.0 - beta_2) * g[i] * g[i]
+        largest[i] = max(largest[i], v[i])
+        m_hat = m[i] / (1.0 - beta_1**t)
+        v_hat = largest[i] / (1.0 - beta_2**t)
+        w[i] -= learning_rate * m_hat / (math.sqrt(v_hat) + epsilon)
+
+
+def lion(
+    w: Row,
+    g: Row,
+    slots: Sequence[Row],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None:
+    """``w -= learning_rate (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``.
+
+    Then ``m = beta_2 m + (1 - beta_2) g``, which starts at zero. The sign of 0 is 0.
+
+    References
+    ----------
+    X. Chen et al., "Symbolic discovery of optimization algorithms", 2023.
+    """
+    (m,) = slots
+    for i in range(len(w)):
+        c = beta_1 * m[i] + (1.0 - beta_1) * g[i]
+        sign = (c > 0) - (c < 0)
+        w[i] -= learning_rate * (sign + weight_decay * w[i])
+        m[i] = beta_2 * m[i] + (1.0 - beta_2) * g[i]
+
+
 # name -> (update, number of slots)
 OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "sgd": (sgd, 0),
@@ -137,4 +222,7 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "adagrad": (adagrad, 1),
     "adam": (adam, 2),
     "adamw": (adamw, 2),
+    "nadam": (nadam, 2),
+    "amsgrad": (amsgrad, 3),
+    "lion": (lion, 1),
 }

@@ -126,6 +126,87 @@ def adamw(
     adam(w, g, slots, t, learning_rate, beta_1, beta_2, epsilon)
 
 
+def nadam(
+    w: Array,
+    g: Array,
+    slots: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    momentum_decay: float = 0.004,
+) -> None:
+    """`adam` with Nesterov's momentum, whose strength ``mu_i`` grows from step to step.
+
+    ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``, and ``m_hat`` is
+    ``mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t)``.
+
+    References
+    ----------
+    T. Dozat, "Incorporating Nesterov momentum into Adam", 2016.
+    """
+    mu = beta_1 * (1.0 - 0.5 * 0.96 ** (np.arange(1, t + 2) * momentum_decay))
+    product = np.prod(mu[:-1])
+    m, v = slots
+    m *= beta_1
+    m += (1.0 - beta_1) * g
+    v *= beta_2
+    v += (1.0 - beta_2) * g * g
+    m_hat = mu[-1] * m / (1.0 - product * mu[-1]) + (1.0 - mu[-2]) * g / (1.0 - product)
+    w -= learning_rate * m_hat / (np.sqrt(v / (1.0 - beta_2**t)) + epsilon)
+
+
+def amsgrad(
+    w: Array,
+    g: Array,
+    slots: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> None:
+    """`adam` with the largest ``v`` so far in the place of ``v``.
+
+    References
+    ----------
+    S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", 2018.
+    """
+    m, v, largest = slots
+    m *= beta_1
+    m += (1.0 - beta_1) * g
+    v *= beta_2
+    v += (1.0 - beta_2) * g * g
+    np.maximum(largest, v, out=largest)
+    step = learning_rate / (1.0 - beta_1**t)
+    w -= step * m / (np.sqrt(largest / (1.0 - beta_2**t)) + epsilon)
+
+
+def lion(
+    w: Array,
+    g: Array,
+    slots: Sequence[Array],
+    t: int,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> None:
+    """``w -= learning_rate (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``.
+
+    Then ``m = beta_2 m + (1 - beta_2) g``, which starts at zero. The sign of 0 is 0.
+
+    References
+    ----------
+    X. Chen et al., "Symbolic discovery of optimization algorithms", 2023.
+    """
+    (m,) = slots
+    w -= learning_rate * (np.sign(beta_1 * m + (1.0 - beta_1) * g) + weight_decay * w)
+    m *= beta_2
+    m += (1.0 - beta_2) * g
+
+
 # name -> (update, number of slots)
 OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "sgd": (sgd, 0),
@@ -135,4 +216,7 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "adagrad": (adagrad, 1),
     "adam": (adam, 2),
     "adamw": (adamw, 2),
+    "nadam": (nadam, 2),
+    "amsgrad": (amsgrad, 3),
+    "lion": (lion, 1),
 }
