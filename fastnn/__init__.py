@@ -7,10 +7,19 @@
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastnn import activations, config, initializers, losses, optimizers
+    from fastnn import activations, callbacks, config, initializers, losses, metrics, optimizers
     from fastnn._version import __version__
+    from fastnn.callbacks import (
+        Callback,
+        Checkpoint,
+        CSVLog,
+        EarlyStopping,
+        StopTraining,
+        TensorBoardLog,
+    )
     from fastnn.config import get_num_threads, set_num_threads, show_config
     from fastnn.gradients import GradientCheck, gradient_check
+    from fastnn.history import History
     from fastnn.initializers import Normal
     from fastnn.layers import Dense
     from fastnn.network import Network
@@ -37,22 +46,31 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
     "Dense",
+    "EarlyStopping",
     "GradientCheck",
+    "History",
     "Momentum",
     "Nesterov",
     "Network",
     "Normal",
     "Optimizer",
     "RMSprop",
+    "StopTraining",
+    "TensorBoardLog",
     "__version__",
     "activations",
+    "callbacks",
     "config",
     "datasets",
     "get_num_threads",
     "gradient_check",
     "initializers",
     "losses",
+    "metrics",
     "optimizers",
     "plots",
     "reference",

@@ -85,6 +85,16 @@ class Architecture:
         """``[n_features, units of layer 1, ..., units of the output]``."""
         return [n_features, *(layer.n_units for layer in self.layers)]
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the output are probabilities of classes or labels."""
+        return ACTIVATIONS[self.layers[-1].activation].is_classifier
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured unasked."""
+        return ("loss", "accuracy") if self.is_classifier else ("loss",)
+
     def plan(self, n_features: int) -> Plan:
         """The core's plan for inputs of `n_features` columns."""
         layers = [(layer.n_units, layer.activation) for layer in self.layers]

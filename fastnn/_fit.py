@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +11,16 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._blocks import check_finite
+from fastnn._checkpoint import FitProgress, Resumed, read_resumed, with_states, write
 from fastnn._core.training import Trainer
+from fastnn._inference import evaluate
+from fastnn._progress import Progress, epoch_report
+from fastnn._split import split_rows
 from fastnn._state import State, Training
+from fastnn.callbacks import Callback, Checkpoint, StopTraining, checked_callbacks
 from fastnn.config import choose_threads
+from fastnn.history import History
+from fastnn.metrics import Metric, checked_metrics
 from fastnn.optimizers import Adam, get_optimizer
 
 if TYPE_CHECKING:
@@ -32,6 +37,69 @@ _FIRST = Training(Adam(), batch_size=128, shuffle=True)
 
 
 @dataclass(frozen=True)
+class Watching:
+    """What a call does after each epoch: none of it changes what is trained.
+
+    Attributes
+    ----------
+    validation_data : (X, y) or None
+        Not checked yet.
+    validation_split : float or None
+    metrics : tuple of Metric
+    callbacks : tuple of Callback
+        In the order of their calls.
+    progress : bool or "epochs"
+    """
+
+    validation_data: Any = None
+    validation_split: float | None = None
+    metrics: tuple[Metric, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
+    progress: Progress = False
+
+    @classmethod
+    def checked(
+        cls,
+        net: Network,
+        validation_data: Any,
+        validation_split: Any,
+        metrics: Any,
+        callbacks: Any,
+        progress: Any,
+    ) -> Watching:
+        """From what a user passes in."""
+        if validation_split is not None:
+            if validation_data is not None:
+                raise ValueError(
+                    "validation_split and validation_data must not both be given: each of them is "
+                    "the validation data"
+                )
+            validation_split = _validation.number_in_open_interval(
+                validation_split, "validation_split"
+            )
+        chosen = checked_metrics(metrics, net._architecture)
+        has_validation = validation_data is not None or validation_split is not None
+        if not has_validation and any(
+            metric.name not in net._architecture.metrics for metric in chosen
+        ):
+            raise ValueError(
+                f"metrics are measured on the validation data: give validation_data or "
+                f"validation_split, got metrics={_validation.short(metrics)} without"
+            )
+        if progress != "epochs" and not isinstance(progress, (bool, np.bool_)):
+            raise TypeError(
+                f"progress must be True, False or 'epochs', got {_validation.shown(progress)}"
+            )
+        return cls(
+            validation_data,
+            validation_split,
+            tuple(metric for metric in chosen if metric.name not in net._architecture.metrics),
+            checked_callbacks(callbacks),
+            "epochs" if progress == "epochs" else bool(progress),
+        )
+
+
+@dataclass(frozen=True)
 class FitOptions:
     """All that one call is told but the samples.
 
@@ -40,34 +108,41 @@ class FitOptions:
     epochs : int
     training : Training
         What the network remembers for the next call.
-    validation_data : (X, y) or None
-        Not checked yet.
-    progress : bool
     threads : int or None
+    watching : Watching
+    resumed : Resumed or None
     """
 
     epochs: int
     training: Training
-    validation_data: Any
-    progress: bool
     threads: int | None
+    watching: Watching
+    resumed: Resumed | None
 
     @classmethod
     def checked(
         cls,
-        before: Training | None,
+        net: Network,
         *,
         epochs: Any,
         batch_size: Any,
         optimizer: Any,
         learning_rate: Any,
         shuffle: Any,
-        validation_data: Any = None,
-        progress: Any = False,
         threads: Any,
+        validation_data: Any = None,
+        validation_split: Any = None,
+        metrics: Any = (),
+        callbacks: Any = (),
+        progress: Any = False,
+        resume_from: Any = None,
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
-        before = before or _FIRST
+        watching = Watching.checked(
+            net, validation_data, validation_split, metrics, callbacks, progress
+        )
+        resumed = None if resume_from is None else read_resumed(resume_from, net)
+        before = (resumed.net if resumed else net).training or _FIRST
         if _is_as_before(optimizer):
             optimizer = before.optimizer
         if _is_as_before(batch_size):
@@ -88,9 +163,9 @@ class FitOptions:
         return cls(
             epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
             training=training,
-            validation_data=validation_data,
-            progress=_validation.boolean(progress, "progress"),
             threads=threads,
+            watching=watching,
+            resumed=resumed,
         )
 
 
@@ -98,42 +173,39 @@ def _is_as_before(value: Any) -> bool:
     return isinstance(value, str) and value == AS_BEFORE
 
 
-def fit(net: Network, X: Any, y: Any, options: FitOptions) -> dict[str, list[float]]:
+def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
-    X, y = net._checked_data(X, y, net.n_features)
+    watching, resumed = options.watching, options.resumed
+    n_features = (resumed.net if resumed else net).n_features
+    X, y = net._checked_data(X, y, n_features)
     if net._state is not None:  # what is trained cannot be the data at the same time
         X, y = (_apart_from(net._state.parameters, data) for data in (X, y))
-    validation_data = None
-    history: dict[str, list[float]] = {"loss": []}
-    if options.validation_data is not None:
-        validation_data = net._checked_data(
-            *_validation.pair(options.validation_data, "validation_data"),
+    validation: tuple[Array, Array] | None = None
+    if watching.validation_data is not None:
+        validation = net._checked_data(
+            *_validation.pair(watching.validation_data, "validation_data"),
             X.shape[1],
             names=("validation_data[0]", "validation_data[1]"),
         )
-        history |= {f"val_{name}": [] for name in net._metrics}
+    elif watching.validation_split is not None:
+        seed = (resumed.net if resumed else net)._architecture.seed
+        labels = None
+        if net._architecture.is_classifier:
+            labels = net._decide(y) if y.ndim == 2 else y
+        kept, aside = split_rows(len(X), watching.validation_split, seed, labels)
+        X, y, validation = X[kept], y[kept], (X[aside], y[aside])
+    names = ["loss"]
+    if validation is not None:
+        names += [
+            f"val_{name}"
+            for name in (*net._architecture.metrics, *(m.name for m in watching.metrics))
+        ]
+    for callback in watching.callbacks:
+        callback.check(names)
+    if resumed is not None:
+        resumed.progress.check(options.epochs, names, watching.callbacks)
     trainer, state = _prepare(net, X, y, options)
-    epochs = options.epochs
-    try:
-        with progress_bar(epochs * len(X) if options.progress else None, "samples") as bar:
-            while trainer.epoch < epochs:
-                until_epoch = epochs if validation_data is None else trainer.epoch + 1
-                _advance(net, trainer, state, until_epoch)
-                if validation_data is not None and trainer.epoch == until_epoch:
-                    for name, value in net._evaluate(*validation_data).items():
-                        history[f"val_{name}"].append(value)
-                if bar is not None:
-                    if trainer.epoch > 0:
-                        loss = trainer.losses[trainer.epoch - 1]
-                        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-                    bar.update(trainer.epoch * len(X) + trainer.samples_seen - bar.n)
-    finally:  # whole epochs only, their validation included, also where an error ends the loop
-        history["loss"] = trainer.losses[: trainer.epoch].tolist()
-        n_whole = min(map(len, history.values()))
-        for values in history.values():
-            del values[n_whole:]
-        net._history = history
-    return net.history
+    return _Fit(net, options, trainer, state, len(X), validation, names).run()
 
 
 def _apart_from(block: Array, data: Array) -> Array:
@@ -142,34 +214,140 @@ def _apart_from(block: Array, data: Array) -> Array:
 
 def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Trainer, State]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
+    resumed = options.resumed
     optimizer, n_samples = options.training.optimizer, len(X)
     batch_size = min(options.training.batch_size or n_samples, n_samples)
     shuffled = options.training.shuffle and batch_size < n_samples
     options.training.check(net.dtype)
+    n_done = resumed.progress.history.n_epochs if resumed else 0
     if net._plan is None:
-        plan, state = net._build(X.shape[1])
+        plan, state = resumed.net._built() if resumed else net._build(X.shape[1])
     else:
         plan, state = net._built()
-        check_finite(state.parameters, net._sizes, net.dtype)
-    slots, n_updates = state.slots_for(optimizer)
+        if resumed is None:
+            check_finite(state.parameters, net._sizes, net.dtype)
+    latest = resumed.net._built()[1] if resumed else state
+    slots, n_updates = latest.slots_for(optimizer)
     trainer = Trainer(
         plan,
         state.parameters,
         X,
         y,
         batch_size,
-        options.epochs,
+        max(1, options.epochs - n_done),
         choose_threads(options.threads, plan.training_flops(batch_size)),
         optimizer=optimizer.name,
         hyperparameters=optimizer.hyperparameters,
         slots=slots,
         n_updates=n_updates,
-        bit_generator=state.bit_generator if shuffled else None,
+        bit_generator=latest.bit_generator if shuffled else None,
     )
     with net._access.writing():
+        if latest is not state:
+            state.take_over(latest)
         state.training, state.slots, state.n_updates = options.training, slots, n_updates
+        if resumed is not None:  # with the seed of the network that the checkpoint was made of
+            net._architecture = resumed.net._architecture
         net._adopt(plan, state)
     return trainer, state
+
+
+class _Fit:
+    """One training run: the loop over epochs and what happens between them.
+
+    Parameters
+    ----------
+    net, options, trainer, state
+        From `_prepare`.
+    n_samples : int
+        Of training.
+    validation : (X, y) or None
+        Checked.
+    names : sequence of str
+        Keys of the history.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        options: FitOptions,
+        trainer: Trainer,
+        state: State,
+        n_samples: int,
+        validation: tuple[Array, Array] | None,
+        names: Sequence[str],
+    ) -> None:
+        self.net, self.trainer, self.state = net, trainer, state
+        self.epochs, self.watching = options.epochs, options.watching
+        self.n_samples, self.validation = n_samples, validation
+        self.history = History((name, []) for name in names)
+        self.n_before, self.stopped = 0, False
+        self.resumed = None if options.resumed is None else options.resumed.progress
+        if self.resumed is not None:
+            self.history = self.resumed.history
+            self.n_before, self.stopped = self.history.n_epochs, self.resumed.stopped
+        net._history = self.history
+
+    def run(self) -> History:
+        callbacks = self.watching.callbacks
+        for callback in callbacks:
+            callback.on_fit_begin(self.net)
+        if self.resumed is not None:
+            states = [state for _, state in self.resumed.callbacks]
+            for callback, state in zip(with_states(callbacks), states, strict=True):
+                callback.set_state(state)
+        try:
+            self.train()
+        finally:  # whole epochs only, their validation included, also where an error ends the loop
+            if self.validation is None:
+                self.note_epochs()
+            self.history.cut(self.history.n_epochs)
+        for callback in callbacks:
+            callback.on_fit_end(self.net)
+        return self.net.history
+
+    @property
+    def n_done(self) -> int:
+        """Epochs that are trained, those before a checkpoint included."""
+        return self.n_before + self.trainer.epoch
+
+    def train(self) -> None:
+        watching, trainer = self.watching, self.trainer
+        each = self.validation is not None or watching.callbacks or watching.progress == "epochs"
+        metrics: Mapping[str, float] = {}
+        with epoch_report(watching.progress, self.epochs, self.n_before) as report:
+            while self.n_done < self.epochs and not self.stopped:
+                n_noted, until = self.n_done, trainer.epoch + 1 if each else self.epochs
+                _advance(self.net, trainer, self.state, until)
+                if self.n_done > n_noted:
+                    self.note_epochs()
+                    metrics = self.history.last()
+                report(self.n_done + trainer.samples_seen / self.n_samples, metrics)
+                if each and self.n_done > n_noted:
+                    self.call_back(metrics)
+
+    def note_epochs(self) -> None:
+        """Puts what the epochs since the last call have measured into the history."""
+        n_noted, validated = self.history.n_epochs, {}
+        if self.validation is not None and n_noted < self.n_done:
+            result = evaluate(self.net, *self.validation, self.watching.metrics)
+            validated = {f"val_{name}": [value] for name, value in result.items()}
+        first, end = n_noted - self.n_before, self.trainer.epoch
+        trained = {"loss": self.trainer.losses[first:end].tolist()}
+        for name, values in (trained | validated).items():
+            self.history[name][n_noted:] = values
+
+    def call_back(self, metrics: Mapping[str, float]) -> None:
+        """Every callback hears of the epoch, also where one of them stops the training."""
+        epoch, callbacks = self.n_done, self.watching.callbacks
+        for callback in callbacks:
+            try:
+                callback.on_epoch_end(self.net, epoch, dict(metrics))
+            except StopTraining:
+                self.stopped = True
+            if isinstance(callback, Checkpoint) and callback.is_due(epoch, metrics):
+                progress = FitProgress.of(self.history, self.stopped, callbacks)
+                write(self.net, callback.path, progress)
 
 
 def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> None:
@@ -178,15 +356,3 @@ def _advance(net: Network, trainer: Trainer, state: State, until_epoch: int) -> 
             trainer.advance(until_epoch, net._access, state)
         finally:
             state.n_updates = trainer.n_updates
-
-
-@contextmanager
-def progress_bar(total: int | None, unit: str) -> Iterator[Any]:
-    """A bar on the standard error stream, or None: without a total, and without such a stream."""
-    if total is None or sys.stderr is None:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=f" {unit}", unit_scale=True) as bar:
-        yield bar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from fastnn._blocks import check_finite
 from fastnn._core import inference
 from fastnn._core.inference import NotFiniteError
 from fastnn.config import choose_threads
+from fastnn.metrics import Metric
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -44,6 +46,28 @@ def infer(
         explain_not_finite(net, error, X)
         raise
     return checked_loss(loss, net.dtype)
+
+
+def evaluate(
+    net: Network,
+    X: Array,
+    y: Array,
+    metrics: Sequence[Metric] = (),
+    *,
+    threads: int | None = None,
+) -> dict[str, float]:
+    """Loss, a classifier's accuracy, and other metrics from data that have been checked."""
+    output = np.empty((len(X), net.n_outputs), net.dtype)
+    result = {"loss": infer(net, X, [output], y, threads=threads)}
+    predicted, truth = net._decide(output), y if y.ndim == 1 else net._decide(y)
+    if net._architecture.is_classifier:
+        result["accuracy"] = float(np.mean(predicted == truth))
+    values = output.reshape(-1) if net.n_outputs == 1 else output
+    for metric in metrics:
+        result[metric.name] = metric(
+            truth, values if metric.takes == "probabilities" else predicted
+        )
+    return result
 
 
 def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:

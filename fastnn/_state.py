@@ -231,6 +231,24 @@ class State:
             has_views=False,
         )
 
+    def take_over(self, other: State) -> None:
+        """Becomes what `other` is, in the same block."""
+        self.parameters[:] = other.parameters
+        for field in fields(self):
+            if field.name not in ("parameters", "has_views"):
+                setattr(self, field.name, getattr(other, field.name))
+
+    def snapshot(self) -> dict[str, Array]:
+        """Copies of the model's numbers: what its predictions depend on."""
+        return {"parameters": self.parameters.copy()}
+
+    def restore(self, snapshot: dict[str, Array]) -> None:
+        """Goes back to the model of a `snapshot`; ValueError for anything else."""
+        parameters = self.parameters
+        (earlier,) = entries(snapshot, ["parameters"], "the tensors of the best model")
+        _check_tensor(earlier, parameters.shape, parameters.dtype, "parameters")
+        parameters[:] = earlier
+
     def description(self) -> dict[str, Any]:
         """All of it but the arrays, as JSON knows it."""
         return {

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _blocks, _fit, _inference, _validation
+from fastnn import _blocks, _checkpoint, _fit, _inference, _validation
 from fastnn._architecture import Architecture
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError
@@ -25,9 +25,12 @@ from fastnn._keywords import checked_keywords
 from fastnn._state import State, Training
 from fastnn.activations import ACTIVATIONS
 from fastnn.activations import ALIASES as ACTIVATION_ALIASES
+from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
+from fastnn.history import History
 from fastnn.initializers import Normal
 from fastnn.layers import Dense
+from fastnn.metrics import MetricsLike, checked_metrics
 from fastnn.optimizers import Optimizer
 
 Array = npt.NDArray[Any]
@@ -127,7 +130,7 @@ class Network:
         self._plan: Plan | None = None
         self._state: State | None = None
         self._access = Access()
-        self._history: dict[str, list[float]] = {}
+        self._history = History()
 
     @classmethod
     @checked_keywords
@@ -221,7 +224,7 @@ class Network:
         return None if self._state is None else self._state.training
 
     @property
-    def history(self) -> dict[str, list[float]]:
+    def history(self) -> History:
         """The history of the last call of `fit` or `partial_fit`: what `fit` returns.
 
         Where an error or Ctrl-C has ended the call, the lists hold its finished epochs. An epoch
@@ -229,7 +232,7 @@ class Network:
         length. A refused call changes nothing. The history is neither copied nor saved with the
         network.
         """
-        return {name: list(values) for name, values in self._history.items()}
+        return self._history.copy()
 
     @property
     def n_parameters(self) -> int:
@@ -341,9 +344,13 @@ class Network:
         learning_rate: float | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool | str = AS_BEFORE,
-        progress: bool = False,
+        progress: bool | Literal["epochs"] = False,
         threads: int | None = None,
-    ) -> dict[str, list[float]]:
+        validation_split: float | None = None,
+        metrics: MetricsLike = (),
+        callbacks: CallbacksLike = (),
+        resume_from: str | PathLike[str] | None = None,
+    ) -> History:
         """Trains the network; it goes on from where it is.
 
         A network that was not trained before starts with Adam at a learning rate of 0.001,
@@ -371,18 +378,42 @@ class Network:
             Evaluated after each epoch.
         shuffle : bool or "as before"
             Whether each epoch takes the samples in another order. A full batch is never shuffled.
-        progress : bool
-            Whether to show a bar on the standard error stream.
+        progress : bool or "epochs"
+            What to show on the standard error stream: a bar for the epochs, which only a terminal
+            and a notebook get, or ``"epochs"``: a line an epoch.
         threads : int, optional
             The most to use; fewer run where they are faster, which is measured during training.
             None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
+        validation_split : float, optional
+            In (0, 1): takes this share of the samples as validation data instead, and trains on
+            the others. They are drawn from all rows by the network's `seed`, the same ones in every
+            call; from each class by this share, where the network is a classifier and a sample
+            has one class. X and y are copied then.
+        metrics : str, callable, or sequence of them
+            Names of ``fastnn.metrics.METRICS``, or functions ``f(y_true, y_pred)`` such as
+            scikit-learn's, to measure on the validation data after each epoch. `y_true` is as
+            `predict` gives `y_pred`; scikit-learn's functions of probabilities get those of
+            `predict_proba`. The accuracy of a classifier needs not be asked for.
+        callbacks : Callback, callable, or sequence of them
+            Are called after each epoch, in this order: those of `fastnn.callbacks`, and functions
+            ``f(net, epoch, metrics)`` of the network, the number of the epoch, from 1, and a dict
+            of what the history holds of it. They may use and save the network, and write to its
+            parameters, but not call `fit`. Their exceptions end the call, and the network stays as
+            it is; after ``fastnn.StopTraining`` it returns.
+        resume_from : str or path-like, optional
+            A file that a `fastnn.Checkpoint` has written. The network becomes the one in the file,
+            which must have the same layers, loss and dtype, and its fit goes on after the epochs
+            that are done, of `epochs` in all. With the same arguments as then, the parameters and
+            the history end as if that call had never stopped, to the bit.
 
         Returns
         -------
-        dict of str to list of float
+        History
+            A dict of str to list of float that prints as a table; see `fastnn.history.History`.
             ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
-            before its update. With `validation_data` also ``"val_loss"`` and, for classifiers,
-            ``"val_accuracy"``. `history` keeps it where the call does not return.
+            before its update. With validation data also ``"val_loss"``, for classifiers
+            ``"val_accuracy"``, and all `metrics`, with ``val_`` before the name. `history` keeps it
+            where the call does not return.
 
         Raises
         ------
@@ -412,15 +443,19 @@ class Network:
         """
         with self._access.training():
             options = FitOptions.checked(
-                self.training,
+                self,
                 epochs=epochs,
                 batch_size=batch_size,
                 optimizer=optimizer,
                 learning_rate=learning_rate,
-                shuffle=shuffle,
                 validation_data=validation_data,
+                shuffle=shuffle,
                 progress=progress,
                 threads=threads,
+                validation_split=validation_split,
+                metrics=metrics,
+                callbacks=callbacks,
+                resume_from=resume_from,
             )
             return _fit.fit(self, X, y, options)
 
@@ -457,7 +492,7 @@ class Network:
         """
         with self._access.training():
             options = FitOptions.checked(
-                self.training,
+                self,
                 epochs=1,
                 batch_size=batch_size,
                 optimizer=optimizer,
@@ -607,9 +642,14 @@ class Network:
         return activations, zs
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threads: int | None = None,
+        metrics: MetricsLike = (),
     ) -> dict[str, float]:
-        """The mean loss, and for classifiers the accuracy.
+        """The mean loss, for classifiers the accuracy, and other metrics.
 
         Parameters
         ----------
@@ -618,12 +658,14 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        metrics : str, callable, or sequence of them
+            As for `fit`.
 
         Returns
         -------
         dict
-            ``{"loss": ..., "accuracy": ...}``; accuracy is the share of right labels (of all
-            labels, where a sample has several), in [0, 1].
+            ``{"loss": ..., "accuracy": ...}``, and `metrics` by name; accuracy is the share of
+            right labels (of all labels, where a sample has several), in [0, 1].
 
         Raises
         ------
@@ -631,7 +673,9 @@ class Network:
             If X or y are not as for `fit`, or the network is not built yet.
         """
         plan, _ = self._built()
-        return self._evaluate(*self._checked_data(X, y, plan.n_features), threads=threads)
+        chosen = checked_metrics(metrics, self._architecture)
+        data = self._checked_data(X, y, plan.n_features)
+        return _inference.evaluate(self, *data, chosen, threads=threads)
 
     def loss_and_gradients(
         self, X: ArrayLike, y: ArrayLike, *, threads: int | None = None
@@ -739,10 +783,8 @@ class Network:
         ValueError
             If the network is not built yet, or a parameter is not finite. Nothing is written then.
         """
-        from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
-
         self._built()
-        _files.write_model(path, *self._parts())
+        _checkpoint.write(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -765,13 +807,7 @@ class Network:
         OSError
             If it cannot be read.
         """
-        from fastnn import _files
-
-        description, tensors = _files.read_model(path)
-        try:
-            return _rebuild(description, tensors, cls)
-        except ValueError as error:
-            raise ValueError(f"cannot load {str(path)!r}: {error}") from error
+        return _checkpoint.read(path, cls)[0]
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -814,21 +850,6 @@ class Network:
     def _layer_arrays(self, n_samples: int) -> list[Array]:
         """Room for what every layer gives."""
         return [np.empty((n_samples, layer.n_units), self.dtype) for layer in self.layers]
-
-    @property
-    def _metrics(self) -> tuple[str, ...]:
-        """What `evaluate` gives."""
-        is_classifier = ACTIVATIONS[self.layers[-1].activation].is_classifier
-        return ("loss", "accuracy") if is_classifier else ("loss",)
-
-    def _evaluate(self, X: Array, y: Array, threads: int | None = None) -> dict[str, float]:
-        """Loss and accuracy from data that have been checked."""
-        output = np.empty((len(X), self.n_outputs), self.dtype)
-        result = {"loss": _inference.infer(self, X, [output], y, threads=threads)}
-        if "accuracy" in self._metrics:
-            right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
-            result["accuracy"] = float(np.mean(right))
-        return result
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
 
-__all__ = ["bar_chart", "format_duration", "learning_curves", "misclassified"]
+__all__ = ["Picture", "bar_chart", "format_duration", "learning_curves", "misclassified"]
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart, and a grey.
 _COLOURS = (
@@ -30,7 +30,14 @@ _INK, _GREY, _GRID = "#222222", "#666666", "#e4e4e4"
 _LARGEST = 1e300
 
 
-def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
+class Picture(str):
+    """The text of an SVG document, which a notebook shows as a picture."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def learning_curves(history: Mapping[str, Sequence[float]]) -> Picture:
     """Draw what `Network.fit` returned: the losses by epoch, and the accuracies to their right.
 
     Parameters
@@ -80,7 +87,7 @@ def misclassified(
     y: Sequence[object] | npt.NDArray[np.generic],
     predicted: Sequence[object] | npt.NDArray[np.generic],
     probabilities: npt.ArrayLike,
-) -> str:
+) -> Picture:
     """Draw images with ``true -> predicted (probability of the predicted class)`` below each.
 
     Parameters
@@ -145,7 +152,7 @@ def misclassified(
 
 def bar_chart(
     groups: Mapping[str, Mapping[str, float]], *, title: str, caption: Sequence[str] = ()
-) -> str:
+) -> Picture:
     """Draw positive durations as horizontal bars on one logarithmic axis, in groups.
 
     Parameters
@@ -372,9 +379,9 @@ def _line(x0: float, y0: float, x1: float, y1: float, colour: str = _GRID) -> st
     return f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{colour}"/>'
 
 
-def _document(width: float, height: float, title: str, parts: Iterable[str]) -> str:
+def _document(width: float, height: float, title: str, parts: Iterable[str]) -> Picture:
     body = "\n".join(parts)
-    return (
+    return Picture(
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}"'
         f' viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif">\n'
