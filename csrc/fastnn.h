@@ -74,6 +74,13 @@ typedef struct fnn_loss {
                      double scale);
 } fnn_loss;
 
+/* ---- right predictions ----------------------------------------------------------------------- */
+
+/* Returns how many of the rows of out (rows, n_units) are right, each counted by its weight: weights
+ * (rows,) of the table's element type; NULL: each is 1. */
+typedef double (*fnn_hits)(const void *out, const void *targets, const void *weights, size_t rows,
+                           size_t n_units, double threshold);
+
 /* ---- optimisers ---------------------------------------------------------------------------- */
 
 /* What any optimiser has at most; of hyperparameters and constants, in doubles. */
@@ -163,6 +170,13 @@ typedef struct fnn_kernels {
     void (*transpose)(void *b, size_t ldb, const void *a, size_t lda, size_t rows, size_t columns);
     /* sums (n_units,) = (accumulate ? sums : 0) + the sum over the rows of d (rows, n_units). */
     void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units, int accumulate);
+    /* Where the largest number is at the row's label, targets (rows,) of int32; or where it is in the
+     * row of targets (rows, n_units). Of equal numbers the first one counts. */
+    fnn_hits hits_of_labels;
+    fnn_hits hits_of_rows;
+    /* Shares of rows, whose numbers are right where they are above `threshold` as the targets (rows,
+     * n_units) are above 0.5, or neither. */
+    fnn_hits hits_of_units;
     /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how
      * many floating-point operations that was. Time it to know the machine's peak. */
     double (*fma_burst)(size_t repeats);

@@ -194,7 +194,7 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
             labels = net._decide(y) if y.ndim == 2 else y
         kept, aside = split_rows(len(X), watching.validation_split, seed, labels)
         X, y, validation = X[kept], y[kept], (X[aside], y[aside])
-    names = ["loss"]
+    names = [*net._architecture.metrics]
     if validation is not None:
         names += [
             f"val_{name}"
@@ -241,6 +241,7 @@ def _prepare(net: Network, X: Array, y: Array, options: FitOptions) -> tuple[Tra
         slots=slots,
         n_updates=n_updates,
         bit_generator=latest.bit_generator if shuffled else None,
+        counts_hits=net._architecture.is_classifier,
     )
     with net._access.writing():
         if latest is not state:
@@ -314,12 +315,13 @@ class _Fit:
     def train(self) -> None:
         watching, trainer = self.watching, self.trainer
         each = self.validation is not None or watching.callbacks or watching.progress == "epochs"
+        n_epochs = self.epochs - self.n_before
         metrics: Mapping[str, float] = {}
         with epoch_report(watching.progress, self.epochs, self.n_before) as report:
             while self.n_done < self.epochs and not self.stopped:
-                n_noted, until = self.n_done, trainer.epoch + 1 if each else self.epochs
+                n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, until)
-                if self.n_done > n_noted:
+                if self.n_done > n_noted and (each or watching.progress):
                     self.note_epochs()
                     metrics = self.history.last()
                 report(self.n_done + trainer.samples_seen / self.n_samples, metrics)
@@ -334,6 +336,8 @@ class _Fit:
             validated = {f"val_{name}": [value] for name, value in result.items()}
         first, end = n_noted - self.n_before, self.trainer.epoch
         trained = {"loss": self.trainer.losses[first:end].tolist()}
+        if "accuracy" in self.history:
+            trained["accuracy"] = self.trainer.accuracies[first:end].tolist()
         for name, values in (trained | validated).items():
             self.history[name][n_noted:] = values
 

@@ -56,7 +56,7 @@ def epoch_report(progress: Progress, n_epochs: int, n_done: int) -> Iterator[Rep
         yield _lines(n_epochs, n_done)
         return
     total = n_epochs if progress else None
-    layout = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+    layout = "{desc}{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
     options = {"initial": n_done, "unit_scale": False, "bar_format": layout}
     with progress_bar(total, "epochs", **options) as bar:
 

@@ -6,6 +6,7 @@ from fastnn._core.kernels cimport (
     fnn_activation,
     fnn_ahead,
     fnn_gemm,
+    fnn_hits,
     fnn_input,
     fnn_kernels,
     fnn_loss,
@@ -67,6 +68,8 @@ cdef struct Batch:
     int64_t *order  # NULL: in the order given
     Matrix gathered_X  # no data: X itself can be read
     char *gathered_targets
+    fnn_hits hits  # counts right predictions; NULL: nobody asks for them
+    double hit_threshold
 
 # What a pass reads and writes in one layer.
 cdef struct LayerPass:

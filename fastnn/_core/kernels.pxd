@@ -28,6 +28,9 @@ cdef extern from "fastnn.h" nogil:
         double (*labels)(void *d, const void *out, const int32_t *labels, size_t rows,
                          size_t n_units, double scale) noexcept nogil
 
+    ctypedef double (*fnn_hits)(const void *out, const void *targets, const void *weights,
+                                size_t rows, size_t n_units, double threshold) noexcept nogil
+
     enum:
         FNN_MAX_HYPERPARAMETERS
         FNN_MAX_CONSTANTS
@@ -84,6 +87,9 @@ cdef extern from "fastnn.h" nogil:
                           size_t columns) noexcept nogil
         void (*sum_rows)(void *sums, const fnn_matrix *d, size_t rows, size_t n_units,
                          int accumulate) noexcept nogil
+        fnn_hits hits_of_labels
+        fnn_hits hits_of_rows
+        fnn_hits hits_of_units
         double (*fma_burst)(size_t repeats) noexcept nogil
 
     ctypedef struct fnn_caches:

@@ -6,6 +6,8 @@ cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
 cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,
                      double *losses) noexcept nogil
+cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
+                   double *hits) noexcept nogil
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil
 
 

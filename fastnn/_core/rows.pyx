@@ -82,6 +82,24 @@ cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, doubl
         done += block.n
 
 
+cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
+                   double *hits) noexcept nogil:
+    """The right predictions, block by block like the losses."""
+    cdef const Geometry *g = net.geometry
+    cdef const char *out = at(net.layers[g.n_layers - 1].a, rows.first, 0, g.itemsize)
+    cdef size_t target_bytes = sizeof(int32_t) if net.batch.has_labels else g.n_outputs * g.itemsize
+    cdef const char *targets = net.batch.targets + rows.sample * target_bytes
+    cdef size_t done = 0, n
+    if net.batch.order != NULL:
+        targets = net.batch.gathered_targets + rows.first * target_bytes
+    while done < rows.n:
+        n = min(block_rows, rows.n - done)
+        hits[done // block_rows] = net.batch.hits(
+            out + done * g.n_outputs * g.itemsize, targets + done * target_bytes, NULL, n,
+            g.n_outputs, net.batch.hit_threshold)
+        done += n
+
+
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
     """From the derivative by the output to the last layer's d, by z, in its panels."""
     cdef const Geometry *g = net.geometry

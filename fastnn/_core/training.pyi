@@ -15,6 +15,7 @@ def loss_and_gradients(
 
 class Trainer:
     losses: npt.NDArray[np.float64]
+    accuracies: npt.NDArray[np.float64]
     epoch: int
     n_updates: int
     samples_seen: int
@@ -34,6 +35,7 @@ class Trainer:
         n_updates: int,
         bit_generator: np.random.BitGenerator | None,
         gradient_hook: Callable[[int, Array], None] | None = None,
+        counts_hits: bool = False,
     ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None

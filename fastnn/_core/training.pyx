@@ -60,6 +60,8 @@ cdef class Trainer(Workspace):
         each layer, the last one first. `gradient` is a view of that layer's weights and bias in the
         gradient of the mini-batch's mean loss, and what the hook writes into it is what the update
         goes by. The whole gradient is stored then, and the state copied at every step.
+    counts_hits : bool
+        Whether right predictions are counted, of a classifier: for `accuracies`.
     """
 
     cdef TrainingState state
@@ -68,11 +70,13 @@ cdef class Trainer(Workspace):
 
     def __init__(self, Plan plan, parameters, X, targets, batch_size, n_epochs, int n_threads, *,
                  str optimizer, hyperparameters, slots, uint64_t n_updates, bit_generator,
-                 gradient_hook=None):
+                 gradient_hook=None, bint counts_hits=False):
         super().__init__(plan, parameters, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None)
         cdef Run *run = &self.run
         self.most_threads = n_threads
+        if counts_hits:
+            self.count_hits()
         self.hold_optimizer(optimizer, hyperparameters, slots)
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")

@@ -3,6 +3,7 @@ import numpy as np
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
 
 from fastnn._core.geometry cimport (
     Batch,
@@ -117,12 +118,19 @@ cdef class Workspace:
                                    n_threads if is_free_to_cut(&run.net) else 1)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
+        run.block_hits = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
+                                                 sizeof(double))
+        memset(run.block_hits, 0, (rows + g.row_block - 1) // g.row_block * sizeof(double))
+        run.net.batch.hits = NULL
         if stores_gradient and gradient is None:
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
         self.losses = np.zeros(n_epochs)
         run.epoch_losses = <double *> self.hold_writable(self.losses, np.dtype(np.float64),
                                                          (n_epochs,))
+        self.accuracies = np.zeros(n_epochs)
+        run.epoch_accuracies = <double *> self.hold_writable(self.accuracies, np.dtype(np.float64),
+                                                             (n_epochs,))
 
     def __del__(self):
         if self.buffers is not None:
@@ -153,6 +161,19 @@ cdef class Workspace:
                 or self.along_samples):
             batch.gathered_X = self.samples(rows, g.n_features)
             self.run.gathers_once = not shuffled and rows == n_samples
+        return 0
+
+    cdef int count_hits(self) noexcept:
+        """Of a classifier, from now on: `accuracies` are the shares of right predictions."""
+        cdef const Geometry *g = self.run.net.geometry
+        cdef Batch *batch = &self.run.net.batch
+        batch.hit_threshold = 0 if g.loss.from_logits else 0.5
+        if batch.has_labels:
+            batch.hits = g.kernels.hits_of_labels
+        elif g.layers[g.n_layers - 1].activation.name == b"softmax":
+            batch.hits = g.kernels.hits_of_rows
+        else:
+            batch.hits = g.kernels.hits_of_units
         return 0
 
     cdef int make_layers(self, size_t rows) except -1:
