@@ -2,36 +2,31 @@
 #ifndef FASTNN_HITS_INC_H
 #define FASTNN_HITS_INC_H
 
-#include "softmax.inc.h"
+#include "vector.inc.h"
 
-/* For up to VECTOR_LANES rows of z (rows, n_units): where the largest is, the first of equal ones. */
-static void NAME(largest_at)(real_sized_int *at, const real *z, size_t rows, size_t n_units)
+/* Whether the number at `label` is the largest of a row, the first of equal ones. */
+ALWAYS_INLINE int NAME(is_largest)(const real *row, size_t n_units, size_t label)
 {
-    if (n_units <= NARROW) {
-        vector columns[NARROW];
-        NAME(load_columns)(columns, z, rows, n_units);
-        vector largest = columns[0];
-        NAME(indices) where = {0};
-        for (size_t j = 1; j < n_units; j++) {
-            const NAME(indices) larger = columns[j] > largest;
-            largest = SELECT(larger, columns[j], largest);
-            where = ((real_sized_int)j & larger) | (where & ~larger);
-        }
-        memcpy(at, &where, sizeof where);
-        return;
+    const real value = row[label];
+    size_t j = 0;
+    for (; j + VECTOR_LANES <= n_units; j += VECTOR_LANES) {
+        if (NAME(any)(NAME(load)(row + j) > value))
+            return 0;
     }
-    for (size_t i = 0; i < rows; i++, z += n_units) {
-        const real largest = NAME(largest_of)(z, n_units);
-        size_t j = 0;
-        while (j < n_units - 1 && z[j] != largest) /* NaN is nowhere */
-            j++;
-        at[i] = (real_sized_int)j;
+    for (; j < n_units; j++) {
+        if (row[j] > value)
+            return 0;
     }
+    for (j = 0; j < label; j++) {
+        if (row[j] == value)
+            return 0;
+    }
+    return 1;
 }
 
-ALWAYS_INLINE double NAME(weight)(const real *weights, size_t i)
+ALWAYS_INLINE double NAME(weight_of)(const real *weights, size_t row)
 {
-    return weights == NULL ? 1 : (double)weights[i];
+    return weights == NULL ? 1 : (double)weights[row];
 }
 
 static double NAME(hits_of_labels)(const void *out_, const void *labels_, const void *weights,
@@ -39,21 +34,11 @@ static double NAME(hits_of_labels)(const void *out_, const void *labels_, const 
 {
     const real *out = out_;
     const int32_t *labels = labels_;
-    real_sized_int at[VECTOR_LANES];
     double hits = 0;
     (void)threshold;
-    for (size_t first = 0; first < rows; first += VECTOR_LANES) {
-        const size_t block = rows - first < VECTOR_LANES ? rows - first : VECTOR_LANES;
-        NAME(largest_at)(at, out + first * n_units, block, n_units);
-        if (weights == NULL) {
-            size_t n = 0;
-            for (size_t i = 0; i < block; i++)
-                n += at[i] == labels[first + i];
-            hits += (double)n;
-            continue;
-        }
-        for (size_t i = 0; i < block; i++)
-            hits += at[i] == labels[first + i] ? NAME(weight)(weights, first + i) : 0;
+    for (size_t i = 0; i < rows; i++, out += n_units) {
+        if (NAME(is_largest)(out, n_units, (size_t)labels[i]))
+            hits += NAME(weight_of)(weights, i);
     }
     return hits;
 }
@@ -63,15 +48,14 @@ static double NAME(hits_of_rows)(const void *out_, const void *targets_, const v
 {
     const real *out = out_;
     const real *targets = targets_;
-    real_sized_int at[VECTOR_LANES], target_at[VECTOR_LANES];
     double hits = 0;
     (void)threshold;
-    for (size_t first = 0; first < rows; first += VECTOR_LANES) {
-        const size_t block = rows - first < VECTOR_LANES ? rows - first : VECTOR_LANES;
-        NAME(largest_at)(at, out + first * n_units, block, n_units);
-        NAME(largest_at)(target_at, targets + first * n_units, block, n_units);
-        for (size_t i = 0; i < block; i++)
-            hits += at[i] == target_at[i] ? NAME(weight)(weights, first + i) : 0;
+    for (size_t i = 0; i < rows; i++, out += n_units, targets += n_units) {
+        size_t label = 0;
+        for (size_t j = 1; j < n_units; j++)
+            label = targets[j] > targets[label] ? j : label;
+        if (NAME(is_largest)(out, n_units, label))
+            hits += NAME(weight_of)(weights, i);
     }
     return hits;
 }
@@ -87,7 +71,7 @@ static double NAME(hits_of_units)(const void *out_, const void *targets_, const 
         size_t n = 0;
         for (size_t j = 0; j < n_units; j++)
             n += (out[j] > threshold) == (targets[j] > (real)0.5);
-        hits += (double)n * NAME(weight)(weights, i);
+        hits += (double)n * NAME(weight_of)(weights, i);
     }
     return hits / (double)n_units;
 }
