@@ -411,9 +411,9 @@ class Network:
         History
             A dict of str to list of float that prints as a table; see `fastnn.history.History`.
             ``"loss"``: for each epoch the mean loss over its samples, each mini-batch's taken
-            before its update. With validation data also ``"val_loss"``, for classifiers
-            ``"val_accuracy"``, and all `metrics`, with ``val_`` before the name. `history` keeps it
-            where the call does not return.
+            before its update; for classifiers ``"accuracy"`` the same. With validation data also
+            ``"val_loss"``, for classifiers ``"val_accuracy"``, and all `metrics`, with ``val_``
+            before the name. `history` keeps it where the call does not return.
 
         Raises
         ------
@@ -474,7 +474,7 @@ class Network:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
         It is a `fit` of one epoch: it goes on with what the network was trained with, unless it is
-        told otherwise, and `history` has its one loss afterwards.
+        told otherwise, and `history` has its one epoch afterwards.
 
         Parameters
         ----------

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
+from fastnn.metrics import larger_is_better
 
 __all__ = ["Picture", "bar_chart", "format_duration", "learning_curves", "misclassified"]
 
@@ -38,13 +39,14 @@ class Picture(str):
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Picture:
-    """Draw what `Network.fit` returned: the losses by epoch, and the accuracies to their right.
+    """Draw what `Network.fit` returned by epoch: losses and errors, accuracies, scores, the rate.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
-        One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``) get the
-        right-hand panel, all others the left-hand one, whose axis is logarithmic if it can be.
+        One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``),
+        ``learning_rate``, and other metrics that are to grow get panels of their own; all others
+        are in the first one. Axes but those of accuracies and scores are logarithmic if they can.
 
     Returns
     -------
@@ -68,16 +70,17 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Picture:
         for name, values in history.items()
     }
     accuracies = {name: v for name, v in checked.items() if name.endswith("accuracy")}
-    losses = {name: v for name, v in checked.items() if name not in accuracies}
-    panels = [
-        (title, series, percent)
-        for title, series, percent in (("loss", losses, False), ("accuracy", accuracies, True))
-        if series
-    ]
+    rates = {name: v for name, v in checked.items() if name == "learning_rate"}
+    scores = {
+        name: v for name, v in checked.items() if name not in accuracies and larger_is_better(name)
+    }
+    losses = {name: v for name, v in checked.items() if name not in {*accuracies, *rates, *scores}}
+    named = {"loss": losses, "accuracy": accuracies, "score": scores, "learning rate": rates}
+    panels = {title: series for title, series in named.items() if series}
     width = 440
     parts = [
-        _line_panel(title, series, left=width * i, percent=percent)
-        for i, (title, series, percent) in enumerate(panels)
+        _line_panel(title, series, left=width * i)
+        for i, (title, series) in enumerate(panels.items())
     ]
     return _document(width * len(panels), 320, "Learning curves", parts)
 
@@ -297,15 +300,14 @@ class _Scale:
         return [step * i for i in range(first_index, math.floor(last_index) + 1)]
 
 
-def _line_panel(
-    title: str, series: Mapping[str, Sequence[float]], *, left: float, percent: bool
-) -> str:
+def _line_panel(title: str, series: Mapping[str, Sequence[float]], *, left: float) -> str:
     """One chart of `series` by epoch (the first epoch is 1), with axes, grid and legend."""
     x0, x1, y0, y1 = left + 62, left + 420, 262.0, 48.0
     values = [value for line in series.values() for value in line]
     n_epochs = max(len(line) for line in series.values())
     x = _Scale(1, max(n_epochs, 2), x0, x1)
-    y = _value_scale(values, y0, y1, percent=percent)
+    percent = title == "accuracy"
+    y = _value_scale(values, y0, y1, percent=percent, linear=title == "score")
 
     parts = [_text(x0, 28, title, size=16, anchor="start")]
     for tick in y.ticks():
@@ -337,12 +339,14 @@ def _line_panel(
     return "\n".join(parts)
 
 
-def _value_scale(values: Sequence[float], start: float, stop: float, *, percent: bool) -> _Scale:
+def _value_scale(
+    values: Sequence[float], start: float, stop: float, *, percent: bool, linear: bool
+) -> _Scale:
     """An axis that holds all values: logarithmic for positive losses, up to 100 % for shares."""
     low, high = min(values), max(values)
     if percent:
         return _Scale(min(low, 0.99) - 0.05 * (1 - min(low, 0.99)), 1.0, start, stop)
-    if low >= 1 / _LARGEST and high > 10 * low:
+    if not linear and low >= 1 / _LARGEST and high > 10 * low:
         return _Scale(
             10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)), start, stop, True
         )

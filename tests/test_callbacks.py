@@ -390,7 +390,10 @@ def test_history_plots_itself() -> None:
     picture = history.plot()
     assert picture == fastnn.plots.learning_curves(history)
     assert picture._repr_svg_().startswith("<?xml")
-    assert {"val_f1", "accuracy", "val_loss"} <= set(re.findall(r">([a-z_0-9]+)</text>", picture))
+    titles = {"loss", "accuracy", "score"}
+    assert titles | {"val_f1", "val_loss", "val_accuracy"} <= set(
+        re.findall(r">([a-z_0-9]+)</text>", picture)
+    )
 
 
 def test_history_as_a_data_frame() -> None:

@@ -323,7 +323,7 @@ def test_fit_learns() -> None:
 
 def test_history_has_a_loss_for_each_epoch() -> None:
     X, y = data()
-    assert list(small().fit(X, y)) == ["loss"]
+    assert list(small().fit(X, y)) == ["loss", "accuracy"]
     history = small().fit(X, y, epochs=3)
     assert len(history["loss"]) == 3
     assert all(type(value) is float for value in history["loss"])
@@ -334,8 +334,8 @@ def test_history_with_validation_data_of_a_classifier() -> None:
     Xv, yv = data(30, seed=9)
     net = small()
     history = net.fit(X, y, epochs=3, validation_data=(Xv, yv))
-    assert list(history) == ["loss", "val_loss", "val_accuracy"]
-    assert [len(values) for values in history.values()] == [3, 3, 3]
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert [len(values) for values in history.values()] == [3, 3, 3, 3]
     assert net.evaluate(Xv, yv) == {
         "loss": history["val_loss"][-1],
         "accuracy": history["val_accuracy"][-1],
@@ -1296,7 +1296,8 @@ def test_history_of_the_last_call_is_kept() -> None:
         net.fit(X, y, epochs=0)
     assert len(net.history["loss"]) == 3
     loss = net.partial_fit(X, y)
-    assert net.history == {"loss": [loss]}
+    assert net.history["loss"] == [loss]
+    assert list(net.history) == ["loss", "accuracy"]
 
 
 def test_history_of_a_divergence_has_the_whole_epochs() -> None:

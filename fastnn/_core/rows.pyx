@@ -86,8 +86,10 @@ cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
                    double *hits) noexcept nogil:
     """The right predictions, block by block like the losses."""
     cdef const Geometry *g = net.geometry
-    cdef const char *out = at(net.layers[g.n_layers - 1].a, rows.first, 0, g.itemsize)
-    cdef size_t target_bytes = sizeof(int32_t) if net.batch.has_labels else g.n_outputs * g.itemsize
+    cdef size_t row_bytes = g.n_outputs * g.itemsize
+    cdef const char *out = <const char *> net.layers[g.n_layers - 1].a.data  # one panel
+    out += rows.first * row_bytes
+    cdef size_t target_bytes = sizeof(int32_t) if net.batch.has_labels else row_bytes
     cdef const char *targets = net.batch.targets + rows.sample * target_bytes
     cdef size_t done = 0, n
     if net.batch.order != NULL:
@@ -95,7 +97,7 @@ cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
     while done < rows.n:
         n = min(block_rows, rows.n - done)
         hits[done // block_rows] = net.batch.hits(
-            out + done * g.n_outputs * g.itemsize, targets + done * target_bytes, NULL, n,
+            out + done * row_bytes, targets + done * target_bytes, NULL, n,
             g.n_outputs, net.batch.hit_threshold)
         done += n
 
