@@ -23,6 +23,7 @@ from fastnn import (
     StopTraining,
     TensorBoardLog,
 )
+from fastnn._core import single
 from fastnn._split import split_rows
 
 RANDOM = np.random.default_rng(0)
@@ -198,6 +199,29 @@ def test_of_equal_outputs_the_first_one_counts_as_predict_does() -> None:
     net.parameters[:] = 0
     history = net.fit(X, Y, epochs=1, batch_size=None)
     assert history["accuracy"] == [np.mean(Y == 0)]
+
+
+@pytest.mark.parametrize("isa", [None, "baseline"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_units", [1, 2, 3, 16, 32, 33, 100])
+@pytest.mark.parametrize("rows", [1, 7, 8, 16, 37])
+def test_hits_of_every_size(rows: int, n_units: int, dtype: Any, isa: str | None) -> None:
+    random = np.random.default_rng(rows * n_units)
+    out = random.integers(0, 4, (rows, n_units)).astype(dtype)  # many of them are equal
+    labels = out.argmax(axis=1).astype(np.int32)
+    labels[::3] = random.integers(0, n_units, len(labels[::3]))
+    targets = random.random((rows, n_units)).astype(dtype)
+    weights = random.random(rows).astype(dtype)
+    right = out.argmax(axis=1) == labels
+    assert single.hits(out, labels, isa=isa) == right.sum()
+    assert single.hits(out, labels, weights, isa=isa) == pytest.approx(weights[right].sum())
+    right = out.argmax(axis=1) == targets.argmax(axis=1)
+    assert single.hits(out, targets, isa=isa) == right.sum()
+    assert single.hits(out, targets, weights, isa=isa) == pytest.approx(weights[right].sum())
+    shares = ((out > 1.5) == (targets > 0.5)).mean(axis=1)
+    for given, expected in ((None, shares.sum()), (weights, (shares * weights).sum())):
+        hits = single.hits(out, targets, given, 1.5, isa, units=True)
+        assert hits == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

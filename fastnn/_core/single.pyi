@@ -45,5 +45,13 @@ def sum_rows(
     isa: str | None = None,
     panels: bool | Literal["columns"] = False,
 ) -> Array: ...
+def hits(
+    out: Array,
+    targets: Array,
+    weights: Array | None = None,
+    threshold: float = 0.0,
+    isa: str | None = None,
+    units: bool = False,
+) -> float: ...
 def transpose(a: Array, isa: str | None = None) -> Array: ...
 def apply_function(name: str, x: Array, isa: str | None = None) -> Array: ...
