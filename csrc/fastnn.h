@@ -76,6 +76,13 @@ typedef struct fnn_loss {
                      size_t n_units, double scale, const double *parameters);
 } fnn_loss;
 
+/* ---- right predictions ----------------------------------------------------------------------- */
+
+/* Returns how many of the rows of out (rows, n_units) are right, each counted by its weight: weights
+ * (rows,) of the table's element type; NULL: each is 1. */
+typedef double (*fnn_hits)(const void *out, const void *targets, const void *weights, size_t rows,
+                           size_t n_units, double threshold);
+
 /* ---- optimisers ---------------------------------------------------------------------------- */
 
 /* What any optimiser has at most; of hyperparameters and constants, in doubles. */
@@ -241,6 +248,13 @@ typedef struct fnn_kernels {
      * scaled to it. Returns 1 if any was, 0 if none, -1 if a norm is not finite: what is in w then is
      * of no use. */
     int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns, double limit);
+    /* Where the largest number is at the row's label, targets (rows,) of int32; or where it is in the
+     * row of targets (rows, n_units). Of equal numbers the first one counts. */
+    fnn_hits hits_of_labels;
+    fnn_hits hits_of_rows;
+    /* Shares of rows, whose numbers are right where they are above `threshold` as the targets (rows,
+     * n_units) are above 0.5, or neither. */
+    fnn_hits hits_of_units;
     /* Runs `repeats` rounds of independent fused multiply-adds that fill every pipe; returns how
      * many floating-point operations that was. Time it to know the machine's peak. */
     double (*fma_burst)(size_t repeats);

@@ -2,6 +2,7 @@
  * including C file sets. */
 #include "activations.inc.h"
 #include "gemm.inc.h"
+#include "hits.inc.h"
 #include "inputs.inc.h"
 #include "layout.inc.h"
 #include "losses.inc.h"
@@ -58,5 +59,8 @@ const fnn_kernels NAME(kernels) = {
     .clip = NAME(clip),
     .scale = NAME(scale),
     .limit_norms = NAME(limit_norms),
+    .hits_of_labels = NAME(hits_of_labels),
+    .hits_of_rows = NAME(hits_of_rows),
+    .hits_of_units = NAME(hits_of_units),
     .fma_burst = NAME(fma_burst),
 };

@@ -7,10 +7,28 @@
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastnn import activations, config, initializers, losses, optimizers, schedules
+    from fastnn import (
+        activations,
+        callbacks,
+        config,
+        initializers,
+        losses,
+        metrics,
+        optimizers,
+        schedules,
+    )
     from fastnn._version import __version__
+    from fastnn.callbacks import (
+        Callback,
+        Checkpoint,
+        CSVLog,
+        EarlyStopping,
+        StopTraining,
+        TensorBoardLog,
+    )
     from fastnn.config import get_num_threads, set_num_threads, show_config
     from fastnn.gradients import GradientCheck, gradient_check
+    from fastnn.history import History
     from fastnn.initializers import Normal
     from fastnn.layers import (
         Activation,
@@ -81,16 +99,21 @@ __all__ = [
     "AdamW",
     "BatchNorm",
     "BinaryCrossEntropy",
+    "CSVLog",
+    "Callback",
     "CategoricalCrossEntropy",
+    "Checkpoint",
     "ConstantRate",
     "CosineDecay",
     "Dense",
     "Dropout",
+    "EarlyStopping",
     "ExponentialDecay",
     "Focal",
     "GaussianNoise",
     "GradientCheck",
     "Hinge",
+    "History",
     "Huber",
     "InverseScaling",
     "Layer",
@@ -117,8 +140,11 @@ __all__ = [
     "Schedule",
     "SquaredHinge",
     "StepDecay",
+    "StopTraining",
+    "TensorBoardLog",
     "__version__",
     "activations",
+    "callbacks",
     "config",
     "datasets",
     "find_learning_rate",
@@ -126,6 +152,7 @@ __all__ = [
     "gradient_check",
     "initializers",
     "losses",
+    "metrics",
     "optimizers",
     "plots",
     "reference",

@@ -145,6 +145,16 @@ class Architecture:
             if layer.has_running_statistics
         )
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the output are probabilities of classes or labels."""
+        return ACTIVATIONS[self.output.activation].is_classifier
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured unasked."""
+        return ("loss", "accuracy") if self.is_classifier else ("loss",)
+
     def plan(self, n_features: int) -> Plan:
         """The core's plan for inputs of `n_features` columns."""
         kernel = self.loss.kernel(self.output.activation)

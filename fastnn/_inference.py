@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from fastnn._core import inference
 from fastnn._core.inference import NotFiniteError
 from fastnn.config import choose_threads
 from fastnn.layers import Dense
+from fastnn.metrics import Metric
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -78,6 +80,34 @@ def forward(
             array = activations[-1] if activations else X.astype(net.dtype)
         activations.append(array)
     return activations, [a if z is None else z for z, a in zip(zs, activations, strict=True)]
+
+
+def evaluate(
+    net: Network,
+    X: Array,
+    y: Array,
+    metrics: Sequence[Metric] = (),
+    *,
+    threads: int | None = None,
+    weights: Array | None = None,
+) -> dict[str, float]:
+    """Loss, a classifier's accuracy, and other metrics from data that have been checked.
+
+    `weights` are of the first two alone.
+    """
+    output = np.empty((len(X), net.n_outputs), net.dtype)
+    result = {"loss": infer(net, X, [output], y, threads=threads, weights=weights)}
+    predicted, truth = net._decide(output), y if y.ndim == 1 else net._decide(y)
+    if net._architecture.is_classifier:
+        right = predicted == truth
+        shares = right if weights is None else np.average(right, axis=0, weights=weights)
+        result["accuracy"] = float(np.mean(shares))
+    values = output.reshape(-1) if net.n_outputs == 1 else output
+    for metric in metrics:
+        result[metric.name] = metric(
+            truth, values if metric.takes == "probabilities" else predicted
+        )
+    return result
 
 
 def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:

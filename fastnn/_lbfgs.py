@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -16,6 +16,8 @@ from fastnn._blocks import aligned_copy
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
 from fastnn._core.training import loss_and_gradients
+from fastnn._state import Training
+from fastnn.layers import Layer
 from fastnn.optimizers import LBFGS
 
 Array = npt.NDArray[Any]
@@ -31,6 +33,34 @@ def _scipy_minimize() -> Callable[..., Any]:
         ) from error
     function: Callable[..., Any] = minimize
     return function
+
+
+def check_settings(training: Training, layers: Sequence[Layer]) -> None:
+    """Refuses what a minimiser of one function cannot do.
+
+    Raises
+    ------
+    ValueError
+    """
+    regularization = training.regularization
+    settings = {
+        "weight_decay": regularization.weight_decay,
+        "clip_norm": regularization.clip_norm,
+        "clip_value": regularization.clip_value,
+        "label_smoothing": training.label_smoothing,
+    }
+    for i, layer in enumerate(layers):
+        settings[f"max_norm of layers[{i}]"] = layer.max_norm
+        if layer.learning_rate_factor != 1:
+            settings[f"learning_rate_factor of layers[{i}]"] = layer.learning_rate_factor
+        if layer.has_noise or layer.has_running_statistics:
+            raise ValueError(
+                f"optimizer must not be LBFGS for a network with {layer!r}: it needs a loss that "
+                f"is the same at every call"
+            )
+    for name, value in settings.items():
+        if value:
+            raise ValueError(f"{name} must not be set with LBFGS, got {value}")
 
 
 @dataclass(frozen=True)

@@ -301,6 +301,26 @@ class State:
             has_views=False,
         )
 
+    def take_over(self, other: State) -> None:
+        """Becomes what `other` is, in the same block."""
+        self.parameters[:], self.running[:] = other.parameters, other.running
+        for one in fields(self):
+            if one.name not in ("parameters", "running", "has_views"):
+                setattr(self, one.name, getattr(other, one.name))
+
+    def snapshot(self) -> dict[str, Array]:
+        """Copies of the model's numbers: what its predictions depend on."""
+        return {"parameters": self.parameters.copy(), "running": self.running.copy()}
+
+    def restore(self, snapshot: dict[str, Array]) -> None:
+        """Goes back to the model of a `snapshot`; ValueError for anything else."""
+        arrays = {"parameters": self.parameters, "running": self.running}
+        entries(snapshot, list(arrays), "the tensors of the best model")
+        for name, array in arrays.items():
+            _check_tensor(snapshot[name], array.shape, array.dtype, name)
+        for name, array in arrays.items():
+            array[:] = snapshot[name]
+
     def description(self) -> dict[str, Any]:
         """All of it but the arrays, as JSON knows it."""
         training, last_rate = self.training, None

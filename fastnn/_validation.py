@@ -119,6 +119,14 @@ def number_in_unit_interval(value: Any, name: str) -> float:
     return number
 
 
+def number_in_open_interval(value: Any, name: str) -> float:
+    """`value` as a float, if it is in (0, 1)."""
+    number = _number(value, name, "a number in (0, 1)")
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be a number in (0, 1), got {number}")
+    return number
+
+
 def boolean(value: Any, name: str) -> bool:
     """`value` as a bool, if it is one."""
     if not isinstance(value, (bool, np.bool_)):

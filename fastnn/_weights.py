@@ -56,6 +56,18 @@ def sample_weights(
     return weights.astype(architecture.dtype)
 
 
+def of_rows(weights: Array | None, rows: npt.NDArray[np.int64]) -> Array | None:
+    """Those of some samples, one of which must count."""
+    if weights is None:
+        return None
+    if not weights[rows].any():
+        raise ValueError(
+            "sample_weight must leave a weight above 0 to the samples that are not drawn by "
+            "validation_split, got none"
+        )
+    return weights[rows]
+
+
 def label_smoothing(architecture: Architecture, smoothing: float) -> tuple[float, float] | None:
     """The share that smoothed targets keep, and what is added to each of them; None for none.
 

@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -196,7 +196,7 @@ def _learn_digits(net: fastnn.Network, epochs: int, output: Path) -> None:
         validation_data=(X_test, y_test),
         progress=True,
     )
-    print(_history_table(history), end="\n\n")
+    print(history.table(8), end="\n\n")
 
     probabilities = net.predict_proba(X_test)
     predicted = net.predict(X_test)
@@ -224,17 +224,6 @@ def _learn_digits(net: fastnn.Network, epochs: int, output: Path) -> None:
     )
     mistakes.write_text(picture, encoding="utf-8")
     print(f"{mistakes}: the digits it got wrong, and what it took them for")
-
-
-def _history_table(history: Mapping[str, Sequence[float]], n_rows: int = 8) -> str:
-    """First, last and evenly spaced epochs of `history`."""
-    n_epochs = len(history["loss"])
-    epochs = np.unique(np.linspace(1, n_epochs, min(n_rows, n_epochs)).round().astype(int))
-    lines = ["epoch" + "".join(f"{name:>14}" for name in history)]
-    for epoch in epochs:
-        values = (series[epoch - 1] for series in history.values())
-        lines.append(f"{epoch:>5}" + "".join(f"{value:>14.4f}" for value in values))
-    return "\n".join(lines)
 
 
 def _confusion_table(y: npt.NDArray[Any], predicted: npt.NDArray[Any], n_classes: int = 10) -> str:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastnn import _inference, _validation
 from fastnn._blocks import parameter_name
-from fastnn._fit import progress_bar
+from fastnn._progress import progress_bar
 from fastnn._regularization import penalty
 from fastnn.network import Network
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _blocks, _fit, _inference, _validation, _weights
+from fastnn import _blocks, _checkpoint, _fit, _inference, _validation, _weights
 from fastnn._architecture import Architecture, layers_of_sizes
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError
@@ -26,10 +26,13 @@ from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
 from fastnn._summary import summarise
 from fastnn.activations import ACTIVATIONS
+from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
+from fastnn.history import History
 from fastnn.initializers import Normal
 from fastnn.layers import Layer
 from fastnn.losses import Loss
+from fastnn.metrics import MetricsLike, checked_metrics
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Rate
 
@@ -131,7 +134,7 @@ class Network:
         self._plan: Plan | None = None
         self._state: State | None = None
         self._access = Access()
-        self._history: dict[str, list[float]] = {}
+        self._history = History()
 
     @classmethod
     @checked_keywords
@@ -207,7 +210,7 @@ class Network:
         return None if self._state is None else self._state.training
 
     @property
-    def history(self) -> dict[str, list[float]]:
+    def history(self) -> History:
         """The history of the last call of `fit` or `partial_fit`: what `fit` returns.
 
         Where an error or Ctrl-C has ended the call, the lists hold its finished epochs. An epoch
@@ -215,7 +218,7 @@ class Network:
         length. A refused call changes nothing. The history is neither copied nor saved with the
         network.
         """
-        return {name: list(values) for name, values in self._history.items()}
+        return self._history.copy()
 
     @property
     def n_parameters(self) -> int:
@@ -306,7 +309,7 @@ class Network:
         learning_rate: Rate | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool | str = AS_BEFORE,
-        progress: bool = False,
+        progress: bool | Literal["epochs"] = False,
         threads: int | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
@@ -316,7 +319,11 @@ class Network:
         weight_decay: float | str = AS_BEFORE,
         clip_norm: float | str | None = AS_BEFORE,
         clip_value: float | str | None = AS_BEFORE,
-    ) -> dict[str, list[float]]:
+        validation_split: float | None = None,
+        metrics: MetricsLike = (),
+        callbacks: CallbacksLike = (),
+        resume_from: str | PathLike[str] | None = None,
+    ) -> History:
         """Trains the network; it goes on from where it is.
 
         A network that was not trained before starts with Adam at a learning rate of 0.001,
@@ -350,11 +357,33 @@ class Network:
             Evaluated after each epoch.
         shuffle : bool or "as before"
             Whether each epoch takes the samples in another order. A full batch is never shuffled.
-        progress : bool
-            Whether to show a bar on the standard error stream.
+        progress : bool or "epochs"
+            What to show on the standard error stream: a bar for the epochs, which only a terminal
+            and a notebook get, or ``"epochs"``: a line an epoch.
         threads : int, optional
             The most to use; fewer run where they are faster, which is measured during training.
             None: as many as `set_num_threads` says. The results do not depend on it, to the bit.
+        validation_split : float, optional
+            In (0, 1): takes this share of the samples as validation data instead, and trains on
+            the others. They are drawn from all rows by the network's `seed`, the same ones in every
+            call; from each class by this share, where the network is a classifier and a sample
+            has one class. X and y are copied then.
+        metrics : str, callable, or sequence of them
+            Names of ``fastnn.metrics.METRICS``, or functions ``f(y_true, y_pred)`` such as
+            scikit-learn's, to measure on the validation data after each epoch. `y_true` is as
+            `predict` gives `y_pred`; scikit-learn's functions of probabilities get those of
+            `predict_proba`. The accuracy of a classifier needs not be asked for.
+        callbacks : Callback, callable, or sequence of them
+            Are called after each epoch, in this order: those of `fastnn.callbacks`, and functions
+            ``f(net, epoch, metrics)`` of the network, the number of the epoch, from 1, and a dict
+            of what the history holds of it. They may use and save the network, and write to its
+            parameters, but not call `fit`. Their exceptions end the call, and the network stays as
+            it is; after ``fastnn.StopTraining`` it returns.
+        resume_from : str or path-like, optional
+            A file that a `fastnn.Checkpoint` has written. The network becomes the one in the file,
+            which must have the same layers, loss and dtype, and its fit goes on after the epochs
+            that are done, of `epochs` in all. With the same arguments as then, the parameters and
+            the history end as if that call had never stopped, to the bit.
         sample_weight : array-like of shape (n_samples,), optional
             How much each sample counts: numbers of at least 0, one of them above. The loss of a
             mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
@@ -383,12 +412,14 @@ class Network:
 
         Returns
         -------
-        dict of str to list of float
+        History
+            A dict of str to list of float that prints as a table; see `fastnn.history.History`.
             ``"loss"``: for each epoch the mean loss over its samples, by their weights, penalties
-            included, each mini-batch's taken before its update. Losses of `validation_data` are
-            without penalties. With `validation_data` also ``"val_loss"`` and, for classifiers,
-            ``"val_accuracy"``. ``"learning_rate"``: that of the last step of each epoch. `history`
-            keeps it where the call does not return.
+            included, each mini-batch's taken before its update; for classifiers ``"accuracy"`` the
+            same. With validation data also ``"val_loss"`` (without penalties), for classifiers
+            ``"val_accuracy"``, and all `metrics`, with ``val_`` before the name.
+            ``"learning_rate"``: that of the last step of each epoch. `history` keeps it where the
+            call does not return.
 
         Raises
         ------
@@ -421,15 +452,19 @@ class Network:
         """
         with self._access.training():
             options = FitOptions.checked(
-                self.training,
+                self,
                 epochs=epochs,
                 batch_size=batch_size,
                 optimizer=optimizer,
                 learning_rate=learning_rate,
-                shuffle=shuffle,
                 validation_data=validation_data,
+                shuffle=shuffle,
                 progress=progress,
                 threads=threads,
+                validation_split=validation_split,
+                metrics=metrics,
+                callbacks=callbacks,
+                resume_from=resume_from,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
                 label_smoothing=label_smoothing,
@@ -464,7 +499,7 @@ class Network:
         """Trains on one pass over what is given: for data that arrive, or fit, in parts.
 
         It is a `fit` of one epoch: it goes on with what the network was trained with, unless it is
-        told otherwise, and `history` has its one loss afterwards.
+        told otherwise, and `history` has its one epoch afterwards.
 
         Parameters
         ----------
@@ -487,7 +522,7 @@ class Network:
         """
         with self._access.training():
             options = FitOptions.checked(
-                self.training,
+                self,
                 epochs=1,
                 batch_size=batch_size,
                 optimizer=optimizer,
@@ -647,10 +682,11 @@ class Network:
         y: ArrayLike,
         *,
         threads: int | None = None,
+        metrics: MetricsLike = (),
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
     ) -> dict[str, float]:
-        """The mean loss, and for classifiers the accuracy.
+        """The mean loss, for classifiers the accuracy, and other metrics.
 
         Parameters
         ----------
@@ -659,14 +695,16 @@ class Network:
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
+        metrics : str, callable, or sequence of them
+            As for `fit`.
         sample_weight, class_weight
             As for `fit`: weights of the samples in the mean loss, and in the accuracy.
 
         Returns
         -------
         dict
-            ``{"loss": ..., "accuracy": ...}``; accuracy is the share of right labels (of all
-            labels, where a sample has several), in [0, 1].
+            ``{"loss": ..., "accuracy": ...}``, and `metrics` by name; accuracy is the share of
+            right labels (of all labels, where a sample has several), in [0, 1].
 
         Raises
         ------
@@ -674,8 +712,9 @@ class Network:
             If X or y are not as for `fit`, or the network is not built yet.
         """
         data, targets = self._checked_data(X, y, self._built()[0].n_features)
+        chosen = checked_metrics(metrics, self._architecture)
         weights = _weights.sample_weights(self._architecture, targets, sample_weight, class_weight)
-        return self._evaluate(data, targets, threads, weights)
+        return _inference.evaluate(self, data, targets, chosen, threads=threads, weights=weights)
 
     def loss_and_gradients(
         self,
@@ -811,10 +850,8 @@ class Network:
         ValueError
             If the network is not built yet, or a parameter is not finite. Nothing is written then.
         """
-        from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
-
         self._built()
-        _files.write_model(path, *self._parts())
+        _checkpoint.write(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -837,13 +874,7 @@ class Network:
         OSError
             If it cannot be read.
         """
-        from fastnn import _files
-
-        description, tensors = _files.read_model(path)
-        try:
-            return _rebuild(description, tensors, cls)
-        except ValueError as error:
-            raise ValueError(f"cannot load {str(path)!r}: {error}") from error
+        return _checkpoint.read(path, cls)[0]
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -876,24 +907,6 @@ class Network:
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
         return self._architecture.checked_data(X, y, n_features, names)
-
-    @property
-    def _metrics(self) -> tuple[str, ...]:
-        """What `evaluate` gives."""
-        is_classifier = ACTIVATIONS[self._architecture.output.activation].is_classifier
-        return ("loss", "accuracy") if is_classifier else ("loss",)
-
-    def _evaluate(
-        self, X: Array, y: Array, threads: int | None = None, weights: Array | None = None
-    ) -> dict[str, float]:
-        """Loss and accuracy from data that have been checked."""
-        output = np.empty((len(X), self.n_outputs), self.dtype)
-        loss = _inference.infer(self, X, [output], y, threads=threads, weights=weights)
-        if "accuracy" not in self._metrics:
-            return {"loss": loss}
-        right = self._decide(output) == (y if y.ndim == 1 else self._decide(y))
-        shares = right if weights is None else np.average(right, axis=0, weights=weights)
-        return {"loss": loss, "accuracy": float(np.mean(shares))}
 
     def _decide(self, output: Array) -> Array:
         """What `predict` gives for these output activations."""

@@ -17,8 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
+from fastnn.metrics import larger_is_better
 
-__all__ = ["bar_chart", "format_duration", "learning_curves", "misclassified", "range_test"]
+__all__ = [
+    "Picture",
+    "bar_chart",
+    "format_duration",
+    "learning_curves",
+    "misclassified",
+    "range_test",
+]
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart, and a grey.
 _COLOURS = (
@@ -30,15 +38,22 @@ _INK, _GREY, _GRID = "#222222", "#666666", "#e4e4e4"
 _LARGEST = 1e300
 
 
-def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
-    """Draw what `Network.fit` returned: the losses by epoch, and the accuracies to their right.
+class Picture(str):
+    """The text of an SVG document, which a notebook shows as a picture."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def learning_curves(history: Mapping[str, Sequence[float]]) -> Picture:
+    """Draw what `Network.fit` returned by epoch: losses and errors, accuracies, scores, the rate.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
-        One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``) get the
-        right-hand panel, all others the left-hand one, whose axis is logarithmic if it can be.
-        ``learning_rate`` is not drawn.
+        One value an epoch under each name. Names that end in ``accuracy`` (in ``[0, 1]``),
+        ``learning_rate``, and other metrics that are to grow get panels of their own; all others
+        are in the first one. Axes but those of accuracies and scores are logarithmic if they can.
 
     Returns
     -------
@@ -63,16 +78,17 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> str:
     }
     checked.pop("learning_rate", None)
     accuracies = {name: v for name, v in checked.items() if name.endswith("accuracy")}
-    losses = {name: v for name, v in checked.items() if name not in accuracies}
-    panels = [
-        (title, series, percent)
-        for title, series, percent in (("loss", losses, False), ("accuracy", accuracies, True))
-        if series
-    ]
+    rates = {name: v for name, v in checked.items() if name == "learning_rate"}
+    scores = {
+        name: v for name, v in checked.items() if name not in accuracies and larger_is_better(name)
+    }
+    losses = {name: v for name, v in checked.items() if name not in {*accuracies, *rates, *scores}}
+    named = {"loss": losses, "accuracy": accuracies, "score": scores, "learning rate": rates}
+    panels = {title: series for title, series in named.items() if series}
     width = 440
     parts = [
-        _line_panel(title, series, left=width * i, percent=percent)
-        for i, (title, series, percent) in enumerate(panels)
+        _line_panel(title, series, left=width * i)
+        for i, (title, series) in enumerate(panels.items())
     ]
     return _document(width * len(panels), 320, "Learning curves", parts)
 
@@ -106,7 +122,10 @@ def range_test(rates: npt.ArrayLike, losses: npt.ArrayLike, suggestion: float | 
     if len(ys) != len(xs):
         raise ValueError(f"losses must have length {len(xs)}, as rates, got {len(ys)}")
     x0, x1, y0, y1 = 62.0, 560.0, 262.0, 48.0
-    x, y = _Scale(xs[0], xs[-1], x0, x1, True), _value_scale(ys, y0, y1, percent=False)
+    x, y = (
+        _Scale(xs[0], xs[-1], x0, x1, True),
+        _value_scale(ys, y0, y1, percent=False, linear=False),
+    )
     parts = [_text(x0, 28, "loss", size=16, anchor="start")]
     for tick in y.ticks():
         parts += [
@@ -139,7 +158,7 @@ def misclassified(
     y: Sequence[object] | npt.NDArray[np.generic],
     predicted: Sequence[object] | npt.NDArray[np.generic],
     probabilities: npt.ArrayLike,
-) -> str:
+) -> Picture:
     """Draw images with ``true -> predicted (probability of the predicted class)`` below each.
 
     Parameters
@@ -204,7 +223,7 @@ def misclassified(
 
 def bar_chart(
     groups: Mapping[str, Mapping[str, float]], *, title: str, caption: Sequence[str] = ()
-) -> str:
+) -> Picture:
     """Draw positive durations as horizontal bars on one logarithmic axis, in groups.
 
     Parameters
@@ -349,15 +368,14 @@ class _Scale:
         return [step * i for i in range(first_index, math.floor(last_index) + 1)]
 
 
-def _line_panel(
-    title: str, series: Mapping[str, Sequence[float]], *, left: float, percent: bool
-) -> str:
+def _line_panel(title: str, series: Mapping[str, Sequence[float]], *, left: float) -> str:
     """One chart of `series` by epoch (the first epoch is 1), with axes, grid and legend."""
     x0, x1, y0, y1 = left + 62, left + 420, 262.0, 48.0
     values = [value for line in series.values() for value in line]
     n_epochs = max(len(line) for line in series.values())
     x = _Scale(1, max(n_epochs, 2), x0, x1)
-    y = _value_scale(values, y0, y1, percent=percent)
+    percent = title == "accuracy"
+    y = _value_scale(values, y0, y1, percent=percent, linear=title == "score")
 
     parts = [_text(x0, 28, title, size=16, anchor="start")]
     for tick in y.ticks():
@@ -389,12 +407,14 @@ def _line_panel(
     return "\n".join(parts)
 
 
-def _value_scale(values: Sequence[float], start: float, stop: float, *, percent: bool) -> _Scale:
+def _value_scale(
+    values: Sequence[float], start: float, stop: float, *, percent: bool, linear: bool
+) -> _Scale:
     """An axis that holds all values: logarithmic for positive losses, up to 100 % for shares."""
     low, high = min(values), max(values)
     if percent:
         return _Scale(min(low, 0.99) - 0.05 * (1 - min(low, 0.99)), 1.0, start, stop)
-    if low >= 1 / _LARGEST and high > 10 * low:
+    if not linear and low >= 1 / _LARGEST and high > 10 * low:
         return _Scale(
             10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)), start, stop, True
         )
@@ -431,9 +451,9 @@ def _line(x0: float, y0: float, x1: float, y1: float, colour: str = _GRID) -> st
     return f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{colour}"/>'
 
 
-def _document(width: float, height: float, title: str, parts: Iterable[str]) -> str:
+def _document(width: float, height: float, title: str, parts: Iterable[str]) -> Picture:
     body = "\n".join(parts)
-    return (
+    return Picture(
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}"'
         f' viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif">\n'

@@ -58,7 +58,9 @@ def test_demo_prints_summary_history_and_confusion_table(demo):
     assert net.summary() in output
     lines = output.splitlines()
     (head,) = [i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"]]
-    assert lines[head].split() == ["epoch", "loss", "val_loss", "val_accuracy", "learning_rate"]
+    assert lines[head].split() == [
+        "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate",
+    ]  # fmt: skip
     assert lines[head + 1].split()[0] == "1"
     assert "60" in [line.split()[0] for line in lines[head + 1 :] if line]
     (head,) = [i for i, line in enumerate(lines) if line.startswith("true")]
@@ -74,7 +76,7 @@ def test_demo_prints_summary_history_and_confusion_table(demo):
 def test_demo_draws_the_curves_and_every_mistake(demo):
     folder, output = demo
     curves = ElementTree.parse(folder / "learning_curves.svg").getroot()
-    assert len([e for e in curves.iter() if e.get("class") == "curve"]) == 3
+    assert len([e for e in curves.iter() if e.get("class") == "curve"]) == 4
     mistakes = ElementTree.parse(folder / "misclassified.svg").getroot()
     n_images = len([e for e in mistakes.iter() if e.get("class") == "image"])
     assert f"({n_images} of 359 digits wrong)" in output

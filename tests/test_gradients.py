@@ -269,7 +269,10 @@ def test_draw_does_not_touch_the_global_random_state() -> None:
     assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
 
 
-def test_progress_is_shown_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_where_it_is_asked_for(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     net = network(2, "tanh", "linear", None)
     quiet = gradient_check(net, *samples(net))
     assert capfd.readouterr() == ("", "")

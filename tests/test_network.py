@@ -325,7 +325,7 @@ def test_fit_learns() -> None:
 
 def test_history_has_a_loss_for_each_epoch() -> None:
     X, y = data()
-    assert list(small().fit(X, y)) == ["loss", "learning_rate"]
+    assert list(small().fit(X, y)) == ["loss", "accuracy", "learning_rate"]
     history = small().fit(X, y, epochs=3)
     assert len(history["loss"]) == 3
     assert all(type(value) is float for value in history["loss"])
@@ -336,8 +336,8 @@ def test_history_with_validation_data_of_a_classifier() -> None:
     Xv, yv = data(30, seed=9)
     net = small()
     history = net.fit(X, y, epochs=3, validation_data=(Xv, yv))
-    assert list(history) == ["loss", "val_loss", "val_accuracy", "learning_rate"]
-    assert [len(values) for values in history.values()] == [3, 3, 3, 3]
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    assert [len(values) for values in history.values()] == [3, 3, 3, 3, 3]
     assert net.evaluate(Xv, yv) == {
         "loss": history["val_loss"][-1],
         "accuracy": history["val_accuracy"][-1],
@@ -1301,7 +1301,8 @@ def test_history_of_the_last_call_is_kept() -> None:
         net.fit(X, y, epochs=0)
     assert len(net.history["loss"]) == 3
     loss = net.partial_fit(X, y)
-    assert net.history == {"loss": [loss], "learning_rate": [0.001]}
+    assert net.history["loss"] == [loss]
+    assert list(net.history) == ["loss", "accuracy", "learning_rate"]
 
 
 def test_history_of_a_divergence_has_the_whole_epochs() -> None:
@@ -1505,15 +1506,18 @@ def test_repr_names_the_subclass() -> None:
 # ---- progress ------------------------------------------------------------------------------------
 
 
-def test_progress_is_shown_on_the_error_stream_only(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_on_the_error_stream_only(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     X, y = data()
     net, twin = small(), small()
     history = net.fit(X, y, epochs=3, batch_size=8, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "100%" in err
-    assert "150/150" in err.replace(".0", "")
-    assert "loss=" in err
+    assert "epoch 3/3: 100%" in err
+    assert "epochs/s, loss=" in err
     assert twin.fit(X, y, epochs=3, batch_size=8) == history
     assert capfd.readouterr() == ("", "")
     assert state(net) == state(twin)

@@ -346,7 +346,7 @@ def test_200_steps_are_the_loop_in_numpy(net_name: str, feature: str) -> None:
 def test_every_optimizer_takes_all_of_it(net_name: str, optimizer: str) -> None:
     net, X, y, options = example(net_name, "all")
     options |= {"optimizer": optimizer, "learning_rate": 0.001}
-    if optimizer == "adamw":
+    if optimizer in ("adamw", "lion"):
         options["weight_decay"] = 0.0
     loop = NumPyLoop(net)
     history = net.fit(X, y, epochs=10, **options)
@@ -524,8 +524,8 @@ def test_the_hook_sees_the_gradient_before_penalties_and_clipping() -> None:
     optimizer = get_optimizer("sgd", 0.5)
     trainer = Trainer(
         plan, state.parameters, state.running, X, y.astype(np.int32), len(X), 1, 2, optimizer="sgd",
-        hyperparameters=optimizer.hyperparameters, learning_rate=0.5, slots=np.zeros((0, net.n_parameters)),
-        n_updates=0, bit_generator=None,
+        hyperparameters=optimizer.hyperparameters, learning_rate=0.5,
+        slots=np.zeros((0, net.n_parameters)), n_updates=0, bit_generator=None,
         gradient_hook=lambda layer, g: seen.update({layer: g.copy()}),
         rules=Rules([(True, 0.0, 0.7, 0.0, 1.0)] * 3, 0.1, 0.05, 0.01),
     )  # fmt: skip

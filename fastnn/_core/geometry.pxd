@@ -6,6 +6,7 @@ from fastnn._core.kernels cimport (
     fnn_activation,
     fnn_ahead,
     fnn_gemm,
+    fnn_hits,
     fnn_input,
     fnn_kernels,
     fnn_loss,
@@ -85,6 +86,8 @@ cdef struct Batch:
     Matrix gathered_X  # no data: X itself can be read
     char *gathered_targets  # NULL: targets themselves can be read
     char *gathered_weights  # NULL: the same
+    fnn_hits hits  # counts right predictions; NULL: nobody asks for them
+    double hit_threshold
 
 # What a pass reads and writes in one layer.
 cdef struct LayerPass:

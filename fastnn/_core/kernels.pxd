@@ -32,6 +32,9 @@ cdef extern from "fastnn.h" nogil:
                          size_t rows, size_t n_units, double scale,
                          const double *parameters) noexcept nogil
 
+    ctypedef double (*fnn_hits)(const void *out, const void *targets, const void *weights,
+                                size_t rows, size_t n_units, double threshold) noexcept nogil
+
     enum:
         FNN_MAX_HYPERPARAMETERS
         FNN_MAX_CONSTANTS
@@ -143,6 +146,9 @@ cdef extern from "fastnn.h" nogil:
                       double factor) noexcept nogil
         int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns,
                            double limit) noexcept nogil
+        fnn_hits hits_of_labels
+        fnn_hits hits_of_rows
+        fnn_hits hits_of_units
         double (*fma_burst)(size_t repeats) noexcept nogil
 
     ctypedef struct fnn_caches:

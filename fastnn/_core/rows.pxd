@@ -6,6 +6,8 @@ cdef double sum_weights(const Batch *batch, size_t first, size_t n) noexcept nog
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
 cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,
                      double *losses) noexcept nogil
+cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
+                   double *hits) noexcept nogil
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil
 
 

@@ -111,22 +111,28 @@ cdef void gather_targets(const Pass *net, const Rows *rows, const int64_t *order
             g.kernels.smooth(to, rows.n * g.n_targets, batch.target_share, batch.target_offset)
 
 
+cdef const char *targets_of(const Pass *net, const Rows *rows) noexcept nogil:
+    if net.batch.gathered_targets != NULL:
+        return net.batch.gathered_targets + rows.first * target_bytes(net)
+    return net.batch.targets + rows.sample * target_bytes(net)
+
+
+cdef const char *weights_of(const Pass *net, const Rows *rows) noexcept nogil:
+    if net.batch.gathered_weights != NULL:
+        return net.batch.gathered_weights + rows.first * net.geometry.itemsize
+    if net.batch.weights != NULL:
+        return net.batch.weights + rows.sample * net.geometry.itemsize
+    return NULL
+
+
 cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil:
     """The sum of the rows' weighted losses; `scale` times its derivative by the output goes into
     `output_d`."""
     cdef const Geometry *g = net.geometry
     cdef const char *out = at(net.layers[g.n_layers - 1].a, rows.first, 0, g.itemsize)
     cdef char *d = at(net.output_d, rows.first, 0, g.itemsize)
-    cdef const char *targets = net.batch.gathered_targets
-    cdef const char *weights = net.batch.weights
-    if targets != NULL:
-        targets += rows.first * target_bytes(net)
-    else:
-        targets = net.batch.targets + rows.sample * target_bytes(net)
-    if net.batch.gathered_weights != NULL:
-        weights = net.batch.gathered_weights + rows.first * g.itemsize
-    elif weights != NULL:
-        weights += rows.sample * g.itemsize
+    cdef const char *targets = targets_of(net, rows)
+    cdef const char *weights = weights_of(net, rows)
     if net.batch.reads_labels:
         return g.loss.labels(d, out, <const int32_t *> targets, weights, rows.n, g.n_outputs, scale,
                              g.loss_parameters)
@@ -143,6 +149,22 @@ cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, doubl
         block.sample = rows.sample + done
         block.n = min(block_rows, rows.n - done)
         losses[done // block_rows] = loss_and_derivative(net, &block, scale)
+        done += block.n
+
+
+cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
+                   double *hits) noexcept nogil:
+    """The right predictions, block by block like the losses."""
+    cdef const Geometry *g = net.geometry
+    cdef Rows block = rows[0]
+    cdef size_t done = 0
+    while done < rows.n:
+        block.first = rows.first + done
+        block.sample = rows.sample + done
+        block.n = min(block_rows, rows.n - done)
+        hits[done // block_rows] = net.batch.hits(
+            at(net.layers[g.n_layers - 1].a, block.first, 0, g.itemsize), targets_of(net, &block),
+            weights_of(net, &block), block.n, g.n_outputs, net.batch.hit_threshold)
         done += block.n
 
 

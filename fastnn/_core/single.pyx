@@ -379,6 +379,39 @@ def limit_norms(w, double limit, isa=None):
     return limited, result
 
 
+def hits(out, targets, weights=None, threshold=0.0, isa=None, units=False):
+    """How many rows of `out` are right, counted by their weights.
+
+    Parameters
+    ----------
+    out : ndarray of shape (rows, n_units), float32 or float64
+    targets : ndarray of shape (rows,), int32, or like `out`
+        Labels in [0, n_units), which are not checked; or rows of numbers.
+    weights : ndarray of shape (rows,), of the dtype of `out`, optional
+    threshold : float
+    isa : str, optional
+    units : bool
+        Whether `out` is compared with the threshold number by number.
+
+    Returns
+    -------
+    float
+    """
+    cdef const fnn_kernels *kernels = kernels_for(out.dtype, isa)
+    cdef size_t rows = out.shape[0], n_units = out.shape[1]
+    cdef const char *data = data_of(out, out.dtype, (rows, n_units))
+    cdef const char *weights_data = NULL
+    if weights is not None:
+        weights_data = data_of(weights, out.dtype, (rows,))
+    if targets.ndim == 1:
+        return kernels.hits_of_labels(data, data_of(targets, np.dtype(np.int32), (rows,)),
+                                      weights_data, rows, n_units, threshold)
+    cdef const char *row_data = data_of(targets, out.dtype, (rows, n_units))
+    if units:
+        return kernels.hits_of_units(data, row_data, weights_data, rows, n_units, threshold)
+    return kernels.hits_of_rows(data, row_data, weights_data, rows, n_units, threshold)
+
+
 def transpose(a, isa=None):
     """The transpose of a matrix, float32 or float64, C-contiguous, as a new one."""
     cdef size_t rows = a.shape[0], columns = a.shape[1]

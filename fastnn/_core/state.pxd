@@ -6,6 +6,7 @@ cdef struct Progress:
     size_t epoch  # finished ones of this call
     size_t start  # first sample of the next mini-batch
     double epoch_loss  # weighted sum over the samples of this epoch so far
+    double epoch_hits  # right predictions, the same
 
 
 cdef class TrainingState:

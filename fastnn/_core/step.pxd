@@ -19,6 +19,11 @@ cdef enum GradientMode:
     FUSED_AT_ONCE  # the same for all tiles of a small network together
     STORED  # in a block like the parameters, before the update
 
+# Over the samples of a mini-batch.
+cdef struct Sums:
+    double loss
+    double hits  # right predictions
+
 # All that the members of the team share. Only member 0 writes to it between the phases.
 cdef struct Run:
     Pass net
@@ -26,6 +31,7 @@ cdef struct Run:
     size_t n_stages
     size_t n_slab_rows  # samples whose activations are held at a time
     double *block_losses
+    double *block_hits  # zeros where they are not counted
     char *scratch  # of the products; scratch_bytes for each member
     size_t scratch_bytes
     # the gradient
@@ -52,6 +58,7 @@ cdef struct Run:
     uint64_t updates_allowed
     double *epoch_losses  # (n_epochs,)
     double *epoch_rates  # (n_epochs,) of the last step of each
+    double *epoch_accuracies  # the same
     bitgen_t *bitgen
     # when to come back
     double deadline

@@ -117,15 +117,16 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
             rows.n = min(tile_rows, slab.n - rows.first)
             rows.sample = slab.sample + rows.first
             run_rows(&run.net, stage, &rows, block_rows, scale,
-                     run.block_losses + rows.first // block_rows)
+                     run.block_losses + rows.first // block_rows,
+                     run.block_hits + rows.first // block_rows)
         vote = votes_of(run, member)
         tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
 
 
 cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, double scale,
-                   double *loss) noexcept nogil:
-    """Phase 1 of a slab; adds the sum of its losses to `loss`."""
+                   Sums *sums) noexcept nogil:
+    """Phase 1 of a slab; adds its losses and right predictions to `sums`."""
     cdef const Geometry *g = run.net.geometry
     cdef size_t n_blocks = (slab.n + g.row_block - 1) // g.row_block, i
     cdef size_t block_rows = (slab.n + n_blocks - 1) // n_blocks
@@ -136,7 +137,8 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
             return vote
     i = 0
     while i * block_rows < slab.n:  # every member the same sum, in the order of the blocks
-        loss[0] += run.block_losses[i]
+        sums.loss += run.block_losses[i]
+        sums.hits += run.block_hits[i]
         i += 1
     return vote
 
@@ -213,35 +215,35 @@ cdef double penalties(const Run *run, double mean_weight) noexcept nogil:
 
 
 cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start,
-                       size_t n, bint gathered, double *loss) noexcept nogil:
-    """The stored gradient of one mini-batch; `loss` is the weighted sum over its samples, and the
-    penalties."""
+                       size_t n, bint gathered, Sums *sums) noexcept nogil:
+    """The stored gradient of one mini-batch; `sums` are those over its samples, by their
+    weights, and the penalties."""
     cdef double weight = sum_weights(&run.net.batch, start, n)
     cdef size_t done = 0
     cdef Rows slab
     cdef bint finishes = run.regularization != NULL and not run.has_gradient_hook
     cdef int vote = RUNNING
-    loss[0] = 0
+    sums[0] = Sums(0, 0)
     while done < n:
         slab = all_rows(run, member, n_updates, min(run.n_slab_rows, n - done), start + done,
                         gathered)
-        vote = row_phase(run, team, member, &slab, scale_of(weight), loss)
+        vote = row_phase(run, team, member, &slab, scale_of(weight), sums)
         if vote == RUNNING:
             vote = gradient_phase(run, team, member, &slab, done > 0,
                                   finishes and done + slab.n == n, 1.0 / n)
         if vote == FORKED:
-            loss[0] = 0
+            sums[0] = Sums(0, 0)
             done = 0
         elif vote != RUNNING:
             return vote
         else:
             done += slab.n
-    if run.has_gradient_hook and isfinite(loss[0]):
+    if run.has_gradient_hook and isfinite(sums.loss):
         vote = hook_phase(run, team, member)
         if vote == RUNNING and run.regularization != NULL:
             vote = finish_phase(run, team, member, 1.0 / n)
     if vote == RUNNING and run.regularization != NULL:
-        loss[0] += penalties(run, weight / n)
+        sums.loss += penalties(run, weight / n)
     return vote
 
 
@@ -391,26 +393,26 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
 # ---- step, epoch, run ---------------------------------------------------------------------------
 
 cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
-              bint gathered, double *loss) noexcept nogil:
-    """One mini-batch of `n` samples: the weighted sum of their losses before its update, and the
-    update."""
+              bint gathered, Sums *sums) noexcept nogil:
+    """One mini-batch of `n` samples: their losses and right predictions before its update, by
+    their weights, and the update."""
     cdef Rows rows = all_rows(run, member, n_updates, n, start, gathered)
     cdef double weight = sum_weights(&run.net.batch, start, n)
     cdef int status = FORKED
     if run.gradient_mode == STORED:
-        status = gradient_step(run, team, member, n_updates, start, n, gathered, loss)
+        status = gradient_step(run, team, member, n_updates, start, n, gathered, sums)
     else:
         while status == FORKED:
-            loss[0] = 0
-            status = row_phase(run, team, member, &rows, scale_of(weight), loss)
-    if status == RUNNING and not isfinite(loss[0]):
+            sums[0] = Sums(0, 0)
+            status = row_phase(run, team, member, &rows, scale_of(weight), sums)
+    if status == RUNNING and not isfinite(sums.loss):
         status = LOSS_NOT_FINITE
     if status == RUNNING:
         status = update_phase(run, team, member, n_updates, &rows)
     if run.regularization != NULL and status <= OUT_OF_TIME:  # the update is done, and finite
         if run.gradient_mode != STORED:
-            loss[0] += penalties(run, weight / n)
-            if not isfinite(loss[0]):
+            sums.loss += penalties(run, weight / n)
+            if not isfinite(sums.loss):
                 return LOSS_NOT_FINITE | UPDATE_NOT_FINITE  # what has been updated is to be undone
         if run.regularization.has_max_norms:
             status |= limit_phase(run, team, member)
@@ -463,7 +465,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef Run *run = <Run *> context
     cdef Progress progress = run.progress[0]
     cdef size_t n_samples = run.net.batch.n_samples, n = 1
-    cdef double loss = 0
+    cdef Sums sums = Sums(0, 0)
     cdef bint gathered = False
     cdef int status = RUNNING
     write_all_shadows(run, team, member)
@@ -473,27 +475,31 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                 shuffle(run.net.batch.order, n_samples, run.bitgen)
             team_barrier(team, RUNNING)
         n = min(run.batch_size, n_samples - progress.start)
-        status = step(run, team, member, progress.n_updates, progress.start, n, gathered, &loss)
+        status = step(run, team, member, progress.n_updates, progress.start, n, gathered, &sums)
         gathered = run.gathers_once
         if status == RUNNING or status == OUT_OF_TIME:
-            record_step(&progress, loss, n, n_samples)
+            record_step(&progress, &sums, n, n_samples)
             if member == 0:
                 if progress.start == 0:
                     run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
                                                             / run.net.batch.total_weight)
                     run.epoch_rates[progress.epoch - 1] = rate_of(run, progress.n_updates - 1)
+                    run.epoch_accuracies[progress.epoch - 1] = (progress.epoch_hits
+                                                                / run.net.batch.total_weight)
                 run.progress[0] = progress
     if member == 0:
         run.status = status
-        run.bad_loss = loss / n
+        run.bad_loss = sums.loss / n
 
 
-cdef void record_step(Progress *progress, double loss, size_t n, size_t n_samples) noexcept nogil:
+cdef void record_step(Progress *progress, const Sums *sums, size_t n, size_t n_samples) noexcept nogil:
     """Goes on by a mini-batch of `n` samples."""
     if progress.start == 0:
         progress.epoch_loss = 0
+        progress.epoch_hits = 0
     progress.n_updates += 1
-    progress.epoch_loss += loss
+    progress.epoch_loss += sums.loss
+    progress.epoch_hits += sums.hits
     progress.start += n
     if progress.start == n_samples:
         progress.start = 0
@@ -504,10 +510,10 @@ cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept n
     """Phases 1 and 2 over all samples as one batch."""
     cdef Run *run = <Run *> context
     cdef size_t n_samples = run.net.batch.n_samples
-    cdef double loss = 0
+    cdef Sums sums = Sums(0, 0)
     write_all_shadows(run, team, member)
     cdef int status = gradient_step(run, team, member, run.progress.n_updates, 0, n_samples, False,
-                                    &loss)
+                                    &sums)
     if member == 0:
         run.status = status
-        run.epoch_losses[0] = loss / run.net.batch.total_weight
+        run.epoch_losses[0] = sums.loss / run.net.batch.total_weight

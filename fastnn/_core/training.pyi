@@ -27,6 +27,7 @@ class Trainer:
     losses: npt.NDArray[np.float64]
     rates: npt.NDArray[np.float64]
     window_end: int
+    accuracies: npt.NDArray[np.float64]
     epoch: int
     n_updates: int
     samples_seen: int
@@ -52,6 +53,7 @@ class Trainer:
         rules: Rules | None = None,
         weights: Array | None = None,
         smoothing: tuple[float, float] | None = None,
+        counts_hits: bool = False,
     ) -> None: ...
     def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
     def advance(

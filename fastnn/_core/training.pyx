@@ -82,6 +82,8 @@ cdef class Trainer(Workspace):
     rules : Rules, optional
         What holds beside the loss.
         goes by. The whole gradient is stored then, and the state copied at every step.
+    counts_hits : bool
+        Whether right predictions are counted, of a classifier: for `accuracies`.
 
     Attributes
     ----------
@@ -101,12 +103,14 @@ cdef class Trainer(Workspace):
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
                  bit_generator, double learning_rate, gradient_hook=None, Rules rules=None,
-                 weights=None, smoothing=None):
+                 weights=None, smoothing=None, bint counts_hits=False):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None,
                          rules, weights, smoothing)
         cdef Run *run = &self.run
         self.most_threads = n_threads
+        if counts_hits:
+            self.count_hits()
         self.hold_optimizer(optimizer, hyperparameters, slots)
         self.hold_rates(rules)
         run.learning_rate = learning_rate

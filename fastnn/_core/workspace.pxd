@@ -17,11 +17,13 @@ cdef class Workspace:
     cdef int n_threads
     cdef bint along_samples  # what has samples for rows is in single columns
     cdef readonly object losses  # (n_epochs,) float64: the mean loss of each finished epoch
+    cdef readonly object accuracies  # (n_epochs,) the same, of right predictions, if counted
     cdef object order  # (n_samples,) int64, or None
     cdef object gradient  # (n_parameters,), or None: not stored
     cdef UserCode user_code
 
     cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing) except -1
+    cdef int count_hits(self) noexcept
     cdef int make_layers(self, size_t rows) except -1
     cdef int make_weights(self, size_t i, size_t rows) except -1
     cdef int hold_rules(self, Rules rules) except -1

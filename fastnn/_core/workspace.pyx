@@ -143,12 +143,19 @@ cdef class Workspace:
                                    self.first_trainable)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
+        run.block_hits = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
+                                                 sizeof(double))
+        memset(run.block_hits, 0, (rows + g.row_block - 1) // g.row_block * sizeof(double))
+        run.net.batch.hits = NULL
         if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
         self.losses = np.zeros(n_epochs)
         run.epoch_losses = <double *> self.hold_writable(self.losses, np.dtype(np.float64),
                                                          (n_epochs,))
+        self.accuracies = np.zeros(n_epochs)
+        run.epoch_accuracies = <double *> self.hold_writable(self.accuracies, np.dtype(np.float64),
+                                                             (n_epochs,))
 
     def __del__(self):
         if self.buffers is not None:
@@ -187,6 +194,19 @@ cdef class Workspace:
                 or self.along_samples or not g.layers[0].operations.is_product):
             batch.gathered_X = self.samples(rows, g.n_features)
         self.run.gathers_once = not shuffled and rows == n_samples
+        return 0
+
+    cdef int count_hits(self) noexcept:
+        """Of a classifier, from now on: `accuracies` are the shares of right predictions."""
+        cdef const Geometry *g = self.run.net.geometry
+        cdef Batch *batch = &self.run.net.batch
+        batch.hit_threshold = 0 if g.loss.from_logits else 0.5
+        if batch.reads_labels:
+            batch.hits = g.kernels.hits_of_labels
+        elif g.layers[g.n_layers - 1].activation.name == b"softmax":
+            batch.hits = g.kernels.hits_of_rows
+        else:
+            batch.hits = g.kernels.hits_of_units
         return 0
 
     cdef int make_layers(self, size_t rows) except -1:

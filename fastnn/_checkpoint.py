@@ -1,0 +1,204 @@
+"""Networks in model files, and how far a fit has come beside them; see `fastnn.Checkpoint`.
+
+What a fit adds is the description's entry ``fit`` and the tensors whose names begin with ``fit.``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation
+from fastnn._description import entries, text
+from fastnn.callbacks import Callback, Function, is_array
+from fastnn.history import History
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
+Array = npt.NDArray[Any]
+NetworkType = TypeVar("NetworkType", bound="Network")
+
+_KEY, _PREFIX = "fit", "fit."
+_HISTORY = f"{_PREFIX}history"
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """All that a fit needs to go on, but the network.
+
+    Attributes
+    ----------
+    history : History
+        Of the epochs that are done.
+    stopped : bool
+        Whether a callback has ended the training.
+    callbacks : sequence of (str, dict)
+        Class and state of each, but for plain functions, which have none.
+    """
+
+    history: History
+    stopped: bool
+    callbacks: Sequence[tuple[str, dict[str, Any]]]
+
+    @classmethod
+    def of(cls, history: History, stopped: bool, callbacks: Sequence[Callback]) -> FitProgress:
+        states = [(_kind(each), each.state()) for each in with_states(callbacks)]
+        return cls(history, stopped, states)
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What goes into the description and to the tensors of a model file."""
+        described, tensors = [], {_HISTORY: np.array(list(self.history.values()), np.float64)}
+        for i, (kind, state) in enumerate(self.callbacks):
+            arrays = {name: value for name, value in state.items() if is_array(value)}
+            tensors |= {f"{_PREFIX}{i}.{name}": value for name, value in arrays.items()}
+            values = {name: value for name, value in state.items() if name not in arrays}
+            described.append({"kind": kind, "state": values})
+        description = {
+            "history": list(self.history),
+            "stopped": self.stopped,
+            "callbacks": described,
+        }
+        return {_KEY: description}, tensors
+
+    @classmethod
+    def taken(cls, description: dict[str, Any], tensors: dict[str, Array]) -> FitProgress | None:
+        """Takes its part out of what a model file holds; None where there is none.
+
+        Raises
+        ------
+        ValueError
+            If it is not what `parts` gives.
+        """
+        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_PREFIX)}
+        if _KEY not in description:
+            entries(own, [], "the tensors of a fit")
+            return None
+        names, stopped, described = entries(
+            description.pop(_KEY), ["history", "stopped", "callbacks"], _KEY
+        )
+        history = _read_history(names, own.pop(_HISTORY, None))
+        if not isinstance(described, list):
+            raise ValueError(f"callbacks must be a list, got {_validation.short(described)}")
+        callbacks = []
+        for i, each in enumerate(described):
+            kind, state = entries(each, ["kind", "state"], f"callbacks[{i}]")
+            if not isinstance(state, dict):
+                raise ValueError(f"a state must be an object, got {_validation.short(state)}")
+            prefix = f"{_PREFIX}{i}."
+            of_this = [name for name in own if name.startswith(prefix)]
+            arrays = {name.removeprefix(prefix): own.pop(name) for name in of_this}
+            callbacks.append((text(kind, "kind"), state | arrays))
+        entries(own, [], "the other tensors of a fit")
+        return cls(history, _read_bool(stopped, "stopped"), callbacks)
+
+    def check(self, epochs: int, names: Sequence[str], callbacks: Sequence[Callback]) -> None:
+        """Refuses a call that cannot go on from here.
+
+        Raises
+        ------
+        ValueError
+        """
+        if list(self.history) != list(names):
+            raise ValueError(
+                f"resume_from needs the metrics of the call that made the checkpoint: its history "
+                f"has {', '.join(self.history)}, that of this call {', '.join(names)}"
+            )
+        if epochs < self.history.n_epochs:
+            raise ValueError(
+                f"epochs must be at least {self.history.n_epochs}, which resume_from has done "
+                f"already, got {epochs}"
+            )
+        kinds = [kind for kind, _ in self.callbacks]
+        told = [_kind(each) for each in with_states(callbacks)]
+        if kinds != told:
+            raise ValueError(
+                f"callbacks must be those of the call that made the checkpoint: "
+                f"{', '.join(kinds) or 'none'}, got {', '.join(told) or 'none'}"
+            )
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a checkpoint holds: a network, and how far its fit had come."""
+
+    net: Network
+    progress: FitProgress
+
+
+def write(net: Network, path: Any, progress: FitProgress | None = None) -> None:
+    """Writes a network to a file, with the progress of a fit."""
+    from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
+
+    description, tensors = net._parts()
+    if progress is not None:
+        of_fit, tensors_of_fit = progress.parts()
+        description, tensors = description | of_fit, tensors | tensors_of_fit
+    _files.write_model(path, description, tensors)
+
+
+def read(path: Any, network_class: type[NetworkType]) -> tuple[NetworkType, FitProgress | None]:
+    """What `write` has written; ValueError for anything else."""
+    from fastnn import _files
+    from fastnn.network import _rebuild
+
+    description, tensors = _files.read_model(path)
+    try:
+        progress = FitProgress.taken(description, tensors)
+        return _rebuild(description, tensors, network_class), progress
+    except ValueError as error:
+        raise ValueError(f"cannot load {str(path)!r}: {error}") from error
+
+
+def read_resumed(path: Any, net: Network) -> Resumed:
+    """What a checkpoint of a network like `net` holds; ValueError for any other file."""
+    from fastnn.network import Network
+
+    try:
+        there, progress = read(path, Network)
+    except ValueError as error:
+        raise ValueError(f"resume_from must be a checkpoint: {error}") from error
+    if progress is None:
+        raise ValueError(
+            f"resume_from must be a file written by fastnn.Checkpoint, {str(path)!r} holds a "
+            f"network alone; Network.load reads it, and fit goes on from there"
+        )
+    for name in ("layers", "loss", "dtype", "n_features"):
+        found, expected = getattr(there, name), getattr(net, name)
+        if found != expected and not (name == "n_features" and expected is None):
+            raise ValueError(
+                f"resume_from must be a checkpoint of a network like this one, with {name} "
+                f"{_validation.short(expected)}, got {_validation.short(found)}"
+            )
+    return Resumed(there, progress)
+
+
+def with_states(callbacks: Sequence[Callback]) -> list[Callback]:
+    """All but plain functions."""
+    return [each for each in callbacks if not isinstance(each, Function)]
+
+
+def _kind(callback: Callback) -> str:
+    return type(callback).__name__
+
+
+def _read_history(names: Any, numbers: Any) -> History:
+    if not isinstance(names, list) or len({text(name, "a name") for name in names}) < len(names):
+        raise ValueError(
+            f"history must be a list of different names, got {_validation.short(names)}"
+        )
+    is_table = isinstance(numbers, np.ndarray) and numbers.ndim == 2
+    if not is_table or len(numbers) != len(names) or numbers.dtype != np.float64:
+        raise ValueError(f"the tensor {_HISTORY} must be of float64, of a row for each name")
+    return History(zip(names, numbers.tolist(), strict=True))
+
+
+def _read_bool(value: Any, name: str) -> bool:
+    try:
+        return _validation.boolean(value, name)
+    except TypeError as error:
+        raise ValueError(str(error)) from None

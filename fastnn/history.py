@@ -1,0 +1,129 @@
+"""What a training run has measured, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _validation
+
+if TYPE_CHECKING:
+    from fastnn.plots import Picture
+
+
+class History(dict[str, list[float]]):
+    """A mapping of names to lists of numbers, one an epoch; it prints as a table.
+
+    Parameters
+    ----------
+    series : mapping of str to list of float, or pairs of them
+
+    Notes
+    -----
+    ``"loss"`` and ``"accuracy"`` are those of the training samples, each mini-batch's taken before
+    its update; names that begin with ``"val_"`` are measured on the validation data after the
+    epoch.
+
+    Examples
+    --------
+    >>> from fastnn.history import History
+    >>> print(History(loss=[0.5, 0.25], val_loss=[0.75, 0.5]))
+    epoch        loss    val_loss
+        1      0.5000      0.7500
+        2      0.2500      0.5000
+    """
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that every list holds."""
+        return min(map(len, self.values()), default=0)
+
+    def copy(self) -> History:
+        """A history with lists of its own."""
+        return History((name, list(values)) for name, values in self.items())
+
+    def last(self) -> dict[str, float]:
+        """What the last epoch has given, by name."""
+        return {name: values[-1] for name, values in self.items()}
+
+    def cut(self, n_epochs: int) -> None:
+        """Forgets all epochs but the first `n_epochs`."""
+        for values in self.values():
+            del values[n_epochs:]
+
+    def table(self, n_rows: int = 20) -> str:
+        """The first epoch, the last one, and those evenly spaced between.
+
+        Parameters
+        ----------
+        n_rows : int
+            The most to show.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n_rows` is not a positive integer.
+        """
+        n_rows = min(_validation.positive_int(n_rows, "n_rows"), self.n_epochs)
+        epochs = np.linspace(1, self.n_epochs, n_rows).round().astype(int)
+        widths = {name: max(12, len(name) + 2) for name in self}
+        lines = ["epoch" + "".join(f"{name:>{width}}" for name, width in widths.items())]
+        for epoch in epochs:
+            cells = (f"{format_number(self[name][epoch - 1]):>{widths[name]}}" for name in self)
+            lines.append(f"{epoch:>5}" + "".join(cells))
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    __repr__ = __str__
+
+    def plot(self) -> Picture:
+        """The learning curves by epoch; see `fastnn.plots.learning_curves`.
+
+        Returns
+        -------
+        Picture
+            SVG text, which a notebook shows. ``Path("curves.svg").write_text(history.plot())``
+            keeps it.
+
+        Raises
+        ------
+        ValueError
+            If there is no epoch, or a number that is not finite.
+        """
+        from fastnn import plots  # here: most programs draw nothing
+
+        return plots.learning_curves(self)
+
+    def to_frame(self) -> Any:
+        """A data frame with a column a name and a row an epoch, whose index counts from 1.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                "pandas is not installed; the extra 'data' brings it: pip install '.[data]' in a "
+                "copy of fastnn's sources"
+            ) from error
+        index = pandas.RangeIndex(1, self.n_epochs + 1, name="epoch")
+        return pandas.DataFrame(dict(self), index=index, dtype=float)
+
+
+def format_number(value: float) -> str:
+    """Four decimals, or four digits where these would say little."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
