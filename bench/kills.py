@@ -39,7 +39,7 @@ def kill_once(path: Path, seconds: float) -> int:
     finally:
         process.kill()
         process.wait()
-    _, progress = read(path, Network)
+    _, _, progress = read(path, Network)
     if progress is None:
         raise ValueError(f"{path} holds no progress")
     return progress.history.n_epochs

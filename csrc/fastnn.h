@@ -248,6 +248,8 @@ typedef struct fnn_kernels {
      * scaled to it. Returns 1 if any was, 0 if none, -1 if a norm is not finite: what is in w then is
      * of no use. */
     int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns, double limit);
+    /* average (n,) = keep average + (1 - keep) x (n,) */
+    void (*average)(void *average, const void *x, size_t n, double keep);
     /* Where the largest number is at the row's label, targets (rows,) of int32; or where it is in the
      * row of targets (rows, n_units). Of equal numbers the first one counts. */
     fnn_hits hits_of_labels;

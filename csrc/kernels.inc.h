@@ -1,6 +1,7 @@
 /* The table of all kernels for one instruction set and one element type: see real.inc.h for what the
  * including C file sets. */
 #include "activations.inc.h"
+#include "averages.inc.h"
 #include "gemm.inc.h"
 #include "hits.inc.h"
 #include "inputs.inc.h"
@@ -59,6 +60,7 @@ const fnn_kernels NAME(kernels) = {
     .clip = NAME(clip),
     .scale = NAME(scale),
     .limit_norms = NAME(limit_norms),
+    .average = NAME(average),
     .hits_of_labels = NAME(hits_of_labels),
     .hits_of_rows = NAME(hits_of_rows),
     .hits_of_units = NAME(hits_of_units),

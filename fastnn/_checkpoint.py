@@ -6,13 +6,14 @@ What a fit adds is the description's entry ``fit`` and the tensors whose names b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._averages import Average
 from fastnn._description import entries, text
 from fastnn.callbacks import Callback, Function, is_array
 from fastnn.history import History
@@ -25,6 +26,7 @@ NetworkType = TypeVar("NetworkType", bound="Network")
 
 _KEY, _PREFIX = "fit", "fit."
 _HISTORY = f"{_PREFIX}history"
+_LAST = f"{_PREFIX}last."  # the numbers of the last step, where the network is an average
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class FitProgress:
         Whether a callback has ended the training.
     callbacks : sequence of (str, dict)
         Class and state of each, but for plain functions, which have none.
+    averaged : int or None
+        How many models the network in the file is the average of; None: it is none.
     """
 
     history: History
     stopped: bool
     callbacks: Sequence[tuple[str, dict[str, Any]]]
+    averaged: int | None = None
 
     @classmethod
     def of(cls, history: History, stopped: bool, callbacks: Sequence[Callback]) -> FitProgress:
@@ -62,6 +67,7 @@ class FitProgress:
             "history": list(self.history),
             "stopped": self.stopped,
             "callbacks": described,
+            "averaged": self.averaged,
         }
         return {_KEY: description}, tensors
 
@@ -78,8 +84,8 @@ class FitProgress:
         if _KEY not in description:
             entries(own, [], "the tensors of a fit")
             return None
-        names, stopped, described = entries(
-            description.pop(_KEY), ["history", "stopped", "callbacks"], _KEY
+        names, stopped, described, averaged = entries(
+            description.pop(_KEY), ["history", "stopped", "callbacks", "averaged"], _KEY
         )
         history = _read_history(names, own.pop(_HISTORY, None))
         if not isinstance(described, list):
@@ -94,7 +100,9 @@ class FitProgress:
             arrays = {name.removeprefix(prefix): own.pop(name) for name in of_this}
             callbacks.append((text(kind, "kind"), state | arrays))
         entries(own, [], "the other tensors of a fit")
-        return cls(history, _read_bool(stopped, "stopped"), callbacks)
+        if averaged is not None:
+            averaged = _validation.positive_int(averaged, "averaged")
+        return cls(history, _read_bool(stopped, "stopped"), callbacks, averaged)
 
     def check(self, epochs: int, names: Sequence[str], callbacks: Sequence[Callback]) -> None:
         """Refuses a call that cannot go on from here.
@@ -128,28 +136,58 @@ class Resumed:
 
     net: Network
     progress: FitProgress
+    average: Average | None
 
 
 def write(net: Network, path: Any, progress: FitProgress | None = None) -> None:
-    """Writes a network to a file, with the progress of a fit."""
+    """Writes a network to a file, with the progress of a fit.
+
+    Where the fit averages, the file's network is the average, as the fit's would be in the end, and
+    the numbers that training goes on from are tensors of their own.
+    """
     from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 
     description, tensors = net._parts()
     if progress is not None:
+        average = net._built()[1].average
+        if average is not None:
+            progress = replace(progress, averaged=average.count)
+            model = {"parameters": average.parameters, "running": average.running}
+            names = [name for name in model if name in tensors]
+            tensors |= {f"{_LAST}{name}": tensors[name] for name in names}
+            tensors |= {name: model[name].copy() for name in names}
         of_fit, tensors_of_fit = progress.parts()
         description, tensors = description | of_fit, tensors | tensors_of_fit
     _files.write_model(path, description, tensors)
 
 
-def read(path: Any, network_class: type[NetworkType]) -> tuple[NetworkType, FitProgress | None]:
-    """What `write` has written; ValueError for anything else."""
+def read(
+    path: Any, network_class: type[NetworkType]
+) -> tuple[NetworkType, NetworkType, FitProgress | None]:
+    """What `write` has written; ValueError for anything else.
+
+    Returns
+    -------
+    net, last : Network
+        The network of the file, and the one that training goes on from: another one only where the
+        first is an average.
+    progress : FitProgress or None
+    """
     from fastnn import _files
     from fastnn.network import _rebuild
 
     description, tensors = _files.read_model(path)
     try:
+        names = [name for name in tensors if name.startswith(_LAST)]
+        last = {name.removeprefix(_LAST): tensors.pop(name) for name in names}
         progress = FitProgress.taken(description, tensors)
-        return _rebuild(description, tensors, network_class), progress
+        is_average = progress is not None and progress.averaged is not None
+        if bool(last) != is_average:
+            raise ValueError("averaged must say whether there are tensors of the last step")
+        net = _rebuild(description, tensors, network_class)
+        if not is_average:
+            return net, net, progress
+        return net, _rebuild(description, tensors | last, network_class), progress
     except ValueError as error:
         raise ValueError(f"cannot load {str(path)!r}: {error}") from error
 
@@ -159,7 +197,7 @@ def read_resumed(path: Any, net: Network) -> Resumed:
     from fastnn.network import Network
 
     try:
-        there, progress = read(path, Network)
+        model, there, progress = read(path, Network)
     except ValueError as error:
         raise ValueError(f"resume_from must be a checkpoint: {error}") from error
     if progress is None:
@@ -174,7 +212,10 @@ def read_resumed(path: Any, net: Network) -> Resumed:
                 f"resume_from must be a checkpoint of a network like this one, with {name} "
                 f"{_validation.short(expected)}, got {_validation.short(found)}"
             )
-    return Resumed(there, progress)
+    average = None
+    if progress.averaged is not None:
+        average = Average.begun(model._built()[1], progress.averaged)
+    return Resumed(there, progress, average)
 
 
 def with_states(callbacks: Sequence[Callback]) -> list[Callback]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation, _weights
+from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
 from fastnn._checkpoint import FitProgress, Resumed, read_resumed, with_states, write
 from fastnn._core.training import Trainer
@@ -115,6 +116,7 @@ class FitOptions:
     threads : int or None
     watching : Watching
     resumed : Resumed or None
+    averaging : Averaging
     sample_weight, class_weight
         Not checked yet.
     """
@@ -125,6 +127,7 @@ class FitOptions:
     threads: int | None
     watching: Watching
     resumed: Resumed | None
+    averaging: Averaging
     sample_weight: Any
     class_weight: Any
 
@@ -148,6 +151,8 @@ class FitOptions:
         sample_weight: Any,
         class_weight: Any,
         label_smoothing: Any,
+        ema: Any = None,
+        swa_start: Any = None,
         **regularization: Any,
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
@@ -180,13 +185,23 @@ class FitOptions:
         training.regularization.check_optimizer(chosen)
         if threads is not None:
             threads = choose_threads(threads, 0.0)
+        epochs = _validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE)
+        averaging = Averaging.checked(ema, swa_start, epochs)
+        if isinstance(chosen, LBFGS) and averaging != Averaging():
+            raise ValueError("ema and swa_start must not be given with LBFGS")
+        if resumed is not None and resumed.average is not None and averaging == Averaging():
+            raise ValueError(
+                "resume_from has an average: ema or swa_start must be given as in the call that "
+                "made the checkpoint"
+            )
         return cls(
-            epochs=_validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE),
+            epochs=epochs,
             training=training,
             starts_schedule=starts_schedule and resumed is None,
             threads=threads,
             watching=watching,
             resumed=resumed,
+            averaging=averaging,
             sample_weight=sample_weight,
             class_weight=class_weight,
         )
@@ -286,6 +301,9 @@ def _prepare(
         dtype=net.dtype,
         has_validation=has_validation,
     )
+    average = resumed.average if resumed else None
+    if options.averaging.ema is not None and average is None:
+        average = Average.begun(latest)
     arrays = plan, state.parameters, state.running, X, y
     n_threads = choose_threads(options.threads, plan.training_flops(batch_size))
     trainer: Trainer | LBFGSTrainer
@@ -321,17 +339,26 @@ def _prepare(
             weights=weights,
             smoothing=smoothing,
             counts_hits=net._architecture.is_classifier,
+            **_moving_average(options.averaging, average),
         )
         rates.supply(trainer)
     with net._access.writing():
         if latest is not state:
             state.take_over(latest)
         state.training, state.slots, state.n_updates = training, slots, n_updates
-        state.schedule = rates.state(n_updates)
+        state.schedule, state.average = rates.state(n_updates), average
         if resumed is not None:  # with the seed of the network that the checkpoint was made of
             net._architecture = resumed.net._architecture
         net._adopt(plan, state)
     return trainer, state, rates
+
+
+def _moving_average(averaging: Averaging, average: Average | None) -> dict[str, Any]:
+    """What the core is told of it."""
+    if averaging.ema is None or average is None:
+        return {}
+    arrays = (average.parameters, average.running)
+    return {"average": arrays, "ema": averaging.ema, "n_averaged": average.count}
 
 
 class _Fit:
@@ -362,6 +389,7 @@ class _Fit:
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
         self.epochs, self.watching = options.epochs, options.watching
+        self.averaging, self.n_updates = options.averaging, trainer.n_updates
         self.n_samples, self.validation = n_samples, validation
         self.history = History((name, []) for name in names)
         self.n_before, self.stopped = 0, False
@@ -381,10 +409,14 @@ class _Fit:
                 callback.set_state(state)
         try:
             self.train()
+            if self.state.average is not None:
+                with self.net._access.writing():
+                    self.state.average.finish(self.state)
         finally:  # whole epochs only, their validation included, also where an error ends the loop
             if self.validation is None:
                 self.note_epochs()
             self.history.cut(self.history.n_epochs)
+            self.state.average = None
         for callback in callbacks:
             callback.on_fit_end(self.net)
         return self.net.history
@@ -397,13 +429,14 @@ class _Fit:
     def train(self) -> None:
         watching, trainer = self.watching, self.trainer
         each = self.validation is not None or watching.callbacks or watching.progress == "epochs"
-        each = each or self.rates.follows_epochs
+        each = each or self.rates.follows_epochs or self.averaging.swa_start is not None
         n_epochs = self.epochs - self.n_before
         metrics: Mapping[str, float] = {}
         with epoch_report(watching.progress, self.epochs, self.n_before) as report:
             while self.n_done < self.epochs and not (self.stopped or trainer.converged):
                 n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, self.rates, until)
+                self.note_average(self.n_done > n_noted)
                 if self.n_done > n_noted and (each or watching.progress):
                     self.note_epochs()
                     metrics = self.history.last()
@@ -414,11 +447,24 @@ class _Fit:
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)
 
+    def note_average(self, is_end_of_epoch: bool) -> None:
+        """Counts the steps of a moving average, and adds to one of epochs."""
+        state, start = self.state, self.averaging.swa_start
+        if state.average is not None and self.averaging.ema is not None:
+            state.average.count += self.trainer.n_updates - self.n_updates
+            self.n_updates = self.trainer.n_updates
+        if start is not None and is_end_of_epoch and self.n_done >= start:
+            if state.average is None:
+                state.average = Average.begun(state)
+            state.average.add(state)
+
     def note_epochs(self) -> None:
         """Puts what the epochs since the last call have measured into the history."""
         n_noted, validated = self.history.n_epochs, {}
         if self.validation is not None and n_noted < self.n_done:
-            result = evaluate(self.net, *self.validation, self.watching.metrics)
+            result = evaluate(
+                self.net, *self.validation, self.watching.metrics, average=self.state.average
+            )
             validated = {f"val_{name}": [value] for name, value in result.items()}
         first, end = n_noted - self.n_before, self.trainer.epoch
         trained = {"loss": self.trainer.losses[first:end].tolist()}

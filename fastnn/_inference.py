@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._averages import Average
 from fastnn._blocks import check_finite
 from fastnn._core import inference
 from fastnn._core.inference import NotFiniteError
@@ -32,19 +33,22 @@ def infer(
     threads: int | None = None,
     z_outputs: list[Array | None] | None = None,
     weights: Array | None = None,
+    average: Average | None = None,
 ) -> float:
     """Fills `outputs`, of all layers or the last one, from data that have been checked.
 
-    Returns the mean loss by the weights, 0 without `targets`.
+    Returns the mean loss by the weights, 0 without `targets`. `average` stands in for the network's
+    own numbers.
     """
     plan, state = net._built()
+    model = average or state
     n_threads = choose_threads(threads, plan.training_flops(len(X)) / 3)
     try:
         with net._access.reading():
             loss = inference.infer(
                 plan,
-                state.parameters,
-                state.running,
+                model.parameters,
+                model.running,
                 X,
                 outputs,
                 n_threads,
@@ -90,13 +94,14 @@ def evaluate(
     *,
     threads: int | None = None,
     weights: Array | None = None,
+    average: Average | None = None,
 ) -> dict[str, float]:
     """Loss, a classifier's accuracy, and other metrics from data that have been checked.
 
     `weights` are of the first two alone.
     """
     output = np.empty((len(X), net.n_outputs), net.dtype)
-    result = {"loss": infer(net, X, [output], y, threads=threads, weights=weights)}
+    result = {"loss": infer(net, X, [output], y, threads=threads, weights=weights, average=average)}
     predicted, truth = net._decide(output), y if y.ndim == 1 else net._decide(y)
     if net._architecture.is_classifier:
         right = predicted == truth

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._architecture import Architecture
+from fastnn._averages import Average
 from fastnn._blocks import (
     Shapes,
     aligned,
@@ -141,6 +142,8 @@ class State:
         Where the learning rate of `training` is; None for a number.
     has_views : bool
         Whether users have views of the parameters.
+    average : Average or None
+        Of the models of a `fit` that goes on, whose network ends as it.
     """
 
     parameters: Array
@@ -151,6 +154,7 @@ class State:
     n_updates: int
     schedule: ScheduleState | None = None
     has_views: bool = False
+    average: Average | None = None
 
     def __post_init__(self) -> None:
         # A second reference: with one alone, NumPy would let users resize ``net.parameters.base``
@@ -299,6 +303,7 @@ class State:
             bit_generator=bit_generator,
             slots=slots,
             has_views=False,
+            average=None,
         )
 
     def take_over(self, other: State) -> None:
@@ -310,7 +315,8 @@ class State:
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of the model's numbers: what its predictions depend on."""
-        return {"parameters": self.parameters.copy(), "running": self.running.copy()}
+        model = self.average or self
+        return {"parameters": model.parameters.copy(), "running": model.running.copy()}
 
     def restore(self, snapshot: dict[str, Array]) -> None:
         """Goes back to the model of a `snapshot`; ValueError for anything else."""

@@ -321,6 +321,8 @@ class Network:
         clip_value: float | str | None = AS_BEFORE,
         validation_split: float | None = None,
         metrics: MetricsLike = (),
+        ema: float | None = None,
+        swa_start: int | None = None,
         callbacks: CallbacksLike = (),
         resume_from: str | PathLike[str] | None = None,
     ) -> History:
@@ -379,6 +381,15 @@ class Network:
             of what the history holds of it. They may use and save the network, and write to its
             parameters, but not call `fit`. Their exceptions end the call, and the network stays as
             it is; after ``fastnn.StopTraining`` it returns.
+        ema : float, optional
+            In (0, 1): the network ends as a moving average of its parameters and running statistics
+            over the steps, ``average = keep average + (1 - keep) parameters``, with the keep of
+            ``min(ema, (1 + t) / (10 + t))`` after t steps of this call. Validation measures the
+            average; where an error ends the call, the parameters are those of the last step.
+        swa_start : int, optional
+            The network ends as the mean of the models at the ends of this epoch (from 1) and the
+            later ones: stochastic weight averaging. The running statistics of batch norms are
+            averaged too.
         resume_from : str or path-like, optional
             A file that a `fastnn.Checkpoint` has written. The network becomes the one in the file,
             which must have the same layers, loss and dtype, and its fit goes on after the epochs
@@ -463,6 +474,8 @@ class Network:
                 threads=threads,
                 validation_split=validation_split,
                 metrics=metrics,
+                ema=ema,
+                swa_start=swa_start,
                 callbacks=callbacks,
                 resume_from=resume_from,
                 sample_weight=sample_weight,

@@ -247,7 +247,8 @@ def run_early_stopping(
     """Trains with played values of a metric of the validation data; parameters after each epoch."""
     played = iter(values)
     monkeypatch.setattr(
-        "fastnn._fit.evaluate", lambda *_: {"loss": 1.0, "accuracy": 0.5} | {name: next(played)}
+        "fastnn._fit.evaluate",
+        lambda *_, **__: {"loss": 1.0, "accuracy": 0.5} | {name: next(played)},
     )
     stopping = EarlyStopping(f"val_{name}", **options)
     parameters: list[Any] = []

@@ -147,7 +147,9 @@ def test_every_and_best_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             (path, progress.history.n_epochs))
     )  # fmt: skip
     losses = iter([5.0, 4.0, 4.5, 3.0, 3.5, 1.0])
-    monkeypatch.setattr("fastnn._fit.evaluate", lambda *_: {"loss": next(losses), "accuracy": 0.5})
+    monkeypatch.setattr(
+        "fastnn._fit.evaluate", lambda *_, **__: {"loss": next(losses), "accuracy": 0.5}
+    )
     network().fit(
         X, Y, epochs=6, validation_data=(X, Y),
         callbacks=[Checkpoint("two", every=2), Checkpoint("best", best_only=True)],
@@ -159,7 +161,7 @@ def test_every_and_best_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_checkpoint_knows_what_callbacks_after_it_have_seen(tmp_path: Path) -> None:
     first = [Checkpoint(tmp_path / "file"), EarlyStopping(patience=5)]
     network().fit(X, Y, epochs=3, validation_split=0.2, callbacks=first)
-    _, progress = _checkpoint.read(tmp_path / "file", Network)
+    _, _, progress = _checkpoint.read(tmp_path / "file", Network)
     assert progress is not None
     ((_, stopping), _) = progress.callbacks
     assert stopping["best_epoch"] + stopping["wait"] == 3
@@ -182,7 +184,7 @@ def test_many_epochs_fit_into_a_file(tmp_path: Path) -> None:
         np.ones((2, 1)), [0.0, 1.0], epochs=40_000,
         callbacks=Checkpoint(tmp_path / "file", every=40_000),
     )  # fmt: skip
-    _, progress = _checkpoint.read(tmp_path / "file", Network)
+    _, _, progress = _checkpoint.read(tmp_path / "file", Network)
     assert progress is not None
     assert progress.history == net.history
 
@@ -353,7 +355,7 @@ def test_a_checkpoint_always_loads_after_kill(tmp_path: Path) -> None:
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-        _, progress = _checkpoint.read(path, Network)
+        _, _, progress = _checkpoint.read(path, Network)
         assert progress is not None
         epochs.append(progress.history.n_epochs)
     assert min(epochs) >= 1

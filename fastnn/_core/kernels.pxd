@@ -146,6 +146,7 @@ cdef extern from "fastnn.h" nogil:
                       double factor) noexcept nogil
         int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns,
                            double limit) noexcept nogil
+        void (*average)(void *average, const void *x, size_t n, double keep) noexcept nogil
         fnn_hits hits_of_labels
         fnn_hits hits_of_rows
         fnn_hits hits_of_units

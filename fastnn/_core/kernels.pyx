@@ -246,6 +246,23 @@ def all_finite(array, dtype, isa=None):
     return result
 
 
+def average(average, x, double keep, isa=None):
+    """``average = keep average + (1 - keep) x``, in place.
+
+    Parameters
+    ----------
+    average, x : ndarray of shape (n,), float32 or float64
+    keep : float
+    isa : str, optional
+    """
+    cdef const fnn_kernels *kernels = kernels_for(average.dtype, isa)
+    cdef char *data = writable_data_of(average, average.dtype, x.shape)
+    cdef const char *from_ = data_of(x, average.dtype, average.shape)
+    cdef size_t n = x.size
+    with nogil:
+        kernels.average(data, from_, n, keep)
+
+
 def fma_peak(dtype, double seconds, isa=None):
     """Fused multiply-adds of one core, in floating-point operations a second: the best burst.
 

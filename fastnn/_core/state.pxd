@@ -10,16 +10,13 @@ cdef struct Progress:
 
 
 cdef class TrainingState:
-    cdef readonly object parameters  # (n_parameters,)
-    cdef readonly object running  # (n_running,)
-    cdef readonly object slots  # (n_slots, n_parameters)
+    cdef readonly object parameters  # (n_parameters,), the first of the blocks
+    cdef tuple blocks
     cdef object order  # (n_samples,) int64, or None: in the order given
     cdef object bit_generator  # or None
     cdef Progress progress
     # the copy, and when the next one is due
-    cdef object saved_parameters
-    cdef object saved_running
-    cdef object saved_slots
+    cdef tuple copies
     cdef object saved_order
     cdef object saved_random_state
     cdef Progress saved_progress

@@ -33,7 +33,7 @@ cdef uint64_t hash_words(const uint64_t *words, size_t n) noexcept nogil:
 
 
 cdef class TrainingState:
-    """Parameters, slots of the optimiser, order of the samples, random state and progress.
+    """All arrays that steps change, the order of the samples, random state and progress.
 
     Updates are written in place, and whether one is finite is known afterwards. So a step that
     fails is undone by going back to a copy and repeating the good steps since, bit for bit. Steps
@@ -42,34 +42,32 @@ cdef class TrainingState:
 
     Parameters
     ----------
-    parameters : ndarray of shape (n_parameters,)
-    running : ndarray of shape (n_running,), like `parameters`
-        The running statistics of batch norms.
-    slots : ndarray of shape (n_slots, n_parameters), like `parameters`
+    blocks : tuple of ndarray
+        What steps change: the parameters, the running statistics, the slots, averages.
     n_updates : int
-        Steps that `slots` have seen.
+        Steps that the slots have seen.
     order : ndarray of shape (n_samples,), int64, or None
     bit_generator : numpy.random.BitGenerator or None
     copies : tuple of ndarray
-        Memory for the copies of `parameters`, `running`, `slots` and `order`.
+        Memory for copies of the blocks.
+    saved_order : ndarray like `order`, or None
+        The same of the order.
     """
 
-    def __init__(self, parameters, running, slots, uint64_t n_updates, order, bit_generator,
-                 tuple copies):
-        self.parameters = parameters
-        self.running = running
-        self.slots = slots
+    def __init__(self, tuple blocks, uint64_t n_updates, order, bit_generator, tuple copies,
+                 saved_order):
+        self.blocks = blocks
+        self.parameters = blocks[0]
         self.order = order
         self.bit_generator = bit_generator
         self.progress.n_updates = n_updates
-        (self.saved_parameters, self.saved_running, self.saved_slots,
-         self.saved_order) = copies
+        self.copies = copies
+        self.saved_order = saved_order
 
     cdef int save(self) except -1:
         cdef double start = now()
-        self.saved_parameters[:] = self.parameters
-        self.saved_running[:] = self.running
-        self.saved_slots[:] = self.slots
+        for block, copy in zip(self.blocks, self.copies):
+            copy[:] = block
         if self.order is not None:
             self.saved_order[:] = self.order
             self.saved_random_state = self.bit_generator.state
@@ -112,9 +110,8 @@ cdef class TrainingState:
 
     cdef int restore(self) except -1:
         """Goes back to the copy."""
-        self.parameters[:] = self.saved_parameters
-        self.running[:] = self.saved_running
-        self.slots[:] = self.saved_slots
+        for block, copy in zip(self.blocks, self.copies):
+            block[:] = copy
         if self.order is not None:
             self.order[:] = self.saved_order
             self.bit_generator.state = self.saved_random_state

@@ -51,6 +51,11 @@ cdef struct Run:
     double learning_rate  # of every step, where `rates` is NULL
     const double *rates  # of the steps from `first_rate` on
     uint64_t first_rate
+    # a moving average of parameters and running statistics; NULL: none
+    char *average
+    char *average_running
+    double ema
+    uint64_t first_averaged  # steps before the first that it has seen
     # where training is, and until when this run goes
     Progress *progress
     size_t batch_size

@@ -73,6 +73,10 @@ from fastnn._core.weights cimport (
 )
 
 
+# Parameters that are averaged at a time.
+cdef size_t AVERAGE_TILE = 16384
+
+
 cdef Rows all_rows(Run *run, int member, uint64_t step, size_t n, size_t sample,
                    bint gathered) noexcept nogil:
     """The rows of a slab, and the scratch of one member."""
@@ -379,6 +383,25 @@ cdef int limit_phase(Run *run, fnn_team *team, int member) noexcept nogil:
     return team_barrier(team, vote)
 
 
+# ---- phase 5, where there is an average ---------------------------------------------------------
+
+cdef int average_phase(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
+    """After the update: the moving average of what a model is."""
+    cdef const Geometry *g = run.net.geometry
+    cdef size_t n_tiles = (g.n_parameters + AVERAGE_TILE - 1) // AVERAGE_TILE, first
+    cdef size_t number = team_next_tile(team, member, n_tiles)
+    cdef double t = n_updates - run.first_averaged
+    cdef double keep = min(run.ema, (1 + t) / (10 + t))
+    while number < n_tiles:
+        first = number * AVERAGE_TILE
+        g.kernels.average(run.average + first * g.itemsize, run.net.parameters + first * g.itemsize,
+                          min(AVERAGE_TILE, g.n_parameters - first), keep)
+        if number == 0:
+            g.kernels.average(run.average_running, run.net.running, g.n_running, keep)
+        number = team_next_tile(team, member, n_tiles)
+    return team_barrier(team, RUNNING)
+
+
 cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
     cdef double time
     if n_updates >= run.updates_allowed:
@@ -416,6 +439,8 @@ cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t s
                 return LOSS_NOT_FINITE | UPDATE_NOT_FINITE  # what has been updated is to be undone
         if run.regularization.has_max_norms:
             status |= limit_phase(run, team, member)
+    if run.average != NULL and status <= OUT_OF_TIME:
+        average_phase(run, team, member, n_updates)
     return status
 
 

@@ -54,6 +54,9 @@ class Trainer:
         weights: Array | None = None,
         smoothing: tuple[float, float] | None = None,
         counts_hits: bool = False,
+        average: tuple[Array, Array] | None = None,
+        ema: float = 0.0,
+        n_averaged: int = 0,
     ) -> None: ...
     def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
     def advance(

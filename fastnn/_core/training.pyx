@@ -82,6 +82,12 @@ cdef class Trainer(Workspace):
     rules : Rules, optional
         What holds beside the loss.
         goes by. The whole gradient is stored then, and the state copied at every step.
+    average : (ndarray of shape (n_parameters,), ndarray of shape (n_running,)), optional
+        Moving averages of parameters and running statistics: every step moves them.
+    ema : float
+        What of them is kept at a step: less at first, ``(1 + t) / (10 + t)`` after t steps.
+    n_averaged : int
+        Steps that they have seen.
     counts_hits : bool
         Whether right predictions are counted, of a classifier: for `accuracies`.
 
@@ -103,7 +109,8 @@ cdef class Trainer(Workspace):
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
                  bit_generator, double learning_rate, gradient_hook=None, Rules rules=None,
-                 weights=None, smoothing=None, bint counts_hits=False):
+                 weights=None, smoothing=None, bint counts_hits=False, average=None,
+                 double ema=0, uint64_t n_averaged=0):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None,
                          rules, weights, smoothing)
@@ -119,12 +126,14 @@ cdef class Trainer(Workspace):
         run.epoch_rates = <double *> self.hold_writable(self.rates, self.rates.dtype, (n_epochs,))
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
-        copies = tuple(
-            None if array is None else self.array(array.shape, array.dtype)
-            for array in (parameters, running, slots, self.order)
-        )
-        self.state = TrainingState(parameters, running, slots, n_updates, self.order,
-                                   bit_generator, copies)
+        blocks = (parameters, running, slots) + self.hold_average(average, ema)
+        run.first_averaged = n_updates - n_averaged
+        copies = tuple([self.array(array.shape, array.dtype) for array in blocks])
+        saved_order = None
+        if self.order is not None:
+            saved_order = self.array(self.order.shape, self.order.dtype)
+        self.state = TrainingState(blocks, n_updates, self.order, bit_generator, copies,
+                                   saved_order)
         run.progress = &self.state.progress
         run.has_gradient_hook = gradient_hook is not None
         self.user_code = UserCode(self.state, gradient_hook, self.layer_gradients())
@@ -153,6 +162,19 @@ cdef class Trainer(Workspace):
         run.constants_bytes = (run.update.n_rates * sizeof(StepConstants) + 63) // 64 * 64
         run.constants = self.scratch(self.most_threads, run.constants_bytes)
         return 0
+
+    cdef tuple hold_average(self, average, double ema):
+        """Its arrays, where there is one."""
+        cdef Run *run = &self.run
+        if average is None:
+            return ()
+        parameters, running = average
+        run.ema = ema
+        run.average = self.hold_writable(parameters, self.plan.dtype,
+                                         (self.plan.geometry.n_parameters,))
+        run.average_running = self.hold_writable(running, self.plan.dtype,
+                                                 (self.plan.geometry.n_running,))
+        return parameters, running
 
     cdef list layer_gradients(self):
         """Views of the stored gradient, layer by layer."""
