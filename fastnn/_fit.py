@@ -13,6 +13,7 @@ from fastnn import _validation, _weights
 from fastnn._blocks import check_finite
 from fastnn._checkpoint import FitProgress, Resumed, read_resumed, with_states, write
 from fastnn._core.training import Trainer
+from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
 from fastnn._progress import Progress, epoch_report
 from fastnn._rates import LearningRates
@@ -451,9 +452,14 @@ def _advance(
 ) -> None:
     if isinstance(trainer, Trainer):
         rates.supply(trainer)
-    with net._access.writing():
-        try:
-            trainer.advance(until_epoch, net._access, state)
-        finally:
-            state.n_updates = trainer.n_updates
-            state.schedule = rates.state(trainer.n_updates)
+    try:
+        with net._access.writing():
+            try:
+                trainer.advance(until_epoch, net._access, state)
+            finally:
+                state.n_updates = trainer.n_updates
+                state.schedule = rates.state(trainer.n_updates)
+    except FloatingPointError as error:
+        if isinstance(trainer, Trainer) and trainer.failed_rows is not None:
+            error.args = (f"{error} {explain_failure(net, trainer)}".rstrip(),)
+        raise

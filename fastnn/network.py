@@ -431,8 +431,8 @@ class Network:
         ImportError
             If `optimizer` is L-BFGS and SciPy is not installed. Nothing has changed then.
         FloatingPointError
-            If the loss or an update stops being finite. The network keeps the parameters from
-            before that mini-batch.
+            If the loss or an update stops being finite; it says which layer was the first, and what
+            entered it. The network keeps the parameters from before that mini-batch.
         RuntimeError
             If another call trains this network at the moment, or a signal handler calls this while
             it has interrupted another use of the network.
