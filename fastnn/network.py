@@ -439,6 +439,12 @@ class Network:
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
 
+        Warns
+        -----
+        ScalingWarning
+            If the network was not trained before, and columns of X are a thousand times larger (or
+            smaller) than most others: they need a scale in common. Looks at 1,000 rows at most.
+
         Notes
         -----
         The loss is a mean over the samples, and but for a softmax output over the outputs as well.
@@ -465,6 +471,7 @@ class Network:
                 metrics=metrics,
                 callbacks=callbacks,
                 resume_from=resume_from,
+                looks_at_scales=True,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
                 label_smoothing=label_smoothing,

@@ -1,6 +1,7 @@
 """What the error at divergence says of the layers, and the warning of unscaled columns."""
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,9 @@ from fastnn import (
     Dropout,
     Layer,
     Network,
+    ScalingWarning,
     _diagnosis,
+    _scaling,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -187,3 +190,180 @@ def test_an_error_of_the_users_stays_as_it_is() -> None:
     net = Network([Dense(1)], 4, seed=0)
     with pytest.raises(FloatingPointError, match=re.compile("^mine$")):
         net.fit(X, Y, callbacks=call)
+
+
+# ---- columns on another scale ------------------------------------------------------------------
+
+
+def ages_and_others(n: int = 300) -> np.ndarray:
+    """Columns as they come: an age, an income, a flag that few have, and two standardised ones."""
+    random = np.random.default_rng(1)
+    return np.column_stack(
+        [
+            random.uniform(18, 80, n),
+            random.lognormal(10.8, 0.5, n),
+            random.random(n) < 0.01,
+            random.normal(size=(n, 2)),
+        ]
+    )
+
+
+def warned(X: Any, layers: list[Layer] | None = None, **options: Any) -> str:
+    """The only warning of a first fit."""
+    net = Network(layers or [Dense(1)], seed=0)
+    with pytest.warns(ScalingWarning) as warnings_given:
+        net.fit(X, np.zeros(len(X)), epochs=1, learning_rate=1e-9, **options)
+    assert len(warnings_given) == 1
+    assert warnings_given[0].filename == __file__
+    return str(warnings_given[0].message)
+
+
+def test_a_large_column_is_named_with_the_remedy() -> None:
+    message = warned(ages_and_others())
+    assert message.startswith("column 1 of X is more than 1,000 times larger than usual among its ")
+    income = np.sqrt(np.mean(ages_and_others()[:, 1] ** 2))
+    assert f"a root mean square of {income:.2g}, where the median column has 1" in message
+    assert "standardise X" in message
+    assert "BatchNorm()" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "which", "what"),
+    [
+        (lambda X: X[:, [2]] * 5e3, "column 2", "larger"),  # spread
+        (lambda X: X[:, [2]] + 5e3, "column 2", "larger"),  # mean
+        (lambda X: X[:, [2]] * 1e100, "column 2", "larger"),
+        (lambda X: X[:, [2]] * 1e-4, "column 2", "smaller"),
+        (lambda X: np.full((len(X), 1), 1e6), "column 2", "larger"),
+    ],
+)
+def test_mean_and_spread_of_a_column(
+    change: Callable[[np.ndarray], np.ndarray], which: str, what: str
+) -> None:
+    data = X.copy()
+    data[:, [2]] = change(X)
+    net = Network([Dense(1)], dtype="float64", seed=0)
+    with pytest.warns(ScalingWarning, match=f"^{which} of X is more than 1,000 times {what} than"):
+        net.fit(data, 0 * Y, epochs=1, optimizer="sgd", learning_rate=1e-300)
+
+
+def test_two_columns_and_the_larger_is_named() -> None:
+    data = np.column_stack([X[:, 0], 1e4 * X[:, 1]])
+    assert warned(data).startswith("column 1 of X is more than 1,000 times larger")
+
+
+def test_five_columns_are_named_at_most() -> None:
+    data = RANDOM.normal(size=(50, 20))
+    data[:, 3:10] *= 1e4
+    assert warned(data).startswith("columns 3, 4, 5, 6, 7 and 2 more of X are more than")
+    data[:, 5:10] /= 1e4
+    assert warned(data).startswith("columns 3 and 4 of X are more than")
+
+
+def test_a_data_frame_has_names() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(ages_and_others(), columns=["age", "income", "flag", 7, "b"])
+    assert warned(frame).startswith("column 1 ('income') of X is")
+
+
+def test_columns_that_are_named_without_pandas() -> None:
+    class Frame:
+        """What `fit` asks of a data frame."""
+
+        columns = ("age", "income", "flag", 7, "b")
+
+        def to_numpy(self) -> np.ndarray:
+            return ages_and_others()
+
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            return ages_and_others()
+
+        def __len__(self) -> int:
+            return 300
+
+    assert warned(Frame()).startswith("column 1 ('income') of X is")
+
+
+SPARSE = np.where(RANDOM.random((2000, 30)) < 0.002, 1.0, 0.0)
+PIXELS = np.clip(RANDOM.normal(0, 150, (500, 64)) * np.linspace(0, 1, 64), 0, 255).round()
+HARMLESS: dict[str, Any] = {
+    "standardised": X,
+    "one-hot beside standardised": np.column_stack([X[:, :2], np.eye(200)[:, :50]]),
+    "rare flags beside ages": np.column_stack([RANDOM.uniform(18, 80, 2000), SPARSE]),
+    "pixels": PIXELS,
+    "a rare pixel": np.column_stack([PIXELS[:, 32:], np.arange(500) == 7]),
+    "pixels as bytes": PIXELS.astype(np.uint8),
+    "a column of ones": np.column_stack([1e5 * X, np.ones(200)]),
+    "zeros": np.column_stack([X, np.zeros(200)]),
+    "nothing but zeros": np.zeros((10, 3)),
+    "constants": np.tile([1.0, 1e6], (10, 1)),
+    "one feature": 1e6 * X[:, :1],
+    "all of them large": 1e6 * X,
+    "ages and dozens": np.column_stack([RANDOM.uniform(18, 80, 200), 12 * X]),
+    "one sample": np.array([[1.0, 1e6]]),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_no_false_alarm(name: str) -> None:
+    data = HARMLESS[name]
+    net = Network([Dense(1)], dtype="float64", seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(data, np.zeros(len(data)), epochs=1, learning_rate=1e-12)
+
+
+def test_none_where_a_batch_norm_brings_all_to_one_scale() -> None:
+    net = Network([BatchNorm(), Dense(1)], seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(ages_and_others(), np.zeros(300), epochs=1)
+    assert warned(ages_and_others(), [Dense(2), BatchNorm(), Dense(1)])
+
+
+def test_one_warning_a_network() -> None:
+    data = ages_and_others()
+    net = Network([Dense(1)], seed=0)
+    options: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-9}
+    with pytest.warns(ScalingWarning):
+        net.fit(data, np.zeros(300), **options)
+    other = Network([Dense(1)], seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(data, np.zeros(300), **options)
+        net.copy().fit(data, np.zeros(300), **options)
+        other.partial_fit(data, np.zeros(300), learning_rate=1e-9)
+        other.partial_fit(data, np.zeros(300))
+
+
+def test_a_warning_made_an_error_changes_nothing() -> None:
+    net = Network([Dense(1)], n_features=5, seed=0)
+    before = net.parameters.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScalingWarning)
+        with pytest.raises(ScalingWarning):
+            net.fit(ages_and_others(), np.zeros(300), epochs=1)
+    assert net.training is None
+    assert np.array_equal(net.parameters, before)
+
+
+def test_a_refused_call_does_not_warn() -> None:
+    net = Network([Dense(1)], seed=0)
+    with pytest.raises(ValueError, match="y must"):
+        net.fit(ages_and_others(), np.zeros(299), epochs=1)
+
+
+def test_large_data_are_not_read_through() -> None:
+    looked_at = []
+
+    class Counting(np.ndarray):
+        """Notes how many rows are taken out."""
+
+        def __getitem__(self, index: Any) -> Any:
+            if isinstance(index, np.ndarray):
+                looked_at.append(len(index))
+            return super().__getitem__(index)
+
+    for shape, n_rows in (((5000, 3), 1000), ((500, 3), 500), ((2000, 10_000), 104)):
+        _scaling._sizes(np.zeros(shape, np.float32).view(Counting))
+        assert looked_at.pop() == n_rows
