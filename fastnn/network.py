@@ -35,6 +35,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import MetricsLike, checked_metrics
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Rate
+from fastnn.statistics import NetworkStatistics, measure
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
@@ -784,6 +785,42 @@ class Network:
                 weights,
             )
         return _inference.checked_loss(loss, self.dtype), gradient
+
+    def statistics(self, X: ArrayLike, y: ArrayLike | None = None) -> NetworkStatistics:
+        """Layer by layer: activations, dead and saturated units, norms of weights and gradients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            At least one sample; it is taken in slices.
+        y : array-like, optional
+            As for `fit`. With it, the norms of gradients are measured too.
+
+        Returns
+        -------
+        NetworkStatistics
+            A list that prints as a table: a `fastnn.statistics.LayerStatistics` for each layer of
+            `layers`, which says what each number is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or y are not as for `fit`, the network is not built yet, or an output is NaN.
+
+        Notes
+        -----
+        The activations are those of inference. The gradient is that of `loss_and_gradients`: with
+        noise, and with the means of batch norms over these samples, as in training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([3, 8, 1], seed=0)
+        >>> net.statistics(np.zeros((5, 3)))[0].dead  # all inputs are 0, and all biases
+        1.0
+        """
+        return measure(self, X, y)
 
     # ---- copies and files ----------------------------------------------------------------------
 
