@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 # Times the typical column.
 _FAR = 1e3
 # Rows that are looked at, evenly spaced, where there are few columns; else as many numbers.
-_MOST_ROWS, _FEWEST_ROWS, _NUMBERS = 1000, 16, 1 << 20
+_MOST_ROWS, _FEWEST_ROWS, _NUMBERS = 1000, 16, 1 << 18
 _MOST_NAMED = 5
 
 
