@@ -293,7 +293,7 @@ HARMLESS: dict[str, Any] = {
     "pixels": PIXELS,
     "a rare pixel": np.column_stack([PIXELS[:, 32:], np.arange(500) == 7]),
     "pixels as bytes": PIXELS.astype(np.uint8),
-    "a column of ones": np.column_stack([1e5 * X, np.ones(200)]),
+    "columns of ones": np.column_stack([1e5 * X, np.ones((200, 6))]),
     "zeros": np.column_stack([X, np.zeros(200)]),
     "nothing but zeros": np.zeros((10, 3)),
     "constants": np.tile([1.0, 1e6], (10, 1)),

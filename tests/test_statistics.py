@@ -16,6 +16,7 @@ from fastnn import (
     LayerNorm,
     Network,
     PReLU,
+    _inference,
     statistics,
 )
 from fastnn.statistics import LayerStatistics, NetworkStatistics
@@ -163,6 +164,22 @@ def test_nothing_is_changed() -> None:
     assert net.parameters.tobytes() == twin.parameters.tobytes()
     assert net.fit(X, Y, epochs=2) == twin.fit(X, Y, epochs=2)
     assert net.parameters.tobytes() == twin.parameters.tobytes()
+
+
+def test_they_are_of_the_same_parameters_while_another_thread_trains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = trained()
+    in_slices(monkeypatch, net, 50)
+    expected = net.statistics(X, Y)
+    forward = _inference.forward
+
+    def forward_and_train(*arguments: Any) -> Any:
+        net.parameters[:] += 1
+        return forward(*arguments)
+
+    monkeypatch.setattr(_inference, "forward", forward_and_train)
+    assert net.statistics(X, Y) == expected
 
 
 # ---- how it is shown ---------------------------------------------------------------------------
