@@ -17,6 +17,7 @@ try:
         optimizers,
         schedules,
     )
+    from fastnn._scaling import ScalingWarning
     from fastnn._version import __version__
     from fastnn.callbacks import (
         Callback,
@@ -137,6 +138,7 @@ __all__ = [
     "RMSprop",
     "RangeTest",
     "ReduceOnPlateau",
+    "ScalingWarning",
     "Schedule",
     "SquaredHinge",
     "StepDecay",

@@ -14,9 +14,11 @@ from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
 from fastnn._checkpoint import FitProgress, Resumed, read_resumed, with_states, write
 from fastnn._core.training import Trainer
+from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
 from fastnn._progress import Progress, epoch_report
 from fastnn._rates import LearningRates
+from fastnn._scaling import warn_of_scales
 from fastnn._split import split_rows
 from fastnn._state import State, Training
 from fastnn.callbacks import Callback, Checkpoint, StopTraining, checked_callbacks
@@ -34,6 +36,9 @@ Array = npt.NDArray[Any]
 #: The value of a setting that is not told.
 AS_BEFORE = "as before"
 
+
+# The caller of `Network.fit`, from `fit` here: above that method and its `checked_keywords`.
+_USER = 4
 
 # Of a network that was not trained before.
 _FIRST = Training(Adam(), batch_size=128, shuffle=True)
@@ -117,6 +122,8 @@ class FitOptions:
     watching : Watching
     resumed : Resumed or None
     averaging : Averaging
+    looks_at_scales : bool
+        Whether a network that was not trained before warns of columns of X.
     sample_weight, class_weight
         Not checked yet.
     """
@@ -128,6 +135,7 @@ class FitOptions:
     watching: Watching
     resumed: Resumed | None
     averaging: Averaging
+    looks_at_scales: bool
     sample_weight: Any
     class_weight: Any
 
@@ -148,6 +156,7 @@ class FitOptions:
         callbacks: Any = (),
         progress: Any = False,
         resume_from: Any = None,
+        looks_at_scales: bool = False,
         sample_weight: Any,
         class_weight: Any,
         label_smoothing: Any,
@@ -202,6 +211,7 @@ class FitOptions:
             watching=watching,
             resumed=resumed,
             averaging=averaging,
+            looks_at_scales=looks_at_scales and (resumed.net if resumed else net).training is None,
             sample_weight=sample_weight,
             class_weight=class_weight,
         )
@@ -225,7 +235,8 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
     watching, resumed = options.watching, options.resumed
     n_features = (resumed.net if resumed else net).n_features
-    X, y = net._checked_data(X, y, n_features)
+    given = X
+    X, y = net._checked_data(given, y, n_features)
     if net._state is not None:  # what is trained cannot be the data at the same time
         X, y = (_apart_from(net._state.parameters, data) for data in (X, y))
     weights = _weights.sample_weights(
@@ -259,6 +270,8 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     names.append("learning_rate")
     if resumed is not None:
         resumed.progress.check(options.epochs, names, watching.callbacks)
+    if options.looks_at_scales:
+        warn_of_scales(X, given, net.layers, stacklevel=_USER)
     trainer, state, rates = _prepare(net, X, y, weights, options, validation is not None)
     return _Fit(net, options, trainer, state, rates, len(X), validation, names).run()
 
@@ -497,9 +510,14 @@ def _advance(
 ) -> None:
     if isinstance(trainer, Trainer):
         rates.supply(trainer)
-    with net._access.writing():
-        try:
-            trainer.advance(until_epoch, net._access, state)
-        finally:
-            state.n_updates = trainer.n_updates
-            state.schedule = rates.state(trainer.n_updates)
+    try:
+        with net._access.writing():
+            try:
+                trainer.advance(until_epoch, net._access, state)
+            finally:
+                state.n_updates = trainer.n_updates
+                state.schedule = rates.state(trainer.n_updates)
+    except FloatingPointError as error:
+        if isinstance(trainer, Trainer) and trainer.failed_rows is not None:
+            error.args = (f"{error} {explain_failure(net, trainer)}".rstrip(),)
+        raise

@@ -87,6 +87,13 @@ def numbers_of(value: Any, name: str) -> Array | None:
     return array
 
 
+def labels(value: Any) -> list[Any]:
+    """Of the columns of a table; none for anything else."""
+    if not (hasattr(value, "to_numpy") and hasattr(value, "columns")):
+        return []
+    return list(value.columns)
+
+
 def _columns(table: Any) -> Iterable[tuple[Any, Any]]:
     """Label and values of each column."""
     if hasattr(table, "get_columns"):  # polars

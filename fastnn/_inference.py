@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,20 @@ def forward(
     net: Network, X: Array, wants_logits: bool, threads: int | None
 ) -> tuple[list[Array], list[Array]]:
     """The activations of every layer, and the logits if they are wanted; see `Network.forward`."""
+
+    def compute(outputs: list[Array], z_outputs: list[Array | None]) -> None:
+        infer(net, X, outputs, threads=threads, z_outputs=z_outputs if wants_logits else None)
+
+    return outputs_of_layers(net, X, compute)
+
+
+def outputs_of_layers(
+    net: Network, X: Array, compute: Callable[[list[Array], list[Array | None]], None]
+) -> tuple[list[Array], list[Array]]:
+    """The activations and logits of every layer, where `compute` fills those of its arguments.
+
+    Layers that only training has, have no array there; what is no product has no logits.
+    """
     widths = net._architecture.widths(net._built()[0].n_features)[1:]
     arrays = [
         None if layer.has_noise else np.empty((len(X), width), net.dtype)
@@ -76,8 +90,7 @@ def forward(
         for layer, array in zip(net.layers, arrays, strict=True)
     ]
     outputs = [array for array in arrays if array is not None]
-    z_outputs = [z for z, array in zip(zs, arrays, strict=True) if array is not None]
-    infer(net, X, outputs, threads=threads, z_outputs=z_outputs if wants_logits else None)
+    compute(outputs, [z for z, array in zip(zs, arrays, strict=True) if array is not None])
     activations: list[Array] = []
     for array in arrays:
         if array is None:  # what enters leaves

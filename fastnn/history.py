@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,15 +114,21 @@ class History(dict[str, list[float]]):
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "pandas is not installed; the extra 'data' brings it: pip install '.[data]' in a "
-                "copy of fastnn's sources"
-            ) from error
-        index = pandas.RangeIndex(1, self.n_epochs + 1, name="epoch")
-        return pandas.DataFrame(dict(self), index=index, dtype=float)
+        frame = data_frame({name: np.array(values, float) for name, values in self.items()})
+        frame.index = frame.index.rename("epoch") + 1
+        return frame
+
+
+def data_frame(columns: Mapping[str, Any]) -> Any:
+    """A pandas.DataFrame; ImportError with the remedy where there is none."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            "pandas is not installed; the extra 'data' brings it: pip install '.[data]' in a "
+            "copy of fastnn's sources"
+        ) from error
+    return pandas.DataFrame(columns)
 
 
 def format_number(value: float) -> str:

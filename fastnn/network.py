@@ -35,6 +35,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import MetricsLike, checked_metrics
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Rate
+from fastnn.statistics import NetworkStatistics, measure
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
@@ -442,13 +443,19 @@ class Network:
         ImportError
             If `optimizer` is L-BFGS and SciPy is not installed. Nothing has changed then.
         FloatingPointError
-            If the loss or an update stops being finite. The network keeps the parameters from
-            before that mini-batch.
+            If the loss or an update stops being finite; it says which layer was the first, and what
+            entered it. The network keeps the parameters from before that mini-batch.
         RuntimeError
             If another call trains this network at the moment, or a signal handler calls this while
             it has interrupted another use of the network.
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
+
+        Warns
+        -----
+        ScalingWarning
+            If the network was not trained before, and columns of X are a thousand times larger (or
+            smaller) than most others: they need a scale in common. Looks at 1,000 rows at most.
 
         Notes
         -----
@@ -478,6 +485,7 @@ class Network:
                 swa_start=swa_start,
                 callbacks=callbacks,
                 resume_from=resume_from,
+                looks_at_scales=True,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
                 label_smoothing=label_smoothing,
@@ -790,6 +798,42 @@ class Network:
                 weights,
             )
         return _inference.checked_loss(loss, self.dtype), gradient
+
+    def statistics(self, X: ArrayLike, y: ArrayLike | None = None) -> NetworkStatistics:
+        """Layer by layer: activations, dead and saturated units, norms of weights and gradients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            At least one sample; it is taken in slices.
+        y : array-like, optional
+            As for `fit`. With it, the norms of gradients are measured too.
+
+        Returns
+        -------
+        NetworkStatistics
+            A list that prints as a table: a `fastnn.statistics.LayerStatistics` for each layer of
+            `layers`, which says what each number is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or y are not as for `fit`, the network is not built yet, or an output is NaN.
+
+        Notes
+        -----
+        The activations are those of inference. The gradient is that of `loss_and_gradients`: with
+        noise, and with the means of batch norms over these samples, as in training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([3, 8, 1], seed=0)
+        >>> net.statistics(np.zeros((5, 3)))[0].dead  # all inputs are 0, and all biases
+        1.0
+        """
+        return measure(self, X, y)
 
     # ---- copies and files ----------------------------------------------------------------------
 

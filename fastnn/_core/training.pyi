@@ -32,6 +32,8 @@ class Trainer:
     n_updates: int
     samples_seen: int
     converged: bool
+    data: tuple[Array, Array, Array | None]
+    failed_rows: npt.NDArray[np.int64] | slice | None
     def __init__(
         self,
         plan: Plan,

@@ -95,6 +95,10 @@ cdef class Trainer(Workspace):
     ----------
     losses, rates : ndarray of shape (n_epochs,), float64
         The mean loss of each finished epoch, and the learning rate of its last step.
+    data : (X, targets, weights)
+        As they were given.
+    failed_rows : ndarray of int64, slice or None
+        Which samples the mini-batch had that was not finite, where there was one.
     """
 
     converged = False  # it goes on for as long as it is told to
@@ -105,6 +109,8 @@ cdef class Trainer(Workspace):
     cdef readonly object rates
     cdef object window  # the learning rates that `run` points to, or None
     cdef readonly uint64_t window_end  # the first step whose learning rate is not known yet
+    cdef readonly tuple data
+    cdef readonly object failed_rows
 
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
@@ -115,6 +121,7 @@ cdef class Trainer(Workspace):
                          bit_generator is not None, n_threads, None, gradient_hook is not None,
                          rules, weights, smoothing)
         cdef Run *run = &self.run
+        self.data = (X, targets, weights)
         self.most_threads = n_threads
         if counts_hits:
             self.count_hits()
@@ -261,6 +268,8 @@ cdef class Trainer(Workspace):
             access.half_written = True
         try:
             status = self.execute(only_gradient=False)
+            if status & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE):
+                self.failed_rows = self.next_rows()
             if status & UPDATE_NOT_FINITE:
                 self.replay()
         finally:
@@ -271,6 +280,17 @@ cdef class Trainer(Workspace):
             raise FloatingPointError(self.describe_failure(status))
         run.has_shadows = True
         self.state.note_checksum(self.user_code.is_watched())
+
+    cdef object next_rows(self):
+        """The samples of the mini-batch after the last one that was good, in the present order."""
+        cdef size_t start = self.state.progress.start
+        cdef size_t end = min(start + self.run.batch_size, self.run.net.batch.n_samples)
+        if self.order is None:
+            return slice(start, end)
+        try:
+            return self.order[start:end].copy()
+        except MemoryError:  # there is something more important to be done
+            return None
 
     cdef int replay(self) except -1:
         """Goes back to the saved state and repeats every step but the one that failed.

@@ -1,0 +1,103 @@
+"""The warning of columns of X whose scale is far from that of the others."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _frames
+from fastnn.layers import BatchNorm, Layer
+
+Array = npt.NDArray[Any]
+
+# Times the typical column.
+_FAR = 1e3
+# Rows that are looked at, evenly spaced, where there are few columns; else as many numbers.
+_MOST_ROWS, _FEWEST_ROWS, _NUMBERS = 1000, 16, 1 << 18
+_MOST_NAMED = 5
+
+
+class ScalingWarning(UserWarning):
+    """Columns of X are on a scale that is far from that of the others.
+
+    A network learns little from such data: large columns hide the others, and make training
+    diverge.
+    """
+
+
+def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: int) -> None:
+    """Gives a `ScalingWarning` where columns are a thousand times larger or smaller than others.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Finite numbers. Some rows of it are looked at.
+    given : array-like
+        What the user gave for it: a data frame names its columns.
+    layers : sequence of Layer
+        A `BatchNorm` at their beginning brings all columns to one scale.
+    stacklevel : int
+        As for `warnings.warn`, from the caller of this function on.
+
+    Notes
+    -----
+    The size of a column is the root mean square of its numbers other than 0, so that it covers mean
+    and spread, and that columns of few numbers, such as one-hot ones, are not small. The typical
+    size is the (lower) median of columns that are not constant.
+    """
+    if X.shape[1] == 1 or isinstance(layers[0], BatchNorm):
+        return
+    sizes, varies = _sizes(X)
+    if not varies.any():
+        return
+    in_order = np.sort(sizes[varies])
+    typical = in_order[(len(in_order) - 1) // 2]
+    for columns, what in (
+        (np.flatnonzero(sizes > _FAR * typical), "larger"),
+        (np.flatnonzero(varies & (sizes * _FAR < typical)), "smaller"),
+    ):
+        if len(columns) > 0:
+            warnings.warn(
+                f"{_named(columns, given)} of X {'is' if len(columns) == 1 else 'are'} more than "
+                f"{_FAR:,.0f} times {what} than usual among its columns: a root mean square of "
+                f"{_range(sizes[columns])}, where the median column has {typical:.2g}. Training "
+                f"goes badly on such data: standardise X, as (X - X.mean(axis=0)) / X.std(axis=0), "
+                f"or begin the network with a BatchNorm()",
+                ScalingWarning,
+                stacklevel=stacklevel + 1,
+            )
+            return
+
+
+def _sizes(X: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """The size of each column, 0 where it has nothing but 0, and whether its numbers differ."""
+    n_rows = min(len(X), _MOST_ROWS, max(_FEWEST_ROWS, _NUMBERS // X.shape[1]))
+    rows = X[np.linspace(0, len(X) - 1, n_rows).astype(np.intp)].astype(np.float64)
+    varies = rows.min(axis=0) < rows.max(axis=0)
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->j", rows, rows)
+        return np.sqrt(squares / np.maximum(np.count_nonzero(rows, axis=0), 1)), varies
+
+
+def _named(columns: npt.NDArray[np.intp], given: Any) -> str:
+    """Such as ``"columns 3 ('income') and 7"``."""
+    labels = _frames.labels(given)
+    names = []
+    for j in columns[:_MOST_NAMED].tolist():
+        label = labels[j] if j < len(labels) else None
+        names.append(f"{j} ({label!r})" if isinstance(label, str) else str(j))
+    if len(columns) > _MOST_NAMED:
+        names.append(f"{len(columns) - _MOST_NAMED} more")
+    *first, last = names
+    if not first:
+        return f"column {last}"
+    return f"columns {', '.join(first)} and {last}"
+
+
+def _range(sizes: Array) -> str:
+    low, high = f"{sizes.min():.2g}", f"{sizes.max():.2g}"
+    return low if low == high else f"{low} to {high}"
