@@ -264,10 +264,37 @@ static double NAME(weigh_label_rows)(real *d, const int32_t *labels, const real 
     return loss;
 }
 
+/* Whether one of p (n,) is at least as large. */
+static inline int NAME(any_reaches)(const real *p, size_t n, real value)
+{
+    for (; n >= VECTOR_LANES; n -= VECTOR_LANES, p += VECTOR_LANES) {
+        if (NAME(any)(NAME(load)(p) >= value))
+            return 1;
+    }
+    for (size_t j = 0; j < n; j++) {
+        if (p[j] >= value)
+            return 1;
+    }
+    return 0;
+}
+
+/* The weights of the rows whose label has the largest probability, the first of equal ones. */
+static double NAME(label_hits)(const real *p, const int32_t *labels, const real *weights, size_t rows,
+                               size_t n_units, const real *largest, const real *target_logit)
+{
+    double hits = 0;
+    for (size_t i = 0; i < rows; i++, p += n_units) {
+        const size_t label = (size_t)labels[i];
+        if (target_logit[i] == largest[i] && !NAME(any_reaches)(p, label, p[label]))
+            hits += weights == NULL ? 1 : (double)weights[i];
+    }
+    return hits;
+}
+
 static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
                                                      const int32_t *labels, const void *weights_,
                                                      size_t rows, size_t n_units, double scale,
-                                                     const double *parameters)
+                                                     const double *parameters, double *hits)
 {
     (void)parameters;
     const real *weights = weights_;
@@ -276,7 +303,7 @@ static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
     const real factor = (real)scale;
     const vector factors = CONSTANT(factor);
     NAME(log_sum) logs = {0, 1};
-    double loss = 0;
+    double loss = 0, n_hits = 0;
     for (size_t first = 0; first < rows; first += VECTOR_LANES) {
         const size_t block = rows - first < VECTOR_LANES ? rows - first : VECTOR_LANES;
         real largest[VECTOR_LANES], sum[VECTOR_LANES], target_logit[VECTOR_LANES];
@@ -284,6 +311,9 @@ static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
             target_logit[i] = z[i * n_units + (size_t)labels[i]];
         NAME(softmax_rows)(d, z, block, n_units, largest, sum);
         const size_t n = block * n_units;
+        if (hits != NULL)
+            n_hits += NAME(label_hits)(d, labels, weights != NULL ? weights + first : NULL, block,
+                                       n_units, largest, target_logit);
         if (weights != NULL) {
             loss += NAME(weigh_label_rows)(d, labels, weights + first, block, n_units, factor, largest,
                                            target_logit, sum);
@@ -306,6 +336,8 @@ static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
         z += n;
         labels += block;
     }
+    if (hits != NULL)
+        *hits = n_hits;
     return loss + (logs.total + log(logs.product));
 }
 

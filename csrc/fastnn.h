@@ -71,9 +71,10 @@ typedef struct fnn_loss {
     /* targets: (rows, n_units) of the table's element type; (rows,) by level. */
     double (*targets)(void *d, const void *out, const void *targets, const void *weights, size_t rows,
                       size_t n_units, double scale, const double *parameters);
-    /* labels: (rows,), each in [0, n_units). NULL where the loss wants labels as one-hot rows, or none. */
+    /* labels: (rows,), each in [0, n_units). NULL where the loss wants labels as one-hot rows, or none.
+     * hits: unless NULL, receives what `fnn_hits` returns, of the probabilities. */
     double (*labels)(void *d, const void *out, const int32_t *labels, const void *weights, size_t rows,
-                     size_t n_units, double scale, const double *parameters);
+                     size_t n_units, double scale, const double *parameters, double *hits);
 } fnn_loss;
 
 /* ---- right predictions ----------------------------------------------------------------------- */
@@ -250,9 +251,8 @@ typedef struct fnn_kernels {
     int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns, double limit);
     /* average (n,) = keep average + (1 - keep) x (n,) */
     void (*average)(void *average, const void *x, size_t n, double keep);
-    /* Where the largest number is at the row's label, targets (rows,) of int32; or where it is in the
-     * row of targets (rows, n_units). Of equal numbers the first one counts. */
-    fnn_hits hits_of_labels;
+    /* Where the largest number is where it is in the row of targets (rows, n_units). Of equal numbers
+     * the first one counts. */
     fnn_hits hits_of_rows;
     /* Shares of rows, whose numbers are right where they are above `threshold` as the targets (rows,
      * n_units) are above 0.5, or neither. */

@@ -30,31 +30,6 @@ static void NAME(largest_at)(real_sized_int *at, const real *z, size_t rows, siz
     }
 }
 
-static double NAME(hits_of_labels)(const void *out_, const void *labels_, const void *weights_,
-                                   size_t rows, size_t n_units, double threshold)
-{
-    const real *out = out_;
-    const int32_t *labels = labels_;
-    const real *weights = weights_;
-    real_sized_int at[VECTOR_LANES];
-    double hits = 0;
-    (void)threshold;
-    for (size_t first = 0; first < rows; first += VECTOR_LANES) {
-        const size_t block = rows - first < VECTOR_LANES ? rows - first : VECTOR_LANES;
-        size_t n = 0;
-        NAME(largest_at)(at, out + first * n_units, block, n_units);
-        if (weights == NULL) {
-            for (size_t i = 0; i < block; i++)
-                n += at[i] == labels[first + i];
-            hits += (double)n;
-        } else {
-            for (size_t i = 0; i < block; i++)
-                hits += at[i] == labels[first + i] ? (double)weights[first + i] : 0;
-        }
-    }
-    return hits;
-}
-
 static double NAME(hits_of_rows)(const void *out_, const void *targets_, const void *weights_,
                                  size_t rows, size_t n_units, double threshold)
 {

@@ -61,7 +61,6 @@ const fnn_kernels NAME(kernels) = {
     .scale = NAME(scale),
     .limit_norms = NAME(limit_norms),
     .average = NAME(average),
-    .hits_of_labels = NAME(hits_of_labels),
     .hits_of_rows = NAME(hits_of_rows),
     .hits_of_units = NAME(hits_of_units),
     .fma_burst = NAME(fma_burst),

@@ -486,7 +486,10 @@ class _Fit:
             assert isinstance(self.trainer, Trainer)
             trained["accuracy"] = self.trainer.accuracies[first:end].tolist()
         for name, values in (trained | validated).items():
-            self.history[name][n_noted:] = values
+            if n_noted == 0:
+                self.history[name] = values
+            else:
+                self.history[name][n_noted:] = values
 
     def call_back(self, metrics: Mapping[str, float]) -> None:
         """Every callback hears of the epoch, also where one of them stops the training."""

@@ -86,7 +86,7 @@ cdef struct Batch:
     Matrix gathered_X  # no data: X itself can be read
     char *gathered_targets  # NULL: targets themselves can be read
     char *gathered_weights  # NULL: the same
-    fnn_hits hits  # counts right predictions; NULL: nobody asks for them
+    fnn_hits hits  # counts right predictions, where the loss does not read labels
     double hit_threshold
 
 # What a pass reads and writes in one layer.

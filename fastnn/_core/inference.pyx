@@ -197,7 +197,8 @@ cdef void finish_tile(Inference *job, const Pass *net, const Rows *rows,
     job.tile_status[tile] = status
     if net.batch.targets == NULL:
         return
-    sum_losses(net, rows, g.row_block, 1, job.block_losses + rows.sample // g.row_block)
+    sum_losses(net, rows, g.row_block, 1, job.block_losses + rows.sample // g.row_block,
+               NULL)
     if g.loss.from_logits:  # and so far the output has been them
         out = at(last.a, 0, 0, g.itemsize)
         g.layers[g.n_layers - 1].activation.forward(out, out, rows.n, g.n_outputs)

@@ -29,8 +29,8 @@ cdef extern from "fastnn.h" nogil:
                           size_t rows, size_t n_units, double scale,
                           const double *parameters) noexcept nogil
         double (*labels)(void *d, const void *out, const int32_t *labels, const void *weights,
-                         size_t rows, size_t n_units, double scale,
-                         const double *parameters) noexcept nogil
+                         size_t rows, size_t n_units, double scale, const double *parameters,
+                         double *hits) noexcept nogil
 
     ctypedef double (*fnn_hits)(const void *out, const void *targets, const void *weights,
                                 size_t rows, size_t n_units, double threshold) noexcept nogil
@@ -147,7 +147,6 @@ cdef extern from "fastnn.h" nogil:
         int (*limit_norms)(void *w, size_t ldw, size_t rows, size_t columns,
                            double limit) noexcept nogil
         void (*average)(void *average, const void *x, size_t n, double keep) noexcept nogil
-        fnn_hits hits_of_labels
         fnn_hits hits_of_rows
         fnn_hits hits_of_units
         double (*fma_burst)(size_t repeats) noexcept nogil

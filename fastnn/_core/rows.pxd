@@ -5,9 +5,7 @@ cdef int hold_targets(const Geometry *g, Batch *batch, const char *targets,
 cdef double sum_weights(const Batch *batch, size_t first, size_t n) noexcept nogil
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
 cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,
-                     double *losses) noexcept nogil
-cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
-                   double *hits) noexcept nogil
+                     double *losses, double *hits) noexcept nogil
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil
 
 

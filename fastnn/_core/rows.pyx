@@ -125,9 +125,10 @@ cdef const char *weights_of(const Pass *net, const Rows *rows) noexcept nogil:
     return NULL
 
 
-cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale) noexcept nogil:
+cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale,
+                                double *hits) noexcept nogil:
     """The sum of the rows' weighted losses; `scale` times its derivative by the output goes into
-    `output_d`."""
+    `output_d`, and the right predictions into `hits`, unless that is NULL."""
     cdef const Geometry *g = net.geometry
     cdef const char *out = at(net.layers[g.n_layers - 1].a, rows.first, 0, g.itemsize)
     cdef char *d = at(net.output_d, rows.first, 0, g.itemsize)
@@ -135,37 +136,26 @@ cdef double loss_and_derivative(const Pass *net, const Rows *rows, double scale)
     cdef const char *weights = weights_of(net, rows)
     if net.batch.reads_labels:
         return g.loss.labels(d, out, <const int32_t *> targets, weights, rows.n, g.n_outputs, scale,
-                             g.loss_parameters)
+                             g.loss_parameters, hits)
+    if hits != NULL:
+        hits[0] = net.batch.hits(out, targets, weights, rows.n, g.n_outputs,
+                                 net.batch.hit_threshold)
     return g.loss.targets(d, out, targets, weights, rows.n, g.n_outputs, scale, g.loss_parameters)
 
 
 cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,
-                     double *losses) noexcept nogil:
-    """The same block by block: `losses` receives a sum for each."""
+                     double *losses, double *hits) noexcept nogil:
+    """The same block by block: `losses`, and `hits` unless that is NULL, receive a sum for each."""
     cdef Rows block = rows[0]
-    cdef size_t done = 0
+    cdef size_t done = 0, number = 0
     while done < rows.n:
         block.first = rows.first + done
         block.sample = rows.sample + done
         block.n = min(block_rows, rows.n - done)
-        losses[done // block_rows] = loss_and_derivative(net, &block, scale)
+        losses[number] = loss_and_derivative(net, &block, scale,
+                                             hits + number if hits != NULL else NULL)
         done += block.n
-
-
-cdef void sum_hits(const Pass *net, const Rows *rows, size_t block_rows,
-                   double *hits) noexcept nogil:
-    """The right predictions, block by block like the losses."""
-    cdef const Geometry *g = net.geometry
-    cdef Rows block = rows[0]
-    cdef size_t done = 0
-    while done < rows.n:
-        block.first = rows.first + done
-        block.sample = rows.sample + done
-        block.n = min(block_rows, rows.n - done)
-        hits[done // block_rows] = net.batch.hits(
-            at(net.layers[g.n_layers - 1].a, block.first, 0, g.itemsize), targets_of(net, &block),
-            weights_of(net, &block), block.n, g.n_outputs, net.batch.hit_threshold)
-        done += block.n
+        number += 1
 
 
 cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:

@@ -159,7 +159,7 @@ def loss_and_derivative(str name, out, targets, double scale, isa=None, *, in_pl
     if targets.dtype == np.int32:
         targets_data = data_of(targets, np.dtype(np.int32), (rows,))
         loss = kernel.labels(d, out_data, <const int32_t *> targets_data, weights_data, rows,
-                             n_units, scale, <const double *> values_data)
+                             n_units, scale, <const double *> values_data, NULL)
     else:
         targets_data = data_of(targets, out.dtype, (rows, 1 if kernel.by_level else n_units))
         loss = kernel.targets(d, out_data, targets_data, weights_data, rows, n_units, scale,
@@ -386,7 +386,8 @@ def hits(out, targets, weights=None, threshold=0.0, isa=None, units=False):
     ----------
     out : ndarray of shape (rows, n_units), float32 or float64
     targets : ndarray of shape (rows,), int32, or like `out`
-        Labels in [0, n_units), which are not checked; or rows of numbers.
+        Labels in [0, n_units), which are not checked, and which the cross-entropy counts; or rows
+        of numbers.
     weights : ndarray of shape (rows,), of the dtype of `out`, optional
     threshold : float
     isa : str, optional
@@ -403,9 +404,17 @@ def hits(out, targets, weights=None, threshold=0.0, isa=None, units=False):
     cdef const char *weights_data = NULL
     if weights is not None:
         weights_data = data_of(weights, out.dtype, (rows,))
+    cdef const fnn_loss *cross_entropy
+    cdef const int32_t *labels
+    cdef char *d
+    cdef double found = 0
     if targets.ndim == 1:
-        return kernels.hits_of_labels(data, data_of(targets, np.dtype(np.int32), (rows,)),
-                                      weights_data, rows, n_units, threshold)
+        cross_entropy = find_loss(kernels, "categorical_cross_entropy")
+        labels = <const int32_t *> data_of(targets, np.dtype(np.int32), (rows,))
+        derivative = np.empty_like(out)
+        d = writable_data_of(derivative, out.dtype, (rows, n_units))
+        cross_entropy.labels(d, data, labels, weights_data, rows, n_units, 1, NULL, &found)
+        return found
     cdef const char *row_data = data_of(targets, out.dtype, (rows, n_units))
     if units:
         return kernels.hits_of_units(data, row_data, weights_data, rows, n_units, threshold)

@@ -16,7 +16,7 @@ from fastnn._core.geometry cimport (
     needs_gathering,
     unit_tile,
 )
-from fastnn._core.rows cimport finish_derivative, forward, gather, sum_hits, sum_losses
+from fastnn._core.rows cimport finish_derivative, forward, gather, sum_losses
 
 # Rows, at most, for which units are shared out, and bytes of a layer's weights, at least: reading what
 # another core has just written costs more then than another barrier. And tiles for each thread, so that
@@ -123,7 +123,7 @@ cdef void backward(const Pass *net, size_t layer, const Rows *rows, const Units 
 cdef void run_rows(const Pass *net, const Stage *stage, const Rows *rows, size_t block_rows,
                    double scale, double *losses, double *hits) noexcept nogil:
     """A tile of rows; `losses` receives the sum of each block's, if they are in this stage, and
-    `hits` their right predictions, if they are counted.
+    `hits` their right predictions, unless it is NULL.
     """
     cdef size_t layer = stage.backward_end
     cdef Units units
@@ -131,9 +131,7 @@ cdef void run_rows(const Pass *net, const Stage *stage, const Rows *rows, size_t
         gather(net, rows)
     forward(net, rows, stage.forward_first, stage.forward_end)
     if stage.has_loss:
-        sum_losses(net, rows, block_rows, scale, losses)
-        if net.batch.hits != NULL:
-            sum_hits(net, rows, block_rows, hits)
+        sum_losses(net, rows, block_rows, scale, losses, hits)
         finish_derivative(net, rows)
     while layer > max(stage.backward_first, <size_t> 1):
         layer -= 1

@@ -31,7 +31,7 @@ cdef struct Run:
     size_t n_stages
     size_t n_slab_rows  # samples whose activations are held at a time
     double *block_losses
-    double *block_hits  # zeros where they are not counted
+    double *block_hits  # NULL where they are not counted
     char *scratch  # of the products; scratch_bytes for each member
     size_t scratch_bytes
     # the gradient

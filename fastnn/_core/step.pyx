@@ -122,7 +122,7 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
             rows.sample = slab.sample + rows.first
             run_rows(&run.net, stage, &rows, block_rows, scale,
                      run.block_losses + rows.first // block_rows,
-                     run.block_hits + rows.first // block_rows)
+                     run.block_hits + rows.first // block_rows if run.block_hits != NULL else NULL)
         vote = votes_of(run, member)
         tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
@@ -142,7 +142,8 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
     i = 0
     while i * block_rows < slab.n:  # every member the same sum, in the order of the blocks
         sums.loss += run.block_losses[i]
-        sums.hits += run.block_hits[i]
+        if run.block_hits != NULL:
+            sums.hits += run.block_hits[i]
         i += 1
     return vote
 

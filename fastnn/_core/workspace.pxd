@@ -23,7 +23,7 @@ cdef class Workspace:
     cdef UserCode user_code
 
     cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing) except -1
-    cdef int count_hits(self) noexcept
+    cdef int count_hits(self) except -1
     cdef int make_layers(self, size_t rows) except -1
     cdef int make_weights(self, size_t i, size_t rows) except -1
     cdef int hold_rules(self, Rules rules) except -1

@@ -143,10 +143,6 @@ cdef class Workspace:
                                    self.first_trainable)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
-        run.block_hits = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
-                                                 sizeof(double))
-        memset(run.block_hits, 0, (rows + g.row_block - 1) // g.row_block * sizeof(double))
-        run.net.batch.hits = NULL
         if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
@@ -196,17 +192,17 @@ cdef class Workspace:
         self.run.gathers_once = not shuffled and rows == n_samples
         return 0
 
-    cdef int count_hits(self) noexcept:
+    cdef int count_hits(self) except -1:
         """Of a classifier, from now on: `accuracies` are the shares of right predictions."""
-        cdef const Geometry *g = self.run.net.geometry
-        cdef Batch *batch = &self.run.net.batch
-        batch.hit_threshold = 0 if g.loss.from_logits else 0.5
-        if batch.reads_labels:
-            batch.hits = g.kernels.hits_of_labels
-        elif g.layers[g.n_layers - 1].activation.name == b"softmax":
-            batch.hits = g.kernels.hits_of_rows
+        cdef Run *run = &self.run
+        cdef const Geometry *g = run.net.geometry
+        cdef size_t n_blocks = (run.n_slab_rows + g.row_block - 1) // g.row_block
+        run.block_hits = <double *> self.scratch(n_blocks, sizeof(double))
+        run.net.batch.hit_threshold = 0 if g.loss.from_logits else 0.5
+        if g.layers[g.n_layers - 1].activation.name == b"softmax":
+            run.net.batch.hits = g.kernels.hits_of_rows
         else:
-            batch.hits = g.kernels.hits_of_units
+            run.net.batch.hits = g.kernels.hits_of_units
         return 0
 
     cdef int make_layers(self, size_t rows) except -1:
