@@ -73,10 +73,42 @@ def random_bits(
     return bits
 
 
+def noise_key(seed: int, layer: int) -> int:
+    """The key of the random numbers of a layer of `fastnn.Network`.
+
+    Parameters
+    ----------
+    seed : int
+        ``net.seed``.
+    layer : int
+        Place in ``net.layers``, from 0.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    What the dropout of a network keeps of its first three samples, in the step that follows ten:
+
+    >>> from fastnn import Dense, Dropout, Network
+    >>> from fastnn.reference.vectorized_layers import dropout_mask, noise_key
+    >>> net = Network([Dense(4, "relu"), Dropout(0.2), Dense(1)], n_features=2, seed=0)
+    >>> mask = dropout_mask(0.2, noise_key(net.seed, 1), 10, [0, 1, 2], 4)
+    >>> mask.shape
+    (3, 4)
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(2, layer))
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
 def dropout_mask(
     rate: float, key: int, step: int, samples: npt.ArrayLike, n_units: int
 ) -> npt.NDArray[np.bool_]:
-    """Which units stay, each with probability ``1 - rate``: of shape (n_samples, n_units)."""
+    """Which units stay, each with probability ``1 - rate``: of shape (n_samples, n_units).
+
+    Those of `fastnn.Network`, where `key` is the layer's `noise_key`. See `random_bits`.
+    """
     limit = max(int((1 - rate) * 2**32 - 1), 0)
     return random_bits(key, step, samples, n_units) <= np.uint32(limit)
 
