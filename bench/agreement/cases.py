@@ -292,7 +292,7 @@ REGULARISATION = {
         decay={"weight_decay": 0.3},
     ),
     "clip_value, clip_grad_value_": Case(CLASSES, {"clip_value": 0.01}, clip=clip_by_value(0.01)),
-    # Norms of some 1,000, beside which 1e-6 is nothing
+    # Norms of some 10,000, beside which 1e-6 is nothing
     "clip_norm, clip_grad_norm_": Case(
         1e4 * NUMBERS,
         {"clip_norm": 1.0},
