@@ -424,7 +424,8 @@ def _metric(value: Any, is_classifier: bool) -> Metric:
     name = getattr(function, "__name__", type(function).__name__)
     if not is_classifier:
         return Metric(name, value, "values")
-    is_of_sklearn = getattr(function, "__module__", "").startswith("sklearn.")
+    module = getattr(function, "__module__", None) or ""  # None where code was executed as text
+    is_of_sklearn = module.startswith("sklearn.")
     takes_probabilities = is_of_sklearn and name in _OF_PROBABILITIES
     return Metric(name, value, "probabilities" if takes_probabilities else "labels")
 

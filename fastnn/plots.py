@@ -8,7 +8,7 @@ Every function returns a whole SVG document. To keep one::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from numbers import Real
@@ -22,6 +22,7 @@ from fastnn.metrics import larger_is_better
 __all__ = [
     "Picture",
     "bar_chart",
+    "decision_regions",
     "format_duration",
     "learning_curves",
     "misclassified",
@@ -221,6 +222,74 @@ def misclassified(
     )
 
 
+def decision_regions(
+    predict: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.ArrayLike]],
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+) -> Picture:
+    """Draw which class classifiers give to each place of the plane, and samples in it.
+
+    Parameters
+    ----------
+    predict : mapping of str to callable
+        A title, and a function such as ``net.predict`` from points of shape (n, 2) to the class of
+        each, for every panel.
+    X : array-like of shape (n_samples, 2)
+    y : array-like of shape (n_samples,), int
+        Class of each sample, at least 0.
+
+    Returns
+    -------
+    svg : str
+
+    Raises
+    ------
+    TypeError
+        If an argument is not as above.
+    ValueError
+        If a shape is not as above, there is no sample, or a number is one that no axis reaches.
+    """
+    if not isinstance(predict, Mapping):
+        raise TypeError(f"predict must be a mapping of titles to functions, got {shown(predict)}")
+    points = numbers(X, "X").astype(np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise ValueError(f"X must have shape (n_samples, 2), got {points.shape}")
+    if not (np.abs(points) <= _LARGEST).all():
+        raise ValueError(f"X must be numbers from -{_LARGEST} to {_LARGEST}")
+    classes = _classes(y, len(points), "y")
+    left, width, top, gap = 20.0, 320.0, 48.0, 20.0
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = np.where(high > low, 0.05 * (high - low), 0.5)
+    low, high = low - margin, high + margin
+    n_cells = 160  # a side
+    places = (np.arange(n_cells) + 0.5) / n_cells
+    grid = np.stack(np.meshgrid(places, places[::-1]), axis=-1).reshape(-1, 2)
+    cell = width / n_cells
+    parts = []
+    for title, function in predict.items():
+        name = _name(title, "predict")
+        given = _classes(function(low + grid * (high - low)), len(grid), f"predict[{name!r}]")
+        parts.append(_text(left, 30, name, size=16, anchor="start"))
+        for i, row in enumerate(given.reshape(n_cells, n_cells)):
+            starts = np.flatnonzero(np.diff(row, prepend=-1))  # of cells of one class
+            for start, stop in zip(starts, [*starts[1:], n_cells], strict=True):
+                parts.append(
+                    f'<rect class="region" x="{left + start * cell:.1f}" y="{top + i * cell:.1f}"'
+                    f' width="{(stop - start) * cell:.1f}" height="{cell:.1f}"'
+                    f' fill="{_COLOURS[row[start] % len(_COLOURS)]}" fill-opacity="0.3"'
+                    ' shape-rendering="crispEdges"/>'
+                )
+        x = _Scale(low[0], high[0], left, left + width)
+        vertical = _Scale(low[1], high[1], top + width, top)
+        parts += [
+            f'<circle cx="{x(x0):.1f}" cy="{vertical(x1):.1f}" r="3" stroke="white"'
+            f' fill="{_COLOURS[label % len(_COLOURS)]}"/>'
+            for (x0, x1), label in zip(points, classes, strict=True)
+        ]
+        left += width + gap
+    return _document(left, top + width + gap, "Decision regions", parts)
+
+
 def bar_chart(
     groups: Mapping[str, Mapping[str, float]], *, title: str, caption: Sequence[str] = ()
 ) -> Picture:
@@ -331,6 +400,15 @@ def _name(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"the keys of {what} must be str, got {shown(value)}")
     return value
+
+
+def _classes(value: object, n_samples: int, what: str) -> npt.NDArray[np.int64]:
+    array = numbers(value, what)
+    if array.shape != (n_samples,):
+        raise ValueError(f"{what} must have shape ({n_samples},), got {array.shape}")
+    if not ((array >= 0) & (array == np.floor(array)) & (array < 2**31)).all():
+        raise ValueError(f"{what} must be classes, integers of at least 0, got others")
+    return array.astype(np.int64)
 
 
 def _labels(value: object, name: str) -> list[object]:

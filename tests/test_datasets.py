@@ -17,6 +17,7 @@ from fastnn.datasets import idx
 
 GENERATORS = [
     datasets.make_flower,
+    datasets.make_halves,
     datasets.make_moons,
     datasets.make_circles,
     datasets.make_spirals,
@@ -119,6 +120,13 @@ def test_moons_without_noise_lie_on_half_circles():
     np.testing.assert_allclose(np.hypot(*(lower - [1, 0.5]).T), 1)
     assert upper[:, 1].min() > -1e-12
     assert lower[:, 1].max() < 0.5 + 1e-12
+
+
+def test_halves_without_noise_lie_on_their_sides_of_the_diagonal():
+    X, y = datasets.make_halves(1001, noise=0)
+    np.testing.assert_array_equal(y, X.sum(axis=1) > 0)
+    assert np.abs(X).max() <= 1
+    np.testing.assert_allclose(X[y == 1].mean(axis=0), 1 / 3, atol=5 * 0.47 / np.sqrt(500))
 
 
 def test_circles_without_noise_have_their_radii():

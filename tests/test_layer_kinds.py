@@ -86,7 +86,7 @@ def flat(arrays: list[Array]) -> Array:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 16, 33, 100])
-@pytest.mark.parametrize("width", [1, 7, 8, 9, 17, 33, 46, 64, 65, 150])
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 17, 33, 46, 64, 65, 150, 257, 520])
 def test_gradients_are_those_of_the_reference(width: int, n: int) -> None:
     X, y = data(n)
     for kind in KINDS:

@@ -150,6 +150,14 @@ def test_functions_and_metrics_of_ones_own() -> None:
     assert result["top_2"] == metrics.top_k_accuracy(y, net.predict_proba(X), k=2)
 
 
+def test_a_function_of_code_that_was_executed_as_text_is_a_metric() -> None:
+    """It has no module."""
+    net, X, y = samples("softmax", 3)
+    names: dict[str, Any] = {}
+    exec("def one(y_true, y_pred): return 1.0", names)
+    assert net.evaluate(X, y, metrics=names["one"])["one"] == 1
+
+
 def test_functions_of_scikit_learn_get_what_they_take() -> None:
     sklearn = pytest.importorskip("sklearn.metrics")
     net, X, y = samples("sigmoid", 1)

@@ -263,3 +263,73 @@ def test_bad_arguments_are_named(call, error, message):
 def test_classes_come_from_any_sequence():
     svg = plots.misclassified(IMAGES, np.array([1, 2]), (n for n in "ab"), [0.5, 0.25])
     assert {"1 → a", "2 → b"} <= set(texts(parse(svg)))
+
+
+# --- decision regions -----------------------------------------------------------------------------
+
+SAMPLES = np.array([[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0]])
+
+
+def filled(root: ElementTree.Element) -> list[tuple[float, float, float, float, str]]:
+    """Left, top, right, bottom and colour of every region."""
+    sides = []
+    for region in of_class(root, "region"):
+        x, y, width, height = (float(region.attrib[k]) for k in ("x", "y", "width", "height"))
+        sides.append((x, y, x + width, y + height, region.attrib["fill"]))
+    return sides
+
+
+def test_decision_regions_lie_where_the_function_puts_them():
+    """The upper right quarter of the plane around (2, 1), and the whole of it, in two panels."""
+    quarter = {
+        "a quarter": lambda X: (X[:, 0] > 2) & (X[:, 1] > 1),
+        "all": lambda X: np.ones(len(X), int),
+    }
+    root = parse(plots.decision_regions(quarter, SAMPLES, [0, 0, 0, 1]))
+    assert texts(root) == ["a quarter", "all"]
+    circles = list(root.iter(SVG + "circle"))
+    assert len(circles) == 2 * len(SAMPLES)
+    regions = filled(root)
+    for panel in range(2):
+        places = [(float(c.attrib["cx"]), float(c.attrib["cy"])) for c in circles[4 * panel :][:4]]
+        assert places[3][0] > places[0][0]
+        assert places[3][1] < places[0][1]  # y grows downwards
+        colours = [
+            {fill for x0, y0, x1, y1, fill in regions if x0 <= x <= x1 and y0 <= y <= y1}
+            for x, y in places
+        ]
+        blue, orange = circles[0].attrib["fill"], circles[3].attrib["fill"]
+        assert colours == [[{blue}] * 3 + [{orange}], [{orange}] * 4][panel]
+
+
+def test_decision_regions_cover_the_panel_once():
+    net = Network([Dense(5, "tanh"), Dense(3, "softmax")], 2, seed=0)
+    regions = filled(parse(plots.decision_regions({"net": net.predict}, SAMPLES, [0, 1, 2, 0])))
+    area = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1, _ in regions)
+    assert area == pytest.approx(320**2, rel=1e-3)
+    assert len({fill for *_, fill in regions}) > 1
+
+
+def test_samples_in_one_place_have_a_plane_around_them():
+    root = parse(plots.decision_regions({"": lambda X: np.zeros(len(X))}, [[1.0, 1.0]], [0]))
+    (circle,) = root.iter(SVG + "circle")
+    assert float(circle.attrib["cx"]) == pytest.approx(180, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("predict", "X", "y", "error", "message"),
+    [
+        (len, SAMPLES, [0] * 4, TypeError, "predict must be a mapping of titles to functions"),
+        ({1: len}, SAMPLES, [0] * 4, TypeError, "the keys of predict must be str"),
+        ({}, SAMPLES[0], [0], ValueError, r"X must have shape \(n_samples, 2\), got \(2,\)"),
+        ({}, SAMPLES[:0], [], ValueError, r"X must have shape \(n_samples, 2\), got \(0, 2\)"),
+        ({}, [[np.nan, 0.0]], [0], ValueError, "X must be numbers from"),
+        ({}, SAMPLES, [0], ValueError, r"y must have shape \(4,\), got \(1,\)"),
+        ({}, SAMPLES, [0, 1, -1, 0], ValueError, "y must be classes"),
+        ({"net": lambda X: X}, SAMPLES, [0] * 4, ValueError, r"predict\['net'\] must have shape"),
+        ({"net": lambda X: X[:, 0]}, SAMPLES, [0] * 4, ValueError, r"predict\['net'\] must be cl"),
+    ],
+)
+def test_wrong_decision_regions_are_refused(predict, X, y, error, message):
+    with pytest.raises(error, match=message):
+        plots.decision_regions(predict, X, y)

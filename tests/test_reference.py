@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fastnn.reference import loops, vectorized
+from fastnn.reference import loops, vectorized, vectorized_layers
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -516,3 +516,87 @@ def test_intermediate_results_stay_float32(activation: str, loss: str) -> None:
     assert loss_derivative(A, Y, *LOSS_PARAMETERS.get(loss, ())).dtype == np.float32
     if activation != "softmax":
         assert {r.dtype for r in evaluate(vectorized, activation, A, np.float32)} == {A.dtype}
+
+
+# --- Dropout with given masks ---------------------------------------------------------------------
+
+KEEP = 0.86
+SIZES = [4, 7, 5, 2]
+N_SAMPLES, BATCH_SIZE, EPOCHS = 12, 5, 3
+
+
+def masks_of_steps(n_steps: int) -> list[list[Array]]:
+    """Of each step's mini-batch, for each hidden layer."""
+    rng = np.random.default_rng(3)
+    sizes = [BATCH_SIZE, BATCH_SIZE, N_SAMPLES - 2 * BATCH_SIZE]
+    return [
+        [(rng.random((sizes[step % 3], n)) < KEEP).astype(float) for n in SIZES[1:-1]]
+        for step in range(n_steps)
+    ]
+
+
+def with_dropout(masks: list[list[Array]]) -> tuple[loops.Network, vectorized_layers.Network]:
+    """The same network twice."""
+    weights, biases = parameters(SIZES)
+    slow = loops.Network(weights, biases, ["tanh", "gelu", "softmax"], "categorical_cross_entropy")
+    layers: list[vectorized_layers.Layer] = []
+    for i, activation in enumerate(["tanh", "gelu"]):
+        layers.append(vectorized_layers.Dense(weights[i], biases[i], activation))
+        of_layer = [of_step[i] for of_step in masks]
+        layers.append(vectorized_layers.Dropout(1 - KEEP, masks=of_layer))
+    layers.append(vectorized_layers.Dense(weights[-1], biases[-1]))
+    return slow, vectorized_layers.Network(layers, "softmax", "categorical_cross_entropy")
+
+
+def test_dropout_in_loops_is_that_in_numpy() -> None:
+    """Loss and gradient of one step, and training with momentum and Adam."""
+    X, y = samples(N_SAMPLES, 2, "categorical_cross_entropy")
+    masks = masks_of_steps(3 * EPOCHS)
+    slow, fast = with_dropout(masks)
+    first = slice(0, BATCH_SIZE)
+    loss, gradients = slow.loss_and_gradients(
+        X[first], y[first], masks=[m.tolist() for m in masks[0]], keep_prob=KEEP
+    )
+    expected, wanted = fast.loss_and_gradients(X[first], np.eye(2)[y[first]])
+    assert loss == pytest.approx(expected, rel=1e-14)
+    np.testing.assert_allclose(flat(gradients), flat([wanted]), rtol=0, atol=1e-15)
+    for optimizer in ("sgd", "momentum", "adam"):
+        slow, fast = with_dropout(masks)
+        losses = slow.fit(
+            X, y, EPOCHS, BATCH_SIZE, optimizer, 0.05, keep_prob=KEEP,
+            masks=([m.tolist() for m in of_step] for of_step in masks),
+        )  # fmt: skip
+        expected_losses = fast.fit(X, np.eye(2)[y], EPOCHS, BATCH_SIZE, optimizer, 0.05)
+        np.testing.assert_allclose(losses, expected_losses, rtol=1e-13)
+        np.testing.assert_allclose(
+            flat_parameters(slow), flat([p.parameters for p in fast.layers]), rtol=0, atol=1e-12
+        )
+
+
+def test_gradients_with_dropout_and_l2_agree_with_central_differences() -> None:
+    X, y = samples(BATCH_SIZE, 2, "categorical_cross_entropy")
+    masks = [m.tolist() for m in masks_of_steps(1)[0]]
+    net = with_dropout([])[0]
+
+    def loss_and_gradients() -> Any:
+        return net.loss_and_gradients(X, y, 0.7, masks, KEEP)
+
+    _, gradients = loss_and_gradients()
+    step = 1e-6
+    for layer, (dW, db) in enumerate(gradients):
+        rows = [*net.weights[layer], net.biases[layer]]
+        for row, of_row in zip(rows, [*dW, db], strict=True):
+            for j, value in enumerate(row):
+                row[j] = value + step
+                above = loss_and_gradients()[0]
+                row[j] = value - step
+                below = loss_and_gradients()[0]
+                row[j] = value
+                assert of_row[j] == pytest.approx((above - below) / (2 * step), abs=1e-9)
+
+
+def test_all_masks_of_ones_are_no_dropout() -> None:
+    X, y = samples(BATCH_SIZE, 2, "categorical_cross_entropy")
+    net = with_dropout([])[0]
+    ones = [[[1.0] * n] * BATCH_SIZE for n in SIZES[1:-1]]
+    assert net.loss_and_gradients(X, y, masks=ones) == net.loss_and_gradients(X, y)

@@ -150,7 +150,9 @@ cdef class Plan:
         layer.setting = description.setting
         layer.momentum = description.momentum
         layer.noise_key = description.noise_key
-        layer.tile_columns = min(n_out, WEIGHT_TILE_COLUMNS)
+        # Without a product the gradient is that of all units at once: one tile
+        layer.tile_columns = (min(n_out, WEIGHT_TILE_COLUMNS) if layer.operations.is_product
+                              else n_out)
         layer.tile_rows = max(<size_t> 1, WEIGHT_TILE_ELEMENTS // layer.tile_columns // panel) * panel
         layer.n_tiles_down = (layer.weight_rows + layer.tile_rows - 1) // layer.tile_rows
         layer.n_tiles = (layer.n_tiles_down

@@ -3,13 +3,20 @@
 from fastnn.datasets.digits import load_digits
 from fastnn.datasets.idx import read_idx
 from fastnn.datasets.images import read_image, read_image_folder
-from fastnn.datasets.planar import make_circles, make_flower, make_moons, make_spirals
+from fastnn.datasets.planar import (
+    make_circles,
+    make_flower,
+    make_halves,
+    make_moons,
+    make_spirals,
+)
 from fastnn.datasets.split import train_test_split
 
 __all__ = [
     "load_digits",
     "make_circles",
     "make_flower",
+    "make_halves",
     "make_moons",
     "make_spirals",
     "read_idx",

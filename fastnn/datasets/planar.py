@@ -1,4 +1,4 @@
-"""Classes of points in the plane that no straight line separates.
+"""Classes of points in the plane that no straight line separates (but for halves without noise).
 
 Every function returns `X` of shape (n_samples, 2), float64, and `y` of shape (n_samples,), int64.
 Samples come class by class; where the classes cannot be equally large, the first ones get one
@@ -46,6 +46,43 @@ def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Lab
         radius = 4 * np.sin(4 * angle) + random.randn(size) * 0.2
         petals.append(np.column_stack([radius * np.sin(angle), radius * np.cos(angle)]))
     return np.concatenate(petals), _labels(sizes)
+
+
+@checked_keywords
+def make_halves(
+    n_samples: int = 200, noise: float = 0.3, seed: int | None = 0
+) -> tuple[Points, Labels]:
+    """Two halves of a square, on either side of its diagonal, whose points noise mixes.
+
+    Like the football field of the course: few points, and a border so simple that a network with
+    many units learns the noise. The square is [-1, 1]^2.
+
+    Parameters
+    ----------
+    n_samples : int
+        At least 2.
+    noise : float
+        Standard deviation of the Gaussian noise on each coordinate.
+    seed : int or None
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2), float64
+    y : ndarray of shape (n_samples,), int64
+        Where the point was before the noise: 0 for ``x0 + x1 < 0``, else 1.
+
+    References
+    ----------
+    A. Ng, K. Katanforoosh and Y. Bensouda Mourri, "Improving deep neural networks", week 1,
+    "Regularization", Coursera.
+    """
+    sizes = _class_sizes(n_samples, 2)
+    noise = _validation.non_negative_number(noise, "noise")
+    random = np.random.default_rng(_validation.seed(seed))
+    y = _labels(sizes)
+    X = random.uniform(-1, 1, (len(y), 2))
+    X[(X.sum(axis=1) > 0) != (y == 1)] *= -1
+    return X + random.normal(0, noise, X.shape), y
 
 
 @checked_keywords

@@ -14,11 +14,12 @@ A. Ng, "Neural Networks and Deep Learning", deeplearning.ai, weeks 2 to 4.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any, TypeAlias
 
 from fastnn.reference.loops_losses import FROM_LOGITS, LOSSES
 from fastnn.reference.loops_optimizers import OPTIMIZERS
-from fastnn.reference.loops_regularization import l2_gradient, l2_penalty
+from fastnn.reference.loops_regularization import drop, l2_gradient, l2_penalty
 
 Row: TypeAlias = list[float]
 Rows: TypeAlias = list[Row]
@@ -315,21 +316,30 @@ class Network:
         self._slots: list[list[Row]] = []
         self._step = 0
 
-    def forward(self, X: Iterable[Iterable[float]]) -> list[tuple[Rows, Rows]]:
+    def forward(
+        self, X: Iterable[Iterable[float]], masks: Sequence[Rows] = (), keep_prob: float = 1.0
+    ) -> list[tuple[Rows, Rows]]:
         """Logits and activations of every layer: the cache that the backward pass uses.
 
         Parameters
         ----------
         X : n_samples sequences of n_features floats
+        masks : sequence of n_layers - 1 masks, each n_samples lists of n_out numbers 0 or 1
+            Of dropout: what stays of the activations of each hidden layer. Empty: no dropout.
+        keep_prob : float
+            The share that stays in the mean.
 
         Returns
         -------
         caches : list of n_layers tuples (Z, A), each n_samples lists of n_out floats
+            A before dropout.
         """
         A = _float_rows(X)
         caches = []
-        for W, b, activation in zip(self.weights, self.biases, self.activations, strict=True):
-            Z, A = layer_forward(A, W, b, activation)
+        for layer, activation in enumerate(self.activations):
+            if layer > 0 and masks:
+                A = drop(A, masks[layer - 1], keep_prob)
+            Z, A = layer_forward(A, self.weights[layer], self.biases[layer], activation)
             caches.append((Z, A))
         return caches
 
@@ -338,7 +348,12 @@ class Network:
         return self.forward(X)[-1][1]
 
     def loss_and_gradients(
-        self, X: Iterable[Iterable[float]], y: Sequence[Any], l2: float = 0.0
+        self,
+        X: Iterable[Iterable[float]],
+        y: Sequence[Any],
+        l2: float = 0.0,
+        masks: Sequence[Rows] = (),
+        keep_prob: float = 1.0,
     ) -> tuple[float, list[tuple[Rows, Row]]]:
         """Mean loss over the samples with the penalty, and its gradient by every parameter.
 
@@ -349,6 +364,8 @@ class Network:
             Targets. With softmax: class labels (int), or rows of probabilities.
         l2 : float
             Of the penalty ``l2 / 2 sum w^2 / n_samples`` over all weights.
+        masks, keep_prob
+            As for `forward`.
 
         Returns
         -------
@@ -357,7 +374,7 @@ class Network:
         """
         X = _float_rows(X)
         Y = self._target_rows(y)
-        caches = self.forward(X)
+        caches = self.forward(X, masks, keep_prob)
         Z, A = caches[-1]
         loss, dZ = loss_and_output_gradient(
             Z, A, Y, self.activations[-1], self.loss, self.loss_parameters
@@ -365,9 +382,12 @@ class Network:
         gradients = []
         for layer in range(len(self.weights) - 1, 0, -1):
             Z_prev, A_prev = caches[layer - 1]
-            gradients.append(parameter_gradients(A_prev, dZ))
+            entered = drop(A_prev, masks[layer - 1], keep_prob) if masks else A_prev
+            gradients.append(parameter_gradients(entered, dZ))
             W, activation = self.weights[layer], self.activations[layer - 1]
             dZ = layer_backward(dZ, W, Z_prev, A_prev, activation)
+            if masks:
+                dZ = drop(dZ, masks[layer - 1], keep_prob)
         gradients.append(parameter_gradients(X, dZ))
         for W, (dW, _) in zip(self.weights, gradients[::-1], strict=True):
             loss += l2_penalty(W, l2) / len(X)
@@ -385,6 +405,8 @@ class Network:
         optimizer: str = "sgd",
         learning_rate: float = 0.01,
         l2: float = 0.0,
+        masks: Iterable[Sequence[Rows]] | None = None,
+        keep_prob: float = 1.0,
         **hyperparameters: float,
     ) -> list[float]:
         """Train on consecutive mini-batches, the last of which may be shorter.
@@ -402,6 +424,10 @@ class Network:
         learning_rate : float
         l2 : float
             As for `loss_and_gradients`.
+        masks : iterable of such masks as `forward` takes, optional
+            For each step of this call, of the samples in its mini-batch.
+        keep_prob : float
+            As for `forward`.
         **hyperparameters : float
             Further arguments of the optimiser.
 
@@ -416,13 +442,16 @@ class Network:
         batch_size = batch_size or n_samples
         if optimizer != self._optimizer:
             self._start_optimizer(optimizer)
+        of_steps = iter(repeat(()) if masks is None else masks)
         losses = []
         for _ in range(epochs):
             total = 0.0
             for start in range(0, n_samples, batch_size):
                 X_batch = X[start : start + batch_size]
                 Y_batch = Y[start : start + batch_size]
-                loss, gradients = self.loss_and_gradients(X_batch, Y_batch, l2)
+                loss, gradients = self.loss_and_gradients(
+                    X_batch, Y_batch, l2, next(of_steps), keep_prob
+                )
                 total += loss * len(X_batch)
                 self._update(gradients, learning_rate, hyperparameters)
             losses.append(total / n_samples)

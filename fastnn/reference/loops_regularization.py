@@ -1,4 +1,10 @@
-"""The L2 regularisation of `fastnn.reference.loops`, as the course has it; ``l2`` is its lambda."""
+"""The regularisation of `fastnn.reference.loops`, as the course has it: L2, whose lambda is ``l2``,
+and inverted dropout.
+
+References
+----------
+A. Ng, "Improving deep neural networks", deeplearning.ai, week 1.
+"""
 
 from typing import TypeAlias
 
@@ -17,3 +23,15 @@ def l2_penalty(W: Rows, l2: float) -> float:
 def l2_gradient(W: Rows, l2: float) -> Rows:
     """``l2 w``."""
     return [[l2 * w for w in row] for row in W]
+
+
+def drop(A: Rows, D: Rows, keep_prob: float) -> Rows:
+    """``A D / keep_prob``, where D is 1 for what stays and 0 for what is dropped.
+
+    What is left is as large in the mean as A, so that nothing is to be done once the network is
+    trained. The way back is the same: ``dA D / keep_prob``.
+    """
+    return [
+        [a_j * d_j / keep_prob for a_j, d_j in zip(a, d, strict=True)]
+        for a, d in zip(A, D, strict=True)
+    ]

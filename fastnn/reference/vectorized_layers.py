@@ -17,7 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.reference import vectorized
+from fastnn.reference.vectorized_losses import smooth
 from fastnn.reference.vectorized_optimizers import OPTIMIZERS
+from fastnn.reference.vectorized_regularization import (
+    clip_by_norm,
+    clip_by_value,
+    decay,
+    limit_norms,
+    penalty,
+    penalty_gradient,
+)
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -73,10 +82,42 @@ def random_bits(
     return bits
 
 
+def noise_key(seed: int, layer: int) -> int:
+    """The key of the random numbers of a layer of `fastnn.Network`.
+
+    Parameters
+    ----------
+    seed : int
+        ``net.seed``.
+    layer : int
+        Place in ``net.layers``, from 0.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    What the dropout of a network keeps of its first three samples, in the step that follows ten:
+
+    >>> from fastnn import Dense, Dropout, Network
+    >>> from fastnn.reference.vectorized_layers import dropout_mask, noise_key
+    >>> net = Network([Dense(4, "relu"), Dropout(0.2), Dense(1)], n_features=2, seed=0)
+    >>> mask = dropout_mask(0.2, noise_key(net.seed, 1), 10, [0, 1, 2], 4)
+    >>> mask.shape
+    (3, 4)
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(2, layer))
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
 def dropout_mask(
     rate: float, key: int, step: int, samples: npt.ArrayLike, n_units: int
 ) -> npt.NDArray[np.bool_]:
-    """Which units stay, each with probability ``1 - rate``: of shape (n_samples, n_units)."""
+    """Which units stay, each with probability ``1 - rate``: of shape (n_samples, n_units).
+
+    Those of `fastnn.Network`, where `key` is the layer's `noise_key`. See `random_bits`.
+    """
     limit = max(int((1 - rate) * 2**32 - 1), 0)
     return random_bits(key, step, samples, n_units) <= np.uint32(limit)
 
@@ -99,7 +140,14 @@ class Layer:
     ----------
     parameters, gradients : list of ndarray
         Of the same shapes; the second after ``backward``.
+    l1, l2, max_norm, trainable, learning_rate_factor
+        As of `fastnn.Dense`; only a `Dense` has others than these.
     """
+
+    l1 = l2 = 0.0
+    max_norm: float | None = None
+    trainable = True
+    learning_rate_factor = 1.0
 
     def __init__(self, *parameters: npt.ArrayLike) -> None:
         self.parameters = [np.array(p, dtype=np.float64) for p in parameters]
@@ -131,9 +179,22 @@ class Layer:
 class Dense(Layer):
     """``Z = X W + b; A = activation(Z)``; the output layer of a `Network` is a linear one."""
 
-    def __init__(self, W: npt.ArrayLike, b: npt.ArrayLike, activation: str = "linear") -> None:
+    def __init__(
+        self,
+        W: npt.ArrayLike,
+        b: npt.ArrayLike,
+        activation: str = "linear",
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
+        trainable: bool = True,
+        learning_rate_factor: float = 1.0,
+    ) -> None:
         super().__init__(W, b)
         self.activation = activation
+        self.l1, self.l2, self.max_norm = l1, l2, max_norm
+        self.trainable, self.learning_rate_factor = trainable, learning_rate_factor
 
     def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
         """See `Layer`."""
@@ -330,9 +391,15 @@ class Network:
         return A, vectorized.ACTIVATIONS[self.output][0](A)
 
     def loss_and_gradients(
-        self, X: npt.ArrayLike, Y: Array, samples: Any = None
+        self,
+        X: npt.ArrayLike,
+        Y: Array,
+        samples: Any = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weights: Array | None = None,
     ) -> tuple[float, list[Array]]:
-        """The mean loss of a step of training, and its gradient by every parameter in turn.
+        """The cost of a step of training, and its gradient by every parameter in turn.
 
         Parameters
         ----------
@@ -340,12 +407,23 @@ class Network:
         Y : ndarray of shape (n_samples, n_outputs)
         samples : array_like of shape (n_samples,), int
             Places of the samples in the epoch; by default 0, 1, ...
+        l1, l2 : float
+            Of the penalty ``(l1 sum |w| + l2 / 2 sum w^2) / n_samples`` over the weights of every
+            `Dense` that is trained, beside the layer's own.
+        weights : ndarray of shape (n_samples,), optional
+            Of the samples in the mean.
         """
         Z, A = self.forward(X, training=True, samples=samples)
-        loss, dA = vectorized.loss_and_output_gradient(Z, A, Y, self.output, self.loss)
+        cost, dA = vectorized.loss_and_output_gradient(
+            Z, A, Y, self.output, self.loss, weights=weights
+        )
         for layer in reversed(self.layers):
             dA = layer.backward(dA)
-        return loss, [gradient for layer in self.layers for gradient in layer.gradients]
+            if isinstance(layer, Dense) and layer.trainable:
+                W, both = layer.parameters[0], (l1 + layer.l1, l2 + layer.l2)
+                cost += penalty(W, *both) / len(Y)
+                layer.gradients[0] += penalty_gradient(W, *both) / len(Y)
+        return cost, [gradient for layer in self.layers for gradient in layer.gradients]
 
     def fit(
         self,
@@ -354,27 +432,68 @@ class Network:
         epochs: int = 1,
         batch_size: int | None = None,
         optimizer: str = "sgd",
-        learning_rate: float = 0.01,
+        learning_rate: float | Sequence[float] = 0.01,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        weights: npt.ArrayLike | None = None,
+        label_smoothing: float = 0.0,
         **hyperparameters: float,
     ) -> list[float]:
-        """Train on consecutive mini-batches; the mean loss of each epoch."""
+        """Train on consecutive mini-batches; the mean cost of each epoch.
+
+        Parameters
+        ----------
+        X, Y, epochs, batch_size, optimizer, weights, label_smoothing, **hyperparameters
+            As for `fastnn.reference.vectorized.Network.fit`; Y are rows.
+        learning_rate : float or sequence of float
+            Of every step, or one for each step of this call.
+        l1, l2 : float
+            As for `loss_and_gradients`.
+        weight_decay, clip_value, clip_norm
+            As for `fastnn.Network.fit`.
+        """
         X, Y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
+        w = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
+        if label_smoothing > 0.0:
+            Y = smooth(Y, label_smoothing, Y.shape[1] if self.output == "softmax" else 2)
         batch_size = batch_size or len(X)
+        n_steps = epochs * -(-len(X) // batch_size)
+        rates = iter(np.broadcast_to(learning_rate, n_steps))
         update, n_slots = OPTIMIZERS[optimizer]
-        parameters = [p for layer in self.layers for p in layer.parameters]
+        trained = [layer for layer in self.layers if layer.trainable]
         if not self._slots:
+            parameters = [p for layer in trained for p in layer.parameters]
             self._slots = [[np.zeros_like(p) for _ in range(n_slots)] for p in parameters]
-        losses = []
+        costs = []
         for _ in range(epochs):
             total = 0.0
             for start in range(0, len(X), batch_size):
                 samples = np.arange(start, min(start + batch_size, len(X)))
-                loss, gradients = self.loss_and_gradients(X[samples], Y[samples], samples)
-                total += loss * len(samples)
+                cost, _ = self.loss_and_gradients(
+                    X[samples], Y[samples], samples, l1, l2, None if weights is None else w[samples]
+                )
+                total += cost * w[samples].sum()
+                gradients = [g for layer in trained for g in layer.gradients]
+                if clip_value is not None:
+                    for g in gradients:
+                        clip_by_value(g, clip_value)
+                if clip_norm is not None:
+                    clip_by_norm(gradients, clip_norm)
                 self._step += 1
-                for w, g, slots in zip(parameters, gradients, self._slots, strict=True):
-                    update(w, g, slots, self._step, learning_rate, **hyperparameters)
+                rate, slots = float(next(rates)), iter(self._slots)
+                for layer in trained:
+                    of_layer = rate * layer.learning_rate_factor
+                    if isinstance(layer, Dense):
+                        decay(layer.parameters[0], of_layer, weight_decay)
+                    for p, g in zip(layer.parameters, layer.gradients, strict=True):
+                        update(p, g, next(slots), self._step, of_layer, **hyperparameters)
+                    if layer.max_norm is not None:
+                        limit_norms(layer.parameters[0], layer.max_norm)
                 for layer in self.layers:
                     layer.finish_step()
-            losses.append(total / len(X))
-        return losses
+            costs.append(total / w.sum())
+        return costs

@@ -1,0 +1,1 @@
+"""Does fastnn do what PyTorch does, where both have the same thing?"""
