@@ -3,10 +3,10 @@
     python -m bench.mnist [--data DIR] [--threads N] [--epochs N] [--peers PyTorch scikit-learn]
 
 Reads mnist.npz from the folder given by --data (../shared/data by default). The network is
-784-800-800-10
-with batch norm and dropout, trained with Adam on mini-batches of 128 for 20 epochs of a one-cycle
-schedule; its settings were chosen on the last 10,000 training images. scikit-learn has neither dropout
-nor batch norm nor such a schedule: its network is of the same sizes, with its own defaults.
+784-1024-1024-10 with batch norm and dropout, trained with Adam on mini-batches of 128 for 20
+epochs of a one-cycle schedule; widths, rates and shares were chosen on the last 10,000 training
+images, where settings nearby gave 98.6 to 98.8 %. scikit-learn has neither dropout nor batch norm
+nor such a schedule: its network is of the same sizes, with its own defaults.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import fastnn
 from fastnn import Activation, BatchNorm, Dense, Dropout, Network, OneCycle
 
-WIDTH, BATCH, RATE = 800, 128, 0.01
+WIDTH, BATCH, RATE = 1024, 128, 0.005
 INPUT_DROPOUT, DROPOUT = 0.1, 0.5
 
 Data = tuple[Any, Any, Any, Any]
