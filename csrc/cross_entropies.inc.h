@@ -278,14 +278,30 @@ static inline int NAME(any_reaches)(const real *p, size_t n, real value)
     return 0;
 }
 
-/* The weights of the rows whose label has the largest probability, the first of equal ones. */
+/* The weights of the rows whose label has the largest probability, the first of equal ones: for up to
+ * VECTOR_LANES rows. Where the largest is at the label, its probability is 1 / sum: above a half none can
+ * be equal. */
 static double NAME(label_hits)(const real *p, const int32_t *labels, const real *weights, size_t rows,
-                               size_t n_units, const real *largest, const real *target_logit)
+                               size_t n_units, const real *largest, const real *target_logit,
+                               const real *sum)
 {
+    const vector is_largest = SELECT(NAME(load_lanes)(target_logit, rows)
+                                         == NAME(load_lanes)(largest, rows),
+                                     NAME(load_lanes)(sum, rows), CONSTANT(0));
+    const NAME(indices) surely = is_largest > 0, maybe = is_largest >= 2;
+    real_sized_int counts[VECTOR_LANES];
     double hits = 0;
+    memcpy(counts, &surely, sizeof counts); /* -1 where it holds */
+    if (weights == NULL && !NAME(any)(maybe)) {
+        real_sized_int n = 0;
+#pragma GCC unroll 16
+        for (size_t i = 0; i < VECTOR_LANES; i++)
+            n -= counts[i];
+        return (double)n;
+    }
     for (size_t i = 0; i < rows; i++, p += n_units) {
         const size_t label = (size_t)labels[i];
-        if (target_logit[i] == largest[i] && !NAME(any_reaches)(p, label, p[label]))
+        if (counts[i] != 0 && !NAME(any_reaches)(p, label, p[label]))
             hits += weights == NULL ? 1 : (double)weights[i];
     }
     return hits;
@@ -313,7 +329,7 @@ static double NAME(categorical_cross_entropy_labels)(void *d_, const void *out_,
         const size_t n = block * n_units;
         if (hits != NULL)
             n_hits += NAME(label_hits)(d, labels, weights != NULL ? weights + first : NULL, block,
-                                       n_units, largest, target_logit);
+                                       n_units, largest, target_logit, sum);
         if (weights != NULL) {
             loss += NAME(weigh_label_rows)(d, labels, weights + first, block, n_units, factor, largest,
                                            target_logit, sum);

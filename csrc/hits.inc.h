@@ -51,20 +51,38 @@ static double NAME(hits_of_rows)(const void *out_, const void *targets_, const v
     return hits;
 }
 
+/* How many of out (n,) are above the threshold where the targets are above 0.5, or neither. */
+static size_t NAME(agreeing)(const real *out, const real *targets, size_t n, real threshold)
+{
+    const size_t whole = n - n % VECTOR_LANES;
+    size_t agree = 0;
+    /* each lane counts to a number that it holds */
+    for (size_t first = 0, block; first < whole; first += block) {
+        NAME(indices) differ = {0};
+        block = whole - first < ((size_t)1 << 30) ? whole - first : ((size_t)1 << 30);
+        for (size_t i = first; i < first + block; i += VECTOR_LANES)
+            differ += (NAME(load)(out + i) > threshold) ^ (NAME(load)(targets + i) > (real)0.5);
+        agree += block;
+        for (size_t lane = 0; lane < VECTOR_LANES; lane++)
+            agree -= (size_t)-differ[lane]; /* a comparison that holds is -1 */
+    }
+    for (size_t i = whole; i < n; i++)
+        agree += (out[i] > threshold) == (targets[i] > (real)0.5);
+    return agree;
+}
+
 static double NAME(hits_of_units)(const void *out_, const void *targets_, const void *weights_,
-                                  size_t rows, size_t n_units, double threshold_)
+                                  size_t rows, size_t n_units, double threshold)
 {
     const real *out = out_;
     const real *targets = targets_;
     const real *weights = weights_;
-    const real threshold = (real)threshold_;
     double hits = 0;
-    for (size_t i = 0; i < rows; i++, out += n_units, targets += n_units) {
-        size_t n = 0;
-        for (size_t j = 0; j < n_units; j++)
-            n += (out[j] > threshold) == (targets[j] > (real)0.5);
-        hits += (double)n * (weights == NULL ? 1 : (double)weights[i]);
-    }
+    if (weights == NULL)
+        return (double)NAME(agreeing)(out, targets, rows * n_units, (real)threshold)
+               / (double)n_units;
+    for (size_t i = 0; i < rows; i++, out += n_units, targets += n_units)
+        hits += (double)NAME(agreeing)(out, targets, n_units, (real)threshold) * (double)weights[i];
     return hits / (double)n_units;
 }
 
