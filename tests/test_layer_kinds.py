@@ -294,6 +294,22 @@ def test_numbers_that_are_not_finite_are_found_before_any_first_layer(
             predict(X)
 
 
+@pytest.mark.parametrize("n_features", [7, 32, 33, 64, 65, 100, 300])
+@pytest.mark.parametrize("kind", KINDS, ids=repr)
+def test_any_kind_comes_first(kind: Layer, n_features: int) -> None:
+    """Its input is the user's array, in another layout than what it writes."""
+    X, y = data(40, n_features)
+    net = Network([kind, Dense(3, "softmax")], n_features, dtype="float64", seed=0)
+    expected = as_reference(net).forward(X)[1]
+    for result in (net.predict_proba(X), net.predictor(40)(X), net.forward(X)[-1]):
+        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+    several = net.predict_proba(np.tile(X, (60, 1)), threads=3)
+    np.testing.assert_allclose(several, np.tile(expected, (60, 1)), rtol=1e-12, atol=1e-14)
+    _, gradient = net.loss_and_gradients(X, y)
+    _, gradients = as_reference(net).loss_and_gradients(X, np.eye(3)[y])
+    np.testing.assert_allclose(gradient, flat(gradients), rtol=1e-9, atol=1e-12)
+
+
 def test_dropout_and_noise_are_gone_where_a_network_is_used() -> None:
     X, y = data(30)
     plain = Network(stack(9), 6, seed=0)

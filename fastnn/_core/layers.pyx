@@ -15,6 +15,7 @@ from fastnn._core.geometry cimport (
     input_rows,
     owns_bias,
     rows_from,
+    width_at,
 )
 from fastnn._core.kernels cimport fnn_ahead, fnn_noise
 
@@ -134,13 +135,16 @@ cdef void scale_gradient(const Pass *net, const WeightTile *tile, const Rows *ro
 
 cdef void activation_forward(const Pass *net, size_t layer, const Rows *rows,
                              const Units *units) noexcept nogil:
-    cdef size_t itemsize = net.geometry.itemsize, column = units.first, width, row, height
+    cdef size_t itemsize = net.geometry.itemsize, column = units.first, width, row
     cdef const LayerPass *buffers = &net.layers[layer]
     cdef Matrix x = input_rows(net, layer, rows)
+    cdef bint same_panels = x.width == buffers.a.width and x.panel == buffers.a.panel
+    cdef size_t height = rows.n if same_panels else 1  # of pieces that have no gaps
     while column < units.first + units.n:
-        width = min(columns_in_line(buffers.a, rows.n, column), units.first + units.n - column)
-        width = min(width, columns_in_line(x, rows.n, column))
-        height = rows.n if x.width == buffers.a.width else 1  # lines of both without gaps
+        width = columns_in_line(buffers.a, rows.n, column)
+        if not same_panels:
+            width = min(width_at(buffers.a, column), width_at(x, column))
+        width = min(width, units.first + units.n - column)
         row = 0
         while row < rows.n:
             net.geometry.layers[layer].activation.forward(
