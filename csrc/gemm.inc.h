@@ -65,7 +65,7 @@ static void NAME(gemm)(int transpose_a, size_t m, size_t n, size_t k, const fnn_
             const size_t n_spans = transpose_a ? NAME(span_down)(spans, a, done, i, depth)
                                                : NAME(spans_along)(spans, a, i, done, depth);
             NAME(gemm_panels)(i, rows, first, n, n_spans, spans, b, done, bias,
-                              accumulate || done > 0, c, ahead);
+                              accumulate || done > 0, c, done + depth == k ? ahead : NULL);
             done += depth;
         } while (done < k);
     }

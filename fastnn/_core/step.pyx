@@ -308,10 +308,11 @@ cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradien
     cdef WeightTile tile = find_weight_tile(run.net.geometry, number)
     if not is_trained(run.regularization, tile.layer):
         return 0
-    cdef fnn_ahead reads = update_reads(&run.net, &run.update, &tile)
-    cdef Matrix dweights
+    cdef fnn_ahead reads
+    cdef Matrix dweights = one_panel(own_gradient, tile.n_columns)
     cdef char *dbias = own_gradient + tile.n_rows * tile.n_columns * run.net.geometry.itemsize
-    dweights = one_panel(own_gradient, tile.n_columns)
+    if run.update.is_far:
+        reads = update_reads(&run.net, &run.update, &tile)
     run.net.geometry.layers[tile.layer].operations.weight_gradient(
         &run.net, &tile, rows, False, dweights, dbias, &reads if run.update.is_far else NULL)
     if run.regularization != NULL:
