@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import fastnn
-from fastnn import LBFGS, Network
+from fastnn import LBFGS, BatchNorm, Dense, Dropout, Layer, Network
 
 Array = npt.NDArray[Any]
 
@@ -184,7 +184,9 @@ def _trainer(net: Network, X: Array, y: Array) -> Any:
     from fastnn._lbfgs import LBFGSTrainer
 
     plan, state = net._built()
-    return LBFGSTrainer(plan, state.parameters, X, y[:, None], 9, 1, optimizer=LBFGS(), n_updates=0)
+    return LBFGSTrainer(
+        plan, state.parameters, state.running, X, y[:, None], 9, 1, optimizer=LBFGS(), n_updates=0
+    )
 
 
 def test_no_thread_stays_behind(minimize: Any) -> None:
@@ -229,3 +231,40 @@ def test_ctrl_c_leaves_the_last_iteration(minimize: Any, run_script: Any) -> Non
         """
     )
     assert out.split() == ["True", "True"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "match"),
+    [
+        ([BatchNorm(), Dense(1)], {}, "must not be LBFGS for a network with BatchNorm"),
+        ([Dropout(0.5), Dense(1)], {}, "must not be LBFGS for a network with Dropout"),
+        ([Dense(1, max_norm=1.0)], {}, r"max_norm of layers\[0\] must not be set with LBFGS"),
+        ([Dense(1)], {"clip_norm": 1.0}, "clip_norm must not be set with LBFGS, got 1.0"),
+        ([Dense(1)], {"clip_value": 1.0}, "clip_value must not be set with LBFGS"),
+        ([Dense(1)], {"weight_decay": 0.1}, "weight_decay must not be set with LBFGS"),
+        ([Dense(1, "sigmoid")], {"label_smoothing": 0.1}, "label_smoothing must not be set"),
+    ],
+)
+def test_what_a_minimiser_cannot_do_is_refused(
+    layers: list[Layer], options: dict[str, Any], match: str, minimize: Any
+) -> None:
+    net = Network(layers, 2, seed=0)
+    with pytest.raises(ValueError, match=match):
+        net.fit([[1.0, 2.0], [3.0, 4.0]], [0.0, 1.0], optimizer=LBFGS(), **options)
+    assert net.training is None
+
+
+def test_penalties_weights_and_frozen_layers_count(minimize: Any) -> None:
+    X, y = regression()
+    weights = np.linspace(0.1, 1, len(X))
+    layers = [Dense(6, "tanh", trainable=False), Dense(1, l2=0.5)]
+    net = Network(layers, X.shape[1], dtype="float64", seed=0)
+    frozen = net.weights[0].copy()
+    net.fit(X, y, epochs=200, optimizer=LBFGS(), sample_weight=weights, l1=0.0, l2=0.25)
+    np.testing.assert_array_equal(net.weights[0], frozen)
+    # With a frozen layer below it is ridge regression with an intercept that has no penalty
+    A = np.hstack([net.forward(X)[0], np.ones((len(X), 1))])
+    share = weights / weights.sum()
+    ridge = np.diag([0.75 / (2 * len(X))] * 6 + [0.0])
+    solved = np.linalg.solve(A.T @ (share[:, None] * A) + ridge, A.T @ (share * y))
+    np.testing.assert_allclose([*net.weights[1][:, 0], *net.biases[1]], solved, atol=1e-4)
