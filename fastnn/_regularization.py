@@ -111,12 +111,3 @@ def penalty_rules(layers: Sequence[Layer], l1: float, l2: float) -> Rules | None
     """The penalties alone, with a gradient for every layer; None where there are none."""
     of_layers = [(True, *of_layer, 0.0, 1.0) for of_layer in penalties(layers, l1, l2)]
     return None if all(of_one == _NO_RULES for of_one in of_layers) else Rules(of_layers)
-
-
-def penalty(layers: Sequence[Layer], weights: Sequence[Array]) -> float:
-    """Of all weights, before it is divided by the samples."""
-    total = 0.0
-    for (l1, l2), w in zip(penalties(layers, 0.0, 0.0), weights, strict=True):
-        if l1 > 0 or l2 > 0:
-            total += float(l1 * np.abs(w).sum() + l2 / 2 * np.square(w).sum())
-    return total

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from fastnn import _inference, _validation
 from fastnn._blocks import parameter_name
 from fastnn._progress import progress_bar
-from fastnn._regularization import penalty
 from fastnn.network import Network
 
 # Step of the differences. The truncation error grows with its square, the rounding error with its
@@ -141,14 +140,14 @@ def _drawn(n_parameters: int, at_most: int | None) -> npt.NDArray[np.int64]:
 
 def _loss_function(net: Network, X: Any, y: Any) -> Callable[[], float]:
     """The loss for the present parameters, as a step of training has it."""
-    if any(layer.has_noise or layer.has_running_statistics for layer in net.layers):
+    if any(
+        layer.has_noise or layer.has_running_statistics or layer.l1 > 0 or layer.l2 > 0
+        for layer in net.layers
+    ):
         return lambda: net.loss_and_gradients(X, y)[0]
     data, targets = net._checked_data(X, y, net.n_features)
     output = np.empty((len(data), net.n_outputs), net.dtype)
-    return lambda: (
-        _inference.infer(net, data, [output], targets)
-        + penalty(net.layers, net.weights) / len(data)
-    )
+    return lambda: _inference.infer(net, data, [output], targets)
 
 
 def _difference(
