@@ -196,8 +196,6 @@ class FitOptions:
             threads = choose_threads(threads, 0.0)
         epochs = _validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE)
         averaging = Averaging.checked(ema, swa_start, epochs)
-        if isinstance(chosen, LBFGS) and averaging != Averaging():
-            raise ValueError("ema and swa_start must not be given with LBFGS")
         if resumed is not None and resumed.average is not None and averaging == Averaging():
             raise ValueError(
                 "resume_from has an average: ema or swa_start must be given as in the call that "
@@ -321,13 +319,10 @@ def _prepare(
     n_threads = choose_threads(options.threads, plan.training_flops(batch_size))
     trainer: Trainer | LBFGSTrainer
     if isinstance(optimizer, LBFGS):
-        from fastnn._lbfgs import (
-            LBFGSTrainer,
-            check_settings,
-        )  # here: most programs need no threads
+        from fastnn import _lbfgs  # here: most programs need no queues and threads
 
-        check_settings(training, net._architecture.layers)
-        trainer = LBFGSTrainer(
+        _lbfgs.check_settings(training, options.averaging, net._architecture.layers)
+        trainer = _lbfgs.LBFGSTrainer(
             *arrays,
             n_epochs,
             n_threads,
@@ -441,8 +436,13 @@ class _Fit:
 
     def train(self) -> None:
         watching, trainer = self.watching, self.trainer
-        each = self.validation is not None or watching.callbacks or watching.progress == "epochs"
-        each = each or self.rates.follows_epochs or self.averaging.swa_start is not None
+        each = (
+            self.validation is not None
+            or watching.callbacks
+            or watching.progress == "epochs"
+            or self.rates.follows_epochs
+            or self.averaging.swa_start is not None
+        )
         n_epochs = self.epochs - self.n_before
         metrics: Mapping[str, float] = {}
         with epoch_report(watching.progress, self.epochs, self.n_before) as report:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._averages import Averaging
 from fastnn._blocks import aligned_copy
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
@@ -35,13 +36,15 @@ def _scipy_minimize() -> Callable[..., Any]:
     return function
 
 
-def check_settings(training: Training, layers: Sequence[Layer]) -> None:
+def check_settings(training: Training, averaging: Averaging, layers: Sequence[Layer]) -> None:
     """Refuses what a minimiser of one function cannot do.
 
     Raises
     ------
     ValueError
     """
+    if averaging != Averaging():
+        raise ValueError("ema and swa_start must not be given with LBFGS")
     regularization = training.regularization
     settings = {
         "weight_decay": regularization.weight_decay,
