@@ -24,8 +24,8 @@ static inline uint64_t NAME(split_mix)(uint64_t key, uint64_t counter)
     return x ^ (x >> 31);
 }
 
-/* 32 random bits of a unit, from the two halves of its row's key: the mixing function "triple32" of
- * Wellons' hash prospector, in the form of two rounds, with a half of the key before each. */
+/* 32 random bits of a unit, from the two halves of its row's key: two rounds of multiplying and shifting,
+ * with shifts and factors that Wellons' hash prospector found, and half of the key before each. */
 ALWAYS_INLINE words NAME(hash)(words unit, words low, words high)
 {
     words x = unit * 0x9E3779B9u + low;
