@@ -26,6 +26,7 @@ from fastnn._core.kernels cimport (
     writable_data_of,
 )
 from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
 
 # CBLAS: order and transposition, as in every cblas.h
 cdef enum:
@@ -138,13 +139,30 @@ _reserved = 0  # threads that surely find a packing buffer
 cdef size_t PACKING_BUFFER_BYTES = 34 << 20
 
 
+def _require_address_space(size_t n_bytes):
+    try:
+        mmap.mmap(-1, n_bytes).close()
+    except (OSError, ValueError) as error:
+        raise MemoryError("no memory for the BLAS and its packing buffers") from error
+
+
+# A product of some 10 ms: longer than the time a thread is given where threads outnumber the CPUs,
+# so that all of them are inside it at once. (One of 0.2 ms left a buffer to be made later.)
 cdef enum:
-    ONES = 192  # rows and columns: enough for OpenBLAS to pack them
+    ONES = 192  # rows of the first factor and columns of the second
+    ONES_INNER = 8192
 
 cdef struct Ones:
     const float *a
     float *c  # a result for each member
     int n_members
+
+
+cdef void allocate_little(void *blocks, fnn_team *team, int member) noexcept nogil:
+    team_barrier(team, 0)
+    (<void **> blocks)[member] = malloc(1)
+    team_barrier(team, 0)
+    free((<void **> blocks)[member])
 
 
 cdef void multiply_ones(void *context, fnn_team *team, int member) noexcept nogil:
@@ -154,8 +172,8 @@ cdef void multiply_ones(void *context, fnn_team *team, int member) noexcept nogi
         ones.n_members = team_size(team)
     team_barrier(team, 0)  # then all are at it together
     for i in range(4):
-        sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, ONES, ONES, ONES, 1, ones.a, ONES, ones.a, ONES,
-              0, ones.c + member * ONES * ONES, ONES)
+        sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, ONES, ONES, ONES_INNER, 1, ones.a, ONES_INNER,
+              ones.a, ONES, 0, ones.c + member * ONES * ONES, ONES)
 
 
 def _reserve(int n_threads):
@@ -166,18 +184,22 @@ def _reserve(int n_threads):
     """
     global _reserved
     cdef Ones ones
-    cdef const float[:, ::1] a
+    cdef const float[::1] a
     cdef float[:, :, ::1] c
+    cdef uintptr_t[::1] blocks
     if n_threads <= _reserved:
         return
-    try:
-        mmap.mmap(-1, n_threads * PACKING_BUFFER_BYTES).close()
-    except (OSError, ValueError) as error:
-        raise MemoryError("no memory for the packing buffers of the BLAS") from error
-    a = np.ones((ONES, ONES), np.float32)
+    a = np.ones(ONES * ONES_INNER, np.float32)
     c = np.empty((n_threads, ONES, ONES), np.float32)
-    ones.a = &a[0, 0]
+    blocks = np.empty(n_threads, np.uintp)
+    ones.a = &a[0]
     ones.c = &c[0, 0, 0]
+    # Whatever else takes address space comes before the question whether there is enough: the
+    # threads of the team with their stacks, and the arena (64 MiB) that the C library gives each
+    # at its first allocation.
+    with nogil:
+        team_run(allocate_little, &blocks[0], n_threads)
+    _require_address_space(n_threads * PACKING_BUFFER_BYTES)
     with nogil:
         team_run(multiply_ones, &ones, n_threads)
     _reserved = max(_reserved, ones.n_members)
@@ -202,6 +224,7 @@ def _load_blas():
     import ctypes
 
     path = _library_path()
+    _require_address_space(os.path.getsize(path) + PACKING_BUFFER_BYTES)  # it makes one at once
     # It makes one thread for each CPU it may use when it is loaded. Confined to one, it makes none;
     # only this thread is confined, and no environment variable is touched.
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
