@@ -263,14 +263,21 @@ typedef struct NAME(adam_constants) {
 CHECK_SIZES(NAME(adam_hyperparameters), NAME(adam_names), NAME(adam_constants));
 CHECK_SIZES(NAME(adamw_hyperparameters), NAME(adamw_names), NAME(adam_constants));
 
+/* 1 - beta^t. The power is left out where it is below half a unit in the last place of 1, which 2^-54
+ * is: beta^t <= exp(-t (1 - beta)), and exp(-38) < 2^-54. A call of pow is 1 % of the smallest steps. */
+static double NAME(one_minus_power)(double beta, uint64_t t)
+{
+    return (double)t * (1 - beta) > 38 ? 1 : 1 - pow(beta, (double)t);
+}
+
 static void NAME(adam_prepare)(void *constants_, const double *hyperparameters,
                                double learning_rate, uint64_t t)
 {
     const NAME(adam_hyperparameters) *given = (const void *)hyperparameters;
     NAME(adam_constants) *constants = constants_;
     const double beta_1 = given->beta_1, beta_2 = given->beta_2;
-    constants->learning_rate = (real)(learning_rate / (1 - pow(beta_1, (double)t)));
-    constants->v_correction = (real)(1 / sqrt(1 - pow(beta_2, (double)t)));
+    constants->learning_rate = (real)(learning_rate / NAME(one_minus_power)(beta_1, t));
+    constants->v_correction = (real)(1 / sqrt(NAME(one_minus_power)(beta_2, t)));
     constants->beta_1 = (real)beta_1;
     constants->one_minus_beta_1 = (real)(1 - beta_1);
     constants->beta_2 = (real)beta_2;
@@ -377,7 +384,7 @@ static void NAME(nadam_prepare)(void *constants_, const double *hyperparameters,
     const double product = NAME(nadam_product)(given, t);
     constants->m_rate = (real)(learning_rate * next / (1 - product * next));
     constants->g_rate = (real)(learning_rate * (1 - mu) / (1 - product));
-    constants->v_correction = (real)(1 / sqrt(1 - pow(beta_2, (double)t)));
+    constants->v_correction = (real)(1 / sqrt(NAME(one_minus_power)(beta_2, t)));
     constants->beta_1 = (real)beta_1;
     constants->one_minus_beta_1 = (real)(1 - beta_1);
     constants->beta_2 = (real)beta_2;

@@ -5,6 +5,7 @@ The functions of libm are taken to be right within 2 eps. Below finfo.tiny preci
 result may be off by that much there.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -714,6 +715,18 @@ def test_the_product_of_nadam_is_that_of_all_its_factors(
     reference.OPTIMIZERS["nadam"][0](expected, g, moments, t, LEARNING_RATE, **hyperparameters)
     assert single.optimizer_update("nadam", w, slots, g, LEARNING_RATE, hyperparameters, t)
     np.testing.assert_allclose(w, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 1 - 2**-20])
+def test_the_correction_of_adam_is_the_formula_at_any_step(beta: float) -> None:
+    """Also where the kernel leaves the power out, and just before. From m = 0, with g = 1 and
+    beta_2 = 0, a step is (1 - beta_1) / (1 - beta_1^t)."""
+    for t in [1, 2, 3, *(int(logarithm / (1 - beta)) for logarithm in range(4, 50))]:
+        w, slots = np.zeros(1), np.zeros((2, 1))
+        hyperparameters = {"beta_1": beta, "beta_2": 0.0, "epsilon": 1e-300}
+        assert single.optimizer_update("adam", w, slots, np.ones(1), 1.0, hyperparameters, t)
+        step = (1 - beta) * (1 / (1 - math.pow(beta, t)))
+        np.testing.assert_allclose(-w[0], step, rtol=3e-16)
 
 
 @pytest.mark.parametrize("name", reference.OPTIMIZERS)

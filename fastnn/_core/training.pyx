@@ -81,7 +81,6 @@ cdef class Trainer(Workspace):
         clipping come afterwards.
     rules : Rules, optional
         What holds beside the loss.
-        goes by. The whole gradient is stored then, and the state copied at every step.
     average : (ndarray of shape (n_parameters,), ndarray of shape (n_running,)), optional
         Moving averages of parameters and running statistics: every step moves them.
     ema : float
@@ -129,7 +128,7 @@ cdef class Trainer(Workspace):
         self.hold_rates(rules)
         run.learning_rate = learning_rate
         self.window_end = <uint64_t> -1
-        self.rates = np.zeros(n_epochs)
+        self.rates = np.empty(n_epochs)
         run.epoch_rates = <double *> self.hold_writable(self.rates, self.rates.dtype, (n_epochs,))
         if bit_generator is not None:
             run.bitgen = <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")

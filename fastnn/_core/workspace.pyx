@@ -146,10 +146,10 @@ cdef class Workspace:
         if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
-        self.losses = np.zeros(n_epochs)
+        self.losses = np.empty(n_epochs)
         run.epoch_losses = <double *> self.hold_writable(self.losses, np.dtype(np.float64),
                                                          (n_epochs,))
-        self.accuracies = np.zeros(n_epochs)
+        self.accuracies = np.empty(n_epochs)
         run.epoch_accuracies = <double *> self.hold_writable(self.accuracies, np.dtype(np.float64),
                                                              (n_epochs,))
 
