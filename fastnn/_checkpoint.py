@@ -5,7 +5,7 @@ What a fit adds is the description's entry ``fit`` and the tensors whose names b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,7 @@ NetworkType = TypeVar("NetworkType", bound="Network")
 
 _KEY, _PREFIX = "fit", "fit."
 _HISTORY = f"{_PREFIX}history"
+_MAX_AVERAGED = 2**53  # steps: as many as a network may have taken
 _LAST = f"{_PREFIX}last."  # the numbers of the last step, where the network is an average
 
 
@@ -101,8 +102,8 @@ class FitProgress:
             callbacks.append((text(kind, "kind"), state | arrays))
         entries(own, [], "the other tensors of a fit")
         if averaged is not None:
-            averaged = _validation.positive_int(averaged, "averaged")
-        return cls(history, _read_bool(stopped, "stopped"), callbacks, averaged)
+            averaged = _read(_validation.positive_int, averaged, "averaged", _MAX_AVERAGED)
+        return cls(history, _read(_validation.boolean, stopped, "stopped"), callbacks, averaged)
 
     def check(self, epochs: int, names: Sequence[str], callbacks: Sequence[Callback]) -> None:
         """Refuses a call that cannot go on from here.
@@ -238,8 +239,9 @@ def _read_history(names: Any, numbers: Any) -> History:
     return History(zip(names, numbers.tolist(), strict=True))
 
 
-def _read_bool(value: Any, name: str) -> bool:
+def _read(check: Callable[..., Any], *arguments: Any) -> Any:
+    """What a check of `_validation` gives; ValueError for anything else."""
     try:
-        return _validation.boolean(value, name)
+        return check(*arguments)
     except TypeError as error:
         raise ValueError(str(error)) from None
