@@ -19,6 +19,9 @@ from fastnn.callbacks import Callback, Function, is_array
 from fastnn.history import History
 
 if TYPE_CHECKING:
+    from fastnn._architecture import Architecture
+    from fastnn._core.plan import Plan
+    from fastnn._state import State
     from fastnn.network import Network
 
 Array = npt.NDArray[Any]
@@ -138,6 +141,42 @@ class Resumed:
     net: Network
     progress: FitProgress
     average: Average | None
+
+
+@dataclass(frozen=True)
+class Before:
+    """A network before a checkpoint takes its place.
+
+    Attributes
+    ----------
+    architecture, plan, history
+        Of the network.
+    state : State or None
+        With copies of the numbers.
+    """
+
+    architecture: Architecture
+    plan: Plan | None
+    state: State | None
+    history: History
+
+    @classmethod
+    def of(cls, net: Network) -> Before:
+        state = net._state
+        if state is not None:
+            parameters, running = state.parameters.copy(), state.running.copy()
+            state = replace(state, parameters=parameters, running=running)
+        return cls(net._architecture, net._plan, state, net._history)
+
+    def come_back(self, net: Network) -> None:
+        """Makes it what it was."""
+        with net._access.writing():
+            net._architecture, net._history = self.architecture, self.history
+            if self.state is not None and net._state is not None:
+                net._state.take_over(self.state)
+                net._plan = self.plan
+            else:
+                net._plan = net._state = None
 
 
 def write(net: Network, path: Any, progress: FitProgress | None = None) -> None:

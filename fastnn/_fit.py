@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation, _weights
 from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
-from fastnn._checkpoint import FitProgress, Resumed, read_resumed, with_states, write
+from fastnn._checkpoint import Before, FitProgress, Resumed, read_resumed, with_states, write
 from fastnn._core.training import Trainer
 from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
@@ -270,8 +270,9 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
         resumed.progress.check(options.epochs, names, watching.callbacks)
     if options.looks_at_scales:
         warn_of_scales(X, given, net.layers, stacklevel=_USER)
+    before = None if resumed is None else Before.of(net)
     trainer, state, rates = _prepare(net, X, y, weights, options, validation is not None)
-    return _Fit(net, options, trainer, state, rates, len(X), validation, names).run()
+    return _Fit(net, options, trainer, state, rates, len(X), validation, names, before).run()
 
 
 def _apart_from(block: Array, data: Array) -> Array:
@@ -382,6 +383,8 @@ class _Fit:
         Checked.
     names : sequence of str
         Keys of the history.
+    before : Before or None
+        What a checkpoint has taken the place of.
     """
 
     def __init__(
@@ -394,6 +397,7 @@ class _Fit:
         n_samples: int,
         validation: tuple[Array, Array] | None,
         names: Sequence[str],
+        before: Before | None,
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
         self.epochs, self.watching = options.epochs, options.watching
@@ -405,17 +409,27 @@ class _Fit:
         if self.resumed is not None:
             self.history = self.resumed.history
             self.n_before, self.stopped = self.history.n_epochs, self.resumed.stopped
+        self.before = before
         net._history = self.history
 
-    def run(self) -> History:
+    def begin(self) -> None:
+        """Calls the callbacks before anything is trained."""
         callbacks = self.watching.callbacks
         for callback in callbacks:
             callback.on_fit_begin(self.net)
-        if self.resumed is not None:
+        if self.resumed is not None and self.before is not None:
             states = [state for _, state in self.resumed.callbacks]
-            for callback, state in zip(with_states(callbacks), states, strict=True):
-                callback.set_state(state)
+            try:
+                for callback, state in zip(with_states(callbacks), states, strict=True):
+                    callback.set_state(state)
+            except (TypeError, ValueError):  # the checkpoint is refused
+                self.before.come_back(self.net)
+                raise
+        self.before = None  # it has copies
+
+    def run(self) -> History:
         try:
+            self.begin()
             self.train()
             if self.state.average is not None:
                 with self.net._access.writing():
@@ -425,7 +439,7 @@ class _Fit:
                 self.note_epochs()
             self.history.cut(self.history.n_epochs)
             self.state.average = None
-        for callback in callbacks:
+        for callback in self.watching.callbacks:
             callback.on_fit_end(self.net)
         return self.net.history
 

@@ -240,6 +240,24 @@ def test_a_call_that_cannot_go_on_is_refused_before_anything_changes(file: Path,
     assert net.history == history
 
 
+@pytest.mark.parametrize("is_built", [True, False])
+def test_a_refused_state_of_a_callback_changes_nothing(file: Path, is_built: bool) -> None:
+    description, tensors = _files.read_model(file)
+    description["fit"]["callbacks"][0]["state"]["wait"] = 0.5
+    _files.write_model(file, description, tensors)
+    net = Network(LAYERS, 4 if is_built else None, seed=3)
+    if is_built:
+        net.fit(X, Y, epochs=2, optimizer="momentum")
+    before, history, seed = state(net), net.history, net.seed
+    with pytest.raises(ValueError, match="wait must be an integer"):
+        net.fit(
+            X, Y, epochs=9, validation_split=0.2, resume_from=file,
+            callbacks=[EarlyStopping(), Checkpoint("x")],
+        )  # fmt: skip
+    assert state(net) == before
+    assert (net.history, net.seed) == (history, seed)
+
+
 def test_resume_from_what_is_no_checkpoint(tmp_path: Path, file: Path) -> None:
     net = network()
     before = state(net)
