@@ -234,18 +234,19 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     watching, resumed = options.watching, options.resumed
     n_features = (resumed.net if resumed else net).n_features
     given = X
-    X, y = net._checked_data(given, y, n_features)
-    if net._state is not None:  # what is trained cannot be the data at the same time
-        X, y = (_apart_from(net._state.parameters, data) for data in (X, y))
+    X, y = _apart_from(net._state, *net._checked_data(given, y, n_features))
     weights = _weights.sample_weights(
         net._architecture, y, options.sample_weight, options.class_weight
     )
     validation: tuple[Array, Array] | None = None
     if watching.validation_data is not None:
-        validation = net._checked_data(
-            *_validation.pair(watching.validation_data, "validation_data"),
-            X.shape[1],
-            names=("validation_data[0]", "validation_data[1]"),
+        validation = _apart_from(
+            net._state,
+            *net._checked_data(
+                *_validation.pair(watching.validation_data, "validation_data"),
+                X.shape[1],
+                names=("validation_data[0]", "validation_data[1]"),
+            ),
         )
     elif watching.validation_split is not None:
         seed = (resumed.net if resumed else net)._architecture.seed
@@ -275,8 +276,14 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     return _Fit(net, options, trainer, state, rates, len(X), validation, names, before).run()
 
 
-def _apart_from(block: Array, data: Array) -> Array:
-    return data.copy() if np.may_share_memory(block, data) else data
+def _apart_from(state: State | None, X: Array, y: Array) -> tuple[Array, Array]:
+    """What is trained cannot be the data at the same time."""
+    trained = () if state is None else (state.parameters, state.running)
+
+    def apart(data: Array) -> Array:
+        return data.copy() if any(np.may_share_memory(own, data) for own in trained) else data
+
+    return apart(X), apart(y)
 
 
 def _prepare(
