@@ -57,6 +57,9 @@ class FitProgress:
     @classmethod
     def of(cls, history: History, stopped: bool, callbacks: Sequence[Callback]) -> FitProgress:
         states = [(_kind(each), each.state()) for each in with_states(callbacks)]
+        for kind, state in states:
+            if not isinstance(state, dict):
+                raise TypeError(f"{kind}.state must return a dict, got {_validation.shown(state)}")
         return cls(history, stopped, states)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:

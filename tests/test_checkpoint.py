@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Checkpoint, CSVLog, Dense, EarlyStopping, Network, _checkpoint, _files
+from fastnn import BatchNorm, Checkpoint, CSVLog, Dense, EarlyStopping, Network, _checkpoint, _files
 from fastnn._checkpoint import FitProgress
 
 RANDOM = np.random.default_rng(0)
@@ -334,6 +334,40 @@ def test_wild_best_parameters_are_refused(file: Path) -> None:
             callbacks=[EarlyStopping(), Checkpoint(file)],
         )  # fmt: skip
     assert np.isfinite(net.parameters).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [("parameters", np.nan, "is NaN"), ("running", np.inf, "running statistics must be finite"),
+     ("running", -1.0, "variances must be at least 0")],
+)  # fmt: skip
+def test_wild_numbers_of_the_best_model_are_refused(
+    tmp_path: Path, name: str, value: float, message: str
+) -> None:
+    def train(net: Network, **options: Any) -> None:
+        net.fit(
+            X, Y, epochs=2, validation_split=0.2, **options,
+            callbacks=[EarlyStopping(), Checkpoint(tmp_path / "file")],
+        )  # fmt: skip
+
+    layers = [BatchNorm(), *LAYERS]
+    train(Network(layers, 4, seed=1))
+    description, tensors = _files.read_model(tmp_path / "file")
+    tensors[f"fit.0.{name}"][-1] = value
+    _files.write_model(tmp_path / "file", description, tensors)
+    net = Network(layers, 4, seed=1)
+    with pytest.raises(ValueError, match=message):
+        train(net, resume_from=tmp_path / "file")
+    assert np.isfinite(net.predict_proba(X)).all()
+
+
+def test_a_state_that_is_no_dict_is_named(tmp_path: Path) -> None:
+    class Mine(fastnn.Callback):
+        def state(self) -> Any:
+            return [1]
+
+    with pytest.raises(TypeError, match=r"Mine\.state must return a dict, got \[1\] \(list\)"):
+        network().fit(X, Y, epochs=1, callbacks=[Mine(), Checkpoint(tmp_path / "file")])
 
 
 def test_progress_comes_back_as_it_was() -> None:
