@@ -5,7 +5,7 @@ What a fit adds is the description's entry ``fit`` and the tensors whose names b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,9 @@ from fastnn.callbacks import Callback, Function, is_array
 from fastnn.history import History
 
 if TYPE_CHECKING:
+    from fastnn._architecture import Architecture
+    from fastnn._core.plan import Plan
+    from fastnn._state import State
     from fastnn.network import Network
 
 Array = npt.NDArray[Any]
@@ -26,6 +29,7 @@ NetworkType = TypeVar("NetworkType", bound="Network")
 
 _KEY, _PREFIX = "fit", "fit."
 _HISTORY = f"{_PREFIX}history"
+_MAX_AVERAGED = 2**53  # steps: as many as a network may have taken
 _LAST = f"{_PREFIX}last."  # the numbers of the last step, where the network is an average
 
 
@@ -53,6 +57,9 @@ class FitProgress:
     @classmethod
     def of(cls, history: History, stopped: bool, callbacks: Sequence[Callback]) -> FitProgress:
         states = [(_kind(each), each.state()) for each in with_states(callbacks)]
+        for kind, state in states:
+            if not isinstance(state, dict):
+                raise TypeError(f"{kind}.state must return a dict, got {_validation.shown(state)}")
         return cls(history, stopped, states)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -101,8 +108,8 @@ class FitProgress:
             callbacks.append((text(kind, "kind"), state | arrays))
         entries(own, [], "the other tensors of a fit")
         if averaged is not None:
-            averaged = _validation.positive_int(averaged, "averaged")
-        return cls(history, _read_bool(stopped, "stopped"), callbacks, averaged)
+            averaged = _read(_validation.positive_int, averaged, "averaged", _MAX_AVERAGED)
+        return cls(history, _read(_validation.boolean, stopped, "stopped"), callbacks, averaged)
 
     def check(self, epochs: int, names: Sequence[str], callbacks: Sequence[Callback]) -> None:
         """Refuses a call that cannot go on from here.
@@ -137,6 +144,42 @@ class Resumed:
     net: Network
     progress: FitProgress
     average: Average | None
+
+
+@dataclass(frozen=True)
+class Before:
+    """A network before a checkpoint takes its place.
+
+    Attributes
+    ----------
+    architecture, plan, history
+        Of the network.
+    state : State or None
+        With copies of the numbers.
+    """
+
+    architecture: Architecture
+    plan: Plan | None
+    state: State | None
+    history: History
+
+    @classmethod
+    def of(cls, net: Network) -> Before:
+        state = net._state
+        if state is not None:
+            parameters, running = state.parameters.copy(), state.running.copy()
+            state = replace(state, parameters=parameters, running=running)
+        return cls(net._architecture, net._plan, state, net._history)
+
+    def come_back(self, net: Network) -> None:
+        """Makes it what it was."""
+        with net._access.writing():
+            net._architecture, net._history = self.architecture, self.history
+            if self.state is not None and net._state is not None:
+                net._state.take_over(self.state)
+                net._plan = self.plan
+            else:
+                net._plan = net._state = None
 
 
 def write(net: Network, path: Any, progress: FitProgress | None = None) -> None:
@@ -238,8 +281,9 @@ def _read_history(names: Any, numbers: Any) -> History:
     return History(zip(names, numbers.tolist(), strict=True))
 
 
-def _read_bool(value: Any, name: str) -> bool:
+def _read(check: Callable[..., Any], *arguments: Any) -> Any:
+    """What a check of `_validation` gives; ValueError for anything else."""
     try:
-        return _validation.boolean(value, name)
+        return check(*arguments)
     except TypeError as error:
         raise ValueError(str(error)) from None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _validation, _weights
 from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
-from fastnn._checkpoint import FitProgress, Resumed, read_resumed, with_states, write
+from fastnn._checkpoint import Before, FitProgress, Resumed, read_resumed, with_states, write
 from fastnn._core.training import Trainer
 from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
@@ -234,18 +234,19 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     watching, resumed = options.watching, options.resumed
     n_features = (resumed.net if resumed else net).n_features
     given = X
-    X, y = net._checked_data(given, y, n_features)
-    if net._state is not None:  # what is trained cannot be the data at the same time
-        X, y = (_apart_from(net._state.parameters, data) for data in (X, y))
+    X, y = _apart_from(net._state, *net._checked_data(given, y, n_features))
     weights = _weights.sample_weights(
         net._architecture, y, options.sample_weight, options.class_weight
     )
     validation: tuple[Array, Array] | None = None
     if watching.validation_data is not None:
-        validation = net._checked_data(
-            *_validation.pair(watching.validation_data, "validation_data"),
-            X.shape[1],
-            names=("validation_data[0]", "validation_data[1]"),
+        validation = _apart_from(
+            net._state,
+            *net._checked_data(
+                *_validation.pair(watching.validation_data, "validation_data"),
+                X.shape[1],
+                names=("validation_data[0]", "validation_data[1]"),
+            ),
         )
     elif watching.validation_split is not None:
         seed = (resumed.net if resumed else net)._architecture.seed
@@ -270,12 +271,19 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
         resumed.progress.check(options.epochs, names, watching.callbacks)
     if options.looks_at_scales:
         warn_of_scales(X, given, net.layers, stacklevel=_USER)
+    before = None if resumed is None else Before.of(net)
     trainer, state, rates = _prepare(net, X, y, weights, options, validation is not None)
-    return _Fit(net, options, trainer, state, rates, len(X), validation, names).run()
+    return _Fit(net, options, trainer, state, rates, len(X), validation, names, before).run()
 
 
-def _apart_from(block: Array, data: Array) -> Array:
-    return data.copy() if np.may_share_memory(block, data) else data
+def _apart_from(state: State | None, X: Array, y: Array) -> tuple[Array, Array]:
+    """What is trained cannot be the data at the same time."""
+    trained = () if state is None else (state.parameters, state.running)
+
+    def apart(data: Array) -> Array:
+        return data.copy() if any(np.may_share_memory(own, data) for own in trained) else data
+
+    return apart(X), apart(y)
 
 
 def _prepare(
@@ -382,6 +390,8 @@ class _Fit:
         Checked.
     names : sequence of str
         Keys of the history.
+    before : Before or None
+        What a checkpoint has taken the place of.
     """
 
     def __init__(
@@ -394,6 +404,7 @@ class _Fit:
         n_samples: int,
         validation: tuple[Array, Array] | None,
         names: Sequence[str],
+        before: Before | None,
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
         self.epochs, self.watching = options.epochs, options.watching
@@ -405,17 +416,27 @@ class _Fit:
         if self.resumed is not None:
             self.history = self.resumed.history
             self.n_before, self.stopped = self.history.n_epochs, self.resumed.stopped
+        self.before = before
         net._history = self.history
 
-    def run(self) -> History:
+    def begin(self) -> None:
+        """Calls the callbacks before anything is trained."""
         callbacks = self.watching.callbacks
         for callback in callbacks:
             callback.on_fit_begin(self.net)
-        if self.resumed is not None:
+        if self.resumed is not None and self.before is not None:
             states = [state for _, state in self.resumed.callbacks]
-            for callback, state in zip(with_states(callbacks), states, strict=True):
-                callback.set_state(state)
+            try:
+                for callback, state in zip(with_states(callbacks), states, strict=True):
+                    callback.set_state(state)
+            except (TypeError, ValueError):  # the checkpoint is refused
+                self.before.come_back(self.net)
+                raise
+        self.before = None  # it has copies
+
+    def run(self) -> History:
         try:
+            self.begin()
             self.train()
             if self.state.average is not None:
                 with self.net._access.writing():
@@ -425,7 +446,7 @@ class _Fit:
                 self.note_epochs()
             self.history.cut(self.history.n_epochs)
             self.state.average = None
-        for callback in callbacks:
+        for callback in self.watching.callbacks:
             callback.on_fit_end(self.net)
         return self.net.history
 

@@ -318,12 +318,16 @@ class State:
         model = self.average or self
         return {"parameters": model.parameters.copy(), "running": model.running.copy()}
 
-    def restore(self, snapshot: dict[str, Array]) -> None:
+    def restore(
+        self, snapshot: dict[str, Array], architecture: Architecture, n_features: int
+    ) -> None:
         """Goes back to the model of a `snapshot`; ValueError for anything else."""
         arrays = {"parameters": self.parameters, "running": self.running}
         entries(snapshot, list(arrays), "the tensors of the best model")
         for name, array in arrays.items():
             _check_tensor(snapshot[name], array.shape, array.dtype, name)
+        parameters, running = snapshot["parameters"], snapshot["running"]
+        replace(self, parameters=parameters, running=running).check(architecture, n_features)
         for name, array in arrays.items():
             array[:] = snapshot[name]
 

@@ -57,15 +57,17 @@ def sample_weights(
 
 
 def of_rows(weights: Array | None, rows: npt.NDArray[np.int64]) -> Array | None:
-    """Those of some samples, one of which must count."""
+    """Those of some samples, one of which must count; the largest is 1 again."""
     if weights is None:
         return None
-    if not weights[rows].any():
+    chosen: Array = weights[rows]
+    if not chosen.any():
         raise ValueError(
             "sample_weight must leave a weight above 0 to the samples that are not drawn by "
             "validation_split, got none"
         )
-    return weights[rows]
+    chosen /= chosen.max()
+    return chosen
 
 
 def label_smoothing(architecture: Architecture, smoothing: float) -> tuple[float, float] | None:

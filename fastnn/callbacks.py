@@ -208,8 +208,9 @@ class EarlyStopping(Callback):
 
     def on_fit_end(self, net: Network) -> None:
         if self._best_model:
+            plan, state = net._built()
             with net._access.writing():
-                net._built()[1].restore(self._best_model)
+                state.restore(self._best_model, net._architecture, plan.n_features)
             self._best_model = {}
 
     def state(self) -> dict[str, Any]:

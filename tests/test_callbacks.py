@@ -131,8 +131,10 @@ def test_an_exception_at_the_begin_leaves_a_usable_network() -> None:
 
     net, twin = classifier(), classifier()
     with pytest.raises(OSError, match="no disk"):
-        net.fit(X, Y, callbacks=Fails())
+        net.fit(X, Y, callbacks=Fails(), ema=0.9)
     assert net.history == {"loss": [], "accuracy": [], "learning_rate": []}
+    assert net._state is not None
+    assert net._state.average is None
     assert net.fit(X, Y) == twin.fit(X, Y)
 
 

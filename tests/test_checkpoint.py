@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import Checkpoint, CSVLog, Dense, EarlyStopping, Network, _checkpoint, _files
+from fastnn import BatchNorm, Checkpoint, CSVLog, Dense, EarlyStopping, Network, _checkpoint, _files
 from fastnn._checkpoint import FitProgress
 
 RANDOM = np.random.default_rng(0)
@@ -240,6 +240,24 @@ def test_a_call_that_cannot_go_on_is_refused_before_anything_changes(file: Path,
     assert net.history == history
 
 
+@pytest.mark.parametrize("is_built", [True, False])
+def test_a_refused_state_of_a_callback_changes_nothing(file: Path, is_built: bool) -> None:
+    description, tensors = _files.read_model(file)
+    description["fit"]["callbacks"][0]["state"]["wait"] = 0.5
+    _files.write_model(file, description, tensors)
+    net = Network(LAYERS, 4 if is_built else None, seed=3)
+    if is_built:
+        net.fit(X, Y, epochs=2, optimizer="momentum")
+    before, history, seed = state(net), net.history, net.seed
+    with pytest.raises(ValueError, match="wait must be an integer"):
+        net.fit(
+            X, Y, epochs=9, validation_split=0.2, resume_from=file,
+            callbacks=[EarlyStopping(), Checkpoint("x")],
+        )  # fmt: skip
+    assert state(net) == before
+    assert (net.history, net.seed) == (history, seed)
+
+
 def test_resume_from_what_is_no_checkpoint(tmp_path: Path, file: Path) -> None:
     net = network()
     before = state(net)
@@ -269,6 +287,9 @@ def test_resume_from_what_is_no_checkpoint(tmp_path: Path, file: Path) -> None:
         (lambda d, t: d["fit"].update(history=["loss"]), "must be of float64, of a row"),
         (lambda d, t: d["fit"].update(history=["loss"] * 4), "different names"),
         (lambda d, t: d["fit"].update(callbacks=3), "callbacks must be a list"),
+        (lambda d, t: d["fit"].update(averaged="x"), "averaged must be a positive integer"),
+        (lambda d, t: d["fit"].update(averaged=0), "averaged must be a positive integer"),
+        (lambda d, t: d["fit"].update(averaged=2**64), "averaged must be a positive integer"),
         (lambda d, t: d["fit"]["callbacks"].pop(), None),
         (lambda d, t: d["fit"]["callbacks"].clear(), "the other tensors of a fit"),
         (lambda d, t: d["fit"]["callbacks"][0].update(state=3), "a state must be an object"),
@@ -313,6 +334,40 @@ def test_wild_best_parameters_are_refused(file: Path) -> None:
             callbacks=[EarlyStopping(), Checkpoint(file)],
         )  # fmt: skip
     assert np.isfinite(net.parameters).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [("parameters", np.nan, "is NaN"), ("running", np.inf, "running statistics must be finite"),
+     ("running", -1.0, "variances must be at least 0")],
+)  # fmt: skip
+def test_wild_numbers_of_the_best_model_are_refused(
+    tmp_path: Path, name: str, value: float, message: str
+) -> None:
+    def train(net: Network, **options: Any) -> None:
+        net.fit(
+            X, Y, epochs=2, validation_split=0.2, **options,
+            callbacks=[EarlyStopping(), Checkpoint(tmp_path / "file")],
+        )  # fmt: skip
+
+    layers = [BatchNorm(), *LAYERS]
+    train(Network(layers, 4, seed=1))
+    description, tensors = _files.read_model(tmp_path / "file")
+    tensors[f"fit.0.{name}"][-1] = value
+    _files.write_model(tmp_path / "file", description, tensors)
+    net = Network(layers, 4, seed=1)
+    with pytest.raises(ValueError, match=message):
+        train(net, resume_from=tmp_path / "file")
+    assert np.isfinite(net.predict_proba(X)).all()
+
+
+def test_a_state_that_is_no_dict_is_named(tmp_path: Path) -> None:
+    class Mine(fastnn.Callback):
+        def state(self) -> Any:
+            return [1]
+
+    with pytest.raises(TypeError, match=r"Mine\.state must return a dict, got \[1\] \(list\)"):
+        network().fit(X, Y, epochs=1, callbacks=[Mine(), Checkpoint(tmp_path / "file")])
 
 
 def test_progress_comes_back_as_it_was() -> None:

@@ -416,3 +416,18 @@ def test_a_file_with_a_variance_below_0_is_refused(tmp_path: Path) -> None:
     tensors["running"][3] = -1
     with pytest.raises(ValueError, match="variances must be at least 0"):
         net.__reduce__()[0](description, tensors, *rest)
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_running_statistics_as_data_are_those_at_the_begin(validates: bool) -> None:
+    """Training changes them; so it takes a copy."""
+    X = np.random.default_rng(0).normal(size=(4, 4))
+    results = []
+    for copied in (False, True):
+        net = Network([BatchNorm(), Dense(1)], 4, dtype="float64", seed=1)
+        (mean, _), _ = net.running_statistics
+        y = mean.copy() if copied else mean
+        options: dict[str, Any] = {"validation_data": (X, y)} if validates else {}
+        history = net.fit(X, X[:, 0] if validates else y, epochs=5, batch_size=2, **options)
+        results.append((dict(history), net.parameters.tobytes()))
+    assert results[0] == results[1]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from fastnn import Dense, Focal, Network, Quantile
+from fastnn._split import split_rows
 from fastnn.reference import vectorized as reference
 
 Array = npt.NDArray[Any]
@@ -425,3 +426,16 @@ def test_wrong_smoothing_is_refused_before_anything_changes(method: str, case: s
 def test_probabilities_of_one_sigmoid_have_no_class() -> None:
     with pytest.raises(ValueError, match=r"class_weight needs one class .* got probabilities in y"):
         network("one label").evaluate(X, RNG.random(N), class_weight="balanced")
+
+
+def test_small_weights_count_where_validation_split_has_drawn_the_large_one() -> None:
+    """To the core, numbers below 1e-38 are 0."""
+    rows, _ = split_rows(N, 0.2, 0, CLASSES)
+    weights = np.ones(N)
+    weights[rows] = 1e-40
+    losses = []
+    for given in (weights, None):
+        net = Network([Dense(3, "softmax")], 4, seed=0)
+        history = net.fit(X, CLASSES, epochs=3, validation_split=0.2, sample_weight=given)
+        losses.append(history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
