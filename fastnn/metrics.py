@@ -74,6 +74,47 @@ def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(np.mean([right[true == label].mean() for label in np.unique(true)]))
 
 
+def precision(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """The share of what is predicted as a class that is of that class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
+        As for `accuracy`.
+
+    Returns
+    -------
+    float
+        In [0, 1]. Where all classes are 0 and 1: of class 1. Otherwise the mean over the classes,
+        or over the labels. 0 for a class that is not predicted.
+
+    Raises
+    ------
+    As `accuracy`.
+    """
+    return _of_classes(y_true, y_pred, lambda hits, n_true, n_predicted: hits / n_predicted)
+
+
+def recall(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """The share of a class that is predicted as that class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
+        As for `accuracy`.
+
+    Returns
+    -------
+    float
+        In [0, 1], of the classes that `precision` is of. 0 for a class that is not there.
+
+    Raises
+    ------
+    As `accuracy`.
+    """
+    return _of_classes(y_true, y_pred, lambda hits, n_true, n_predicted: hits / n_true)
+
+
 def f1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """The harmonic mean of precision and recall.
 
@@ -85,25 +126,34 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Returns
     -------
     float
-        In [0, 1]. Where all classes are 0 and 1: of class 1. Otherwise the mean over the classes,
-        or over the labels. 0 for a class that is neither there nor predicted.
+        In [0, 1], of the classes that `precision` is of. 0 for a class that is neither there nor
+        predicted.
 
     Raises
     ------
     As `accuracy`.
     """
+    return _of_classes(
+        y_true, y_pred, lambda hits, n_true, n_predicted: 2 * hits / (n_true + n_predicted)
+    )
+
+
+def _of_classes(
+    y_true: ArrayLike, y_pred: ArrayLike, share: Callable[[int, int, int], float]
+) -> float:
+    """The mean over classes or labels of what `share` makes of hits, n_true and n_predicted."""
     true, predicted = _pair(y_true, y_pred)
     if true.ndim == 2:
-        return _mean_over_columns(f1, true, predicted)
+        return _mean_over_columns(lambda a, b: _of_classes(a, b, share), true, predicted)
     classes = np.union1d(true, predicted)
     if np.isin(classes, (0, 1)).all():
         classes = np.ones(1)
-    return float(np.mean([_f1_of(true == label, predicted == label) for label in classes]))
-
-
-def _f1_of(true: Array, predicted: Array) -> float:
-    n = int(true.sum()) + int(predicted.sum())
-    return 2 * int((true & predicted).sum()) / n if n > 0 else 0.0
+    shares = []
+    for label in classes:
+        there, said = true == label, predicted == label
+        hits = int((there & said).sum())
+        shares.append(share(hits, int(there.sum()), int(said.sum())) if hits > 0 else 0.0)
+    return float(np.mean(shares))
 
 
 def top_k_accuracy(y_true: ArrayLike, probabilities: ArrayLike, k: int = 5) -> float:
@@ -335,6 +385,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("accuracy", accuracy, "labels"),
         Metric("balanced_accuracy", balanced_accuracy, "labels"),
         Metric("top_k_accuracy", top_k_accuracy, "probabilities"),
+        Metric("precision", precision, "labels"),
+        Metric("recall", recall, "labels"),
         Metric("f1", f1, "labels"),
         Metric("roc_auc", roc_auc, "probabilities"),
         Metric("mae", mae, "values"),
@@ -345,6 +397,8 @@ METRICS: Mapping[str, Metric] = {
 ALIASES = {
     "acc": "accuracy",
     "f1_score": "f1",
+    "precision_score": "precision",
+    "recall_score": "recall",
     "auc": "roc_auc",
     "mean_absolute_error": "mae",
     "root_mean_squared_error": "rmse",
@@ -398,6 +452,12 @@ def checked_metrics(metrics: MetricsLike, architecture: Architecture) -> tuple[M
             raise ValueError(
                 f"metrics: {metric.name} is for networks that predict {takes}, this one predicts "
                 f"{gives}"
+            )
+        n_outputs, loss = architecture.output.n_units, architecture.loss
+        if metric.name in METRICS and not is_classifier and loss.n_targets(n_outputs) != n_outputs:
+            raise ValueError(
+                f"metrics: {metric.name} compares a target with one prediction, this network has "
+                f"{n_outputs} by the loss {loss.name}; a function f(y_true, y_pred) may choose one"
             )
         if metric.function is top_k_accuracy and activation != "softmax":
             raise ValueError(

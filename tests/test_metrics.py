@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import Dense, Network, metrics
 from fastnn.metrics import METRICS, Metric, larger_is_better
 
@@ -74,6 +75,31 @@ def test_wrong_arguments_are_refused(name: str) -> None:
         function([], [])
     with pytest.raises(TypeError, match="y_true must be an array of numbers"):
         function(["a", "b"], [0, 1])
+
+
+def test_precision_and_recall() -> None:
+    true, said = [1, 1, 1, 0, 0], [1, 0, 0, 1, 0]
+    assert metrics.precision(true, said) == 1 / 2
+    assert metrics.recall(true, said) == 1 / 3
+    assert metrics.f1(true, said) == 2 / 5
+    true, said = [0, 1, 2, 2], [0, 2, 2, 2]  # class 1 is never predicted
+    assert metrics.precision(true, said) == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert metrics.recall(true, said) == pytest.approx((1 + 0 + 1) / 3)
+    assert metrics.recall([[1, 0], [1, 1]], [[1, 0], [0, 1]]) == 3 / 4
+    assert metrics.precision([0, 0], [1, 0]) == metrics.recall([0, 0], [1, 0]) == 0
+
+
+def test_a_metric_of_values_needs_one_prediction_a_target() -> None:
+    X = RANDOM.normal(size=(20, 4))
+    net = Network([Dense(3)], 4, loss=fastnn.Quantile([0.1, 0.5, 0.9]), seed=0)
+    with pytest.raises(ValueError, match=r"metrics: mae compares .* network has 3 by the loss"):
+        net.evaluate(X, X[:, 0], metrics="mae")
+
+    def median_error(y_true: Any, y_pred: Any) -> float:
+        return metrics.mae(y_true[:, 0], y_pred[:, 1])
+
+    found = net.evaluate(X, X[:, 0], metrics=median_error)["median_error"]
+    assert found == pytest.approx(np.abs(net.predict(X)[:, 1] - X[:, 0]).mean(), rel=1e-6)
 
 
 def test_top_k_takes_one_class_a_sample_and_a_positive_k() -> None:
