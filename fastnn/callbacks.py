@@ -87,28 +87,30 @@ class Callback:
         entries(state, [], f"the state of {type(self).__name__}")
 
 
+_MODES = ("min", "max")
+
+
 class _Watch:
     """Whether a metric has improved.
 
     Parameters
     ----------
     monitor : str
+    mode : {None, "min", "max"}
+        What is better; None: the name tells.
     min_delta : float
         What counts as an improvement is more than this.
     """
 
-    def __init__(self, monitor: str, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0) -> None:
         if not isinstance(monitor, str):
             raise TypeError(
                 f"monitor must be a key of the history, got {_validation.shown(monitor)}"
             )
-        if larger_is_better(monitor) is None:
-            raise ValueError(
-                f"monitor must be a metric whose name tells whether it is to grow, as "
-                f"val_loss, val_my_score or val_my_error do, got {monitor!r}"
-            )
+        if mode is not None:
+            mode = _validation.spelled(mode, _MODES, "mode", {})
         self.monitor = monitor
-        self.sign = 1 if larger_is_better(monitor) else -1
+        self._is_to_grow = larger_is_better(monitor) if mode is None else mode == "max"
         self.min_delta = min_delta
         self.best: float | None = None
 
@@ -120,13 +122,19 @@ class _Watch:
             raise ValueError(
                 f"monitor must be one of {', '.join(names)}, got {self.monitor!r}{needs}"
             )
+        if self._is_to_grow is None:
+            raise ValueError(
+                f"mode must be 'min' or 'max' with monitor={self.monitor!r}, whose name does not "
+                f"tell, as names that end in loss, error, accuracy or score do"
+            )
 
     def improves(self, metrics: Mapping[str, float]) -> bool:
         """Whether these are the best so far, which they are from now on."""
         value = metrics[self.monitor]
         if isnan(value):
             return False
-        if self.best is not None and not self.sign * (value - self.best) > self.min_delta:
+        sign = 1 if self._is_to_grow else -1
+        if self.best is not None and not sign * (value - self.best) > self.min_delta:
             return False
         self.best = value
         return True
@@ -143,8 +151,7 @@ class EarlyStopping(Callback):
     Parameters
     ----------
     monitor : str
-        A key of the history. Whether it is to grow follows from its name: a loss or an error is to
-        fall, an accuracy or a score is to grow.
+        A key of the history.
     patience : int
         Epochs without an improvement after which the training ends.
     min_delta : float
@@ -153,6 +160,9 @@ class EarlyStopping(Callback):
         Whether the network gets the parameters of the best epoch at the end. It needs a `monitor`
         of the validation data: the loss of the training samples is measured before the epoch's
         updates, so no parameters belong to it.
+    mode : {None, "min", "max"}
+        Whether `monitor` is to fall or to grow. None: its name tells; a loss or an error is to
+        fall, an accuracy or a score to grow.
 
     Attributes
     ----------
@@ -172,8 +182,9 @@ class EarlyStopping(Callback):
         patience: int = 10,
         min_delta: float = 0.0,
         restore_best: bool = True,
+        mode: str | None = None,
     ) -> None:
-        self._watch = _Watch(monitor, _validation.non_negative_number(min_delta, "min_delta"))
+        self._watch = _Watch(monitor, mode, _validation.non_negative_number(min_delta, "min_delta"))
         self.patience = _validation.positive_int(patience, "patience")
         self.restore_best = _validation.boolean(restore_best, "restore_best")
         self.best_epoch = 0
@@ -244,6 +255,8 @@ class Checkpoint(Callback):
         Whether to write only where `monitor` is better than at each checkpoint before.
     monitor : str
         A key of the history, as for `EarlyStopping`.
+    mode : {None, "min", "max"}
+        As for `EarlyStopping`.
 
     Raises
     ------
@@ -258,11 +271,12 @@ class Checkpoint(Callback):
         every: int = 1,
         best_only: bool = False,
         monitor: str = "val_loss",
+        mode: str | None = None,
     ) -> None:
         self.path = _validation.checked_path(path)
         self.every = _validation.positive_int(every, "every")
         self.best_only = _validation.boolean(best_only, "best_only")
-        self._watch = _Watch(monitor)
+        self._watch = _Watch(monitor, mode)
 
     def check(self, names: Sequence[str]) -> None:
         if self.best_only:

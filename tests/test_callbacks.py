@@ -249,7 +249,7 @@ def run_early_stopping(
     """Trains with played values of a metric of the validation data; parameters after each epoch."""
     played = iter(values)
     monkeypatch.setattr(
-        "fastnn._fit.evaluate",
+        "fastnn._epochs.evaluate",
         lambda *_, **__: {"loss": 1.0, "accuracy": 0.5} | {name: next(played)},
     )
     stopping = EarlyStopping(f"val_{name}", **options)
@@ -514,8 +514,8 @@ WRONG: list[tuple[str, type[Exception], Callable[[], Any]]] = [
     ("min_delta", ValueError, lambda: EarlyStopping(min_delta=float("nan"))),
     ("restore_best", TypeError, lambda: EarlyStopping(restore_best=1)),  # type: ignore[arg-type]
     ("monitor", TypeError, lambda: EarlyStopping(monitor=3)),  # type: ignore[arg-type]
-    ("monitor", ValueError, lambda: EarlyStopping(monitor="val_stuff")),
-    ("monitor", ValueError, lambda: EarlyStopping(monitor="learning_rate")),
+    ("mode", ValueError, lambda: EarlyStopping(monitor="val_stuff", mode="up")),
+    ("mode", TypeError, lambda: Checkpoint("x", mode=1)),  # type: ignore[arg-type]
     ("every", ValueError, lambda: Checkpoint("x", every=0)),
     ("every", TypeError, lambda: Checkpoint("x", every=0.5)),  # type: ignore[arg-type]
     ("best_only", TypeError, lambda: Checkpoint("x", best_only="yes")),  # type: ignore[arg-type]
@@ -534,11 +534,19 @@ def test_wrong_arguments_are_named(
         call()
 
 
+def stuff(y_true: Any, y_pred: Any) -> float:
+    return float(np.mean(y_true))
+
+
 WRONG_FITS: list[tuple[str, type[Exception], dict[str, Any]]] = [
     ("monitor must be one of loss, accuracy, got 'val_loss'; give validation_data or", ValueError,
      {"callbacks": EarlyStopping()}),
     ("monitor must be one of loss, accuracy, val_loss, val_accuracy, got 'val_f1'", ValueError,
      {"callbacks": EarlyStopping("val_f1"), "validation_split": 0.2}),
+    ("monitor must be one of loss, accuracy, val_loss, .* got 'val_los'", ValueError,
+     {"callbacks": EarlyStopping("val_los"), "validation_split": 0.2}),
+    ("mode must be 'min' or 'max' with monitor='val_stuff', whose name does not tell", ValueError,
+     {"callbacks": EarlyStopping("val_stuff"), "validation_split": 0.2, "metrics": stuff}),
     ("restore_best needs a monitor of the validation data", ValueError,
      {"callbacks": EarlyStopping("loss")}),
     ("restore_best needs a monitor", ValueError,
@@ -595,3 +603,29 @@ def test_metrics_of_the_wrong_kind_of_network() -> None:
         regression().evaluate(X, X[:, 0], metrics="f1")
     with pytest.raises(ValueError, match="metrics: top_k_accuracy is for softmax outputs"):
         Network.from_sizes([4, 1]).evaluate(X, Y > 0, metrics="top_k_accuracy")
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 3), ("max", 2)])
+def test_mode_says_what_is_better(mode: str, best: int, tmp_path: Path) -> None:
+    values = iter([0.5, 0.9, 0.1, 0.4, 0.3])
+
+    def stuff(y_true: Any, y_pred: Any) -> float:
+        return next(values)
+
+    stopping = EarlyStopping("val_stuff", patience=9, mode=mode)
+    path = tmp_path / "best"
+    kept = Checkpoint(path, best_only=True, monitor="val_stuff", mode=mode)
+    net = classifier()
+    net.fit(X, Y, epochs=5, validation_split=0.2, metrics=stuff, callbacks=[stopping, kept])
+    assert stopping.best_epoch == best
+    assert net.parameters.tobytes() == Network.load(path).parameters.tobytes()
+
+
+@pytest.mark.parametrize("bad", [np.float32(1), float("nan"), {1, 2}])
+def test_a_state_that_no_file_can_hold_names_its_callback(bad: Any, tmp_path: Path) -> None:
+    class Mine(Callback):
+        def state(self) -> dict[str, Any]:
+            return {"value": bad}
+
+    with pytest.raises(TypeError, match=r"Mine\.state must return a dict of arrays and what JSON"):
+        classifier().fit(X, Y, epochs=1, callbacks=[Mine(), Checkpoint(tmp_path / "x")])
