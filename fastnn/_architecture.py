@@ -48,12 +48,14 @@ class Architecture:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuses settings of layers that the core, where denormal numbers are 0, would not see."""
-        for i, layer in enumerate(self.layers):
-            for field in fields(layer):
-                value = getattr(layer, field.name)
+        """Refuses settings that the core, where denormal numbers are 0, would not see."""
+        settings: list[tuple[str, Layer | Loss]] = [("loss", self.loss)]
+        settings += [(f"layers[{i}]", layer) for i, layer in enumerate(self.layers)]
+        for place, values in settings:
+            for field in fields(values):
+                value = getattr(values, field.name)
                 if isinstance(value, float):
-                    _validation.normal_or_zero(value, self.dtype, f"layers[{i}]: {field.name}")
+                    _validation.normal_or_zero(value, self.dtype, f"{place}: {field.name}")
 
     @classmethod
     def checked(cls, layers: Any, loss: Any, dtype: Any, seed: Any) -> Architecture:
@@ -65,6 +67,26 @@ class Architecture:
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         return cls(layers, loss, dtype, seed)
+
+    def changed(self, dtype: Any, layers: Any) -> Architecture:
+        """The same with another dtype and other settings of layers, as a user passes them in; None
+        is as before. Only the output may have other units."""
+        if dtype is not None:
+            return replace(self, dtype=_validation.float_dtype(dtype)).changed(None, layers)
+        if layers is None:
+            return self
+        changed = replace(self, layers=_checked_layers(layers))
+        _checked_loss(self.loss, changed.output)
+        if len(changed.layers) != len(self.layers):
+            raise ValueError(
+                f"layers must be as many as before, {len(self.layers)}, got {len(changed.layers)}"
+            )
+        for i, (new, old) in enumerate(zip(changed.layers[:-1], self.layers, strict=False)):
+            if type(new) is not type(old) or new.n_out(1) != old.n_out(1):
+                raise ValueError(
+                    f"layers[{i}] must be of the kind and the units of {old!r}, got {new!r}"
+                )
+        return changed
 
     @classmethod
     def read(cls, layers: Any, loss: Any, dtype: Any, seed: Any) -> Architecture:

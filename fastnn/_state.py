@@ -306,6 +306,18 @@ class State:
             average=None,
         )
 
+    def with_output(self, architecture: Architecture, n_features: int) -> State:
+        """This, where the parameters are those of `architecture`; else its initial state, in which
+        all but the last layer keep their numbers."""
+        shapes = architecture.shapes(n_features)
+        if count_parameters(shapes) == self.parameters.size:
+            return self
+        state = State.initial(architecture, n_features)
+        n_kept = count_parameters(shapes[:-1])
+        state.parameters[:n_kept] = self.parameters[:n_kept]
+        state.running[:] = self.running
+        return state
+
     def take_over(self, other: State) -> None:
         """Becomes what `other` is, in the same block."""
         self.parameters[:], self.running[:] = other.parameters, other.running

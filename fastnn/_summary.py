@@ -31,6 +31,7 @@ def summarise(net: Network) -> Text:
         weights = f"({n_in}, {n_out})" if is_dense else f"({n_out},)"
         n_rows = operation.weight_rows + operation.has_bias
         is_known = n_in != "?" or n_rows == 0
+        frozen = "" if layer.trainable else ", frozen"
         rows.append(
             (
                 str(number),
@@ -39,7 +40,7 @@ def summarise(net: Network) -> Text:
                 f"({n_out},)" if operation.has_bias else "",
                 f"(n, {n_out})" if is_dense else "",
                 f"(n, {n_out})",
-                f"{n_rows * operation.n_units:,}" if is_known else "?",
+                (f"{n_rows * operation.n_units:,}" if is_known else "?") + frozen,
             )
         )
         n_in = n_out

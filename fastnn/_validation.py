@@ -620,10 +620,3 @@ def _labels(array: Array, n_classes: int, name: str) -> Array:
             )
         labels[start : start + _BLOCK] = block
     return labels
-
-
-def pair(value: Any, name: str) -> tuple[Any, Any]:
-    """`value` as (X, y)."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"{name} must be a pair (X, y), got {type(value).__name__}")
-    return value[0], value[1]

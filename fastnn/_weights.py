@@ -18,7 +18,11 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def sample_weights(
-    architecture: Architecture, targets: Array, sample_weight: Any, class_weight: Any
+    architecture: Architecture,
+    targets: Array,
+    sample_weight: Any,
+    class_weight: Any,
+    name: str = "sample_weight",
 ) -> Array | None:
     """What `sample_weight` and `class_weight` make together, as the core reads it.
 
@@ -30,6 +34,8 @@ def sample_weights(
     sample_weight : array-like of shape (n_samples,), optional
         Finite numbers of at least 0.
     class_weight : mapping of int to float, or "balanced", optional
+    name : str
+        Of `sample_weight`, for errors.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def sample_weights(
         return None
     weights = np.ones(len(targets))
     if sample_weight is not None:
-        weights = _checked_sample_weight(sample_weight, len(targets))
+        weights = _checked_sample_weight(sample_weight, len(targets), name)
     if class_weight is not None:
         labels, n_classes = _classes(architecture, targets)
         of_classes = _of_classes(class_weight, labels, n_classes)
@@ -96,22 +102,19 @@ def label_smoothing(architecture: Architecture, smoothing: float) -> tuple[float
     return 1 - smoothing, smoothing / n_choices
 
 
-def _checked_sample_weight(value: Any, n_samples: int) -> Array:
-    given = _validation.numbers(value, "sample_weight")
+def _checked_sample_weight(value: Any, n_samples: int, name: str) -> Array:
+    given = _validation.numbers(value, name)
     if given.shape != (n_samples,):
         raise ValueError(
-            f"sample_weight must be of shape ({n_samples},), one for each sample, got shape "
-            f"{given.shape}"
+            f"{name} must be of shape ({n_samples},), one for each sample, got shape {given.shape}"
         )
     weights = given.astype(_FLOAT64)
-    _validation.finite(weights, _FLOAT64, "sample_weight")
+    _validation.finite(weights, _FLOAT64, name)
     if weights.min() < 0:
         i = int(weights.argmin())
-        raise ValueError(
-            f"sample_weight[{i}] is {weights[i]:g}; sample_weight must be at least 0 everywhere"
-        )
+        raise ValueError(f"{name}[{i}] is {weights[i]:g}; {name} must be at least 0 everywhere")
     if not weights.any():
-        raise ValueError("sample_weight must be above 0 for some sample, got 0 for all")
+        raise ValueError(f"{name} must be above 0 for some sample, got 0 for all")
     weights /= weights.max()
     return weights
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from typing import Any, Literal, Self, TypeVar, overload
@@ -20,8 +19,8 @@ from fastnn._core.plan import Plan
 from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import loss_and_gradients
 from fastnn._description import entries
-from fastnn._fit import AS_BEFORE, FitOptions
 from fastnn._keywords import checked_keywords
+from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
 from fastnn._summary import summarise
@@ -837,13 +836,20 @@ class Network:
 
     # ---- copies and files ----------------------------------------------------------------------
 
-    def copy(self, dtype: npt.DTypeLike | None = None) -> Self:
+    def copy(
+        self, dtype: npt.DTypeLike | None = None, layers: Sequence[Layer] | None = None
+    ) -> Self:
         """An independent copy, with parameters, optimiser state and random state.
 
         Parameters
         ----------
         dtype : {"float32", "float64"}, optional
             Of the copy.
+        layers : sequence of Layer, optional
+            Of the copy: those of this network with other settings, such as ``trainable=False``.
+            Each is of the same kind and has as many units as before. Only the last one may have
+            another number of units. Its parameters begin anew then, the other layers keep theirs,
+            and the copy counts as not trained yet.
 
         Returns
         -------
@@ -852,18 +858,26 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If `dtype` is not one of these, or parameters or hyperparameters are beyond its range.
+            If `dtype` is not one of these, or parameters or hyperparameters are beyond its range;
+            if `layers` are not as above.
+
+        Examples
+        --------
+        The first layer stays as it is from now on:
+
+        >>> from dataclasses import replace
+        >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
+        >>> tuned = net.copy(layers=[replace(net.layers[0], trainable=False), *net.layers[1:]])
         """
-        architecture = self._architecture
-        if dtype is not None:
-            architecture = replace(architecture, dtype=_validation.float_dtype(dtype))
+        architecture = self._architecture.changed(dtype, layers)
         twin = self._bare(architecture)
         if self._plan is not None and self._state is not None:
             plan = self._plan  # shared: copies have the same, and take turns with its buffers
-            if twin.dtype != self.dtype:
+            if twin.dtype != self.dtype or layers is not None:
                 plan = architecture.plan(plan.n_features)
             with self._access.reading():
-                twin._adopt(plan, self._state.copy(twin.dtype, self._shapes))
+                state = self._state.copy(twin.dtype, self._shapes)
+            twin._adopt(plan, state.with_output(architecture, plan.n_features))
         twin.__setstate__(self.__getstate__())
         return twin
 

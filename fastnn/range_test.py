@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn._fit import _FIRST, AS_BEFORE
 from fastnn._keywords import checked_keywords
+from fastnn._options import AS_BEFORE, FIRST
 from fastnn.network import Network
 from fastnn.optimizers import LBFGS, Optimizer, get_optimizer
 
@@ -129,7 +129,7 @@ def find_learning_rate(
     n_steps = _validation.positive_int(n_steps, "n_steps", at_most=_MOST_STEPS)
     if n_steps < _FEWEST_STEPS:
         raise ValueError(f"n_steps must be at least {_FEWEST_STEPS}, got {n_steps}")
-    before = net.training or _FIRST
+    before = net.training or FIRST
     chosen = before.optimizer if optimizer == AS_BEFORE else get_optimizer(optimizer, None)
     if isinstance(chosen, LBFGS):
         raise ValueError("optimizer must have a learning rate, got LBFGS")

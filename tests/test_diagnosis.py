@@ -148,7 +148,7 @@ def test_nothing_is_changed_by_looking() -> None:
         net = Network(layers, 4, seed=0)
         with pytest.MonkeyPatch.context() as patch:
             if not explains:
-                patch.setattr("fastnn._fit.explain_failure", lambda *_: "")
+                patch.setattr("fastnn._epochs.explain_failure", lambda *_: "")
             message = failure(net, X, 1e10 * Y, optimizer="sgd", learning_rate=1e9, batch_size=8)
         assert ("layers[" in message) == explains
         states.append((net.parameters.tobytes(), *map(bytes, net.running_statistics[0] or ())))

@@ -327,3 +327,11 @@ def test_bits_do_not_depend_on_threads(case: str) -> None:
         return b"".join(np.asarray(result).tobytes() for result in results)
 
     assert trained(1) == trained(2) == trained(3)
+
+
+@pytest.mark.parametrize("loss", [fastnn.Huber(1e-45), fastnn.Focal(1e39)])
+def test_parameters_beyond_the_dtype_are_refused(loss: fastnn.losses.Loss) -> None:
+    layers = [Dense(2, "softmax")] if loss.name == "focal" else [Dense(2)]
+    with pytest.raises(ValueError, match=f"loss: {'gamma' if loss.name == 'focal' else 'delta'}"):
+        Network(layers, loss=loss)
+    assert Network(layers, loss=loss, dtype="float64").loss == loss

@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pytest
 
 import fastnn
-from fastnn import Dense, Network, Normal
+from fastnn import BatchNorm, Dense, Dropout, Network, Normal
 from fastnn._core.plan import Plan
 from fastnn._core.training import loss_and_gradients
 from fastnn.layers import Operation
@@ -1836,3 +1837,70 @@ def test_the_core_refuses_labels_that_are_no_units() -> None:
     gradient = np.empty_like(state.parameters)
     with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
         loss_and_gradients(plan, state.parameters, state.running, X, labels, gradient, 1, 0)
+
+
+# ---- copies with other settings ------------------------------------------------------------------
+
+
+def trained_with_norms() -> tuple[Network, Any, Any]:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 5)), rng.integers(0, 3, 60)
+    layers = [Dense(8, "relu"), BatchNorm(), Dropout(0.2), Dense(3, "softmax")]
+    net = Network(layers, 5, dtype="float64", seed=0)
+    net.fit(X, y, epochs=3, batch_size=16)
+    return net, X, y
+
+
+def test_a_copy_may_have_other_settings_of_layers() -> None:
+    net, X, y = trained_with_norms()
+    frozen = replace(net.layers[0], trainable=False)
+    twin = net.copy(layers=[frozen, net.layers[1], Dropout(0.5), net.layers[3]])
+    assert twin.layers[0] == frozen
+    assert twin.parameters.tobytes() == net.parameters.tobytes()
+    assert twin.predict_proba(X).tobytes() == net.predict_proba(X).tobytes()
+    assert twin.training == net.training
+    before = twin.weights[0].copy(), twin.weights[3].copy()
+    n_updates = twin._built()[1].n_updates
+    twin.fit(X, y, epochs=1)
+    assert twin._built()[1].n_updates == n_updates + 4
+    assert (twin.weights[0] == before[0]).all()
+    assert not (twin.weights[3] == before[1]).all()
+    assert "frozen" in twin.summary()
+    assert "frozen" not in net.summary()
+
+
+def test_a_copy_with_another_output_keeps_the_other_layers() -> None:
+    net, X, _ = trained_with_norms()
+    twin = net.copy(layers=[*net.layers[:-1], Dense(7, "softmax")])
+    for i in (0, 1):
+        assert twin.weights[i].tobytes() == net.weights[i].tobytes()
+        assert twin.biases[i].tobytes() == net.biases[i].tobytes()
+    means = [statistics[0] for n in (net, twin) for statistics in [n.running_statistics[1]]]
+    assert means[0].tobytes() == means[1].tobytes()
+    assert twin.forward(X)[2].tobytes() == net.forward(X)[2].tobytes()
+    assert twin.training is None
+    twin.fit(X, np.arange(60) % 7, epochs=1)
+    narrow = net.copy("float32", [*net.layers[:-1], Dense(7, "softmax")])
+    assert narrow.dtype == np.float32
+    assert narrow.weights[0].tobytes() == net.weights[0].astype(np.float32).tobytes()
+    unbuilt = Network([Dense(3), Dense(1)]).copy(layers=[Dense(3), Dense(2)])
+    assert unbuilt.n_outputs == 2
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([Dense(8, "relu"), Dense(3, "softmax")], "layers must be as many as before, 4, got 2"),
+        (
+            [Dense(9, "relu"), BatchNorm(), Dropout(0.2), Dense(3, "softmax")],
+            r"layers\[0\] must be",
+        ),
+        ([Dense(8), Dropout(0.2), BatchNorm(), Dense(3, "softmax")], r"layers\[1\] must be of the"),
+        ([Dense(8), BatchNorm(), Dropout(0.2), Dense(3)], "loss"),
+        ([], "layers"),
+    ],
+)
+def test_a_copy_refuses_layers_that_do_not_fit(layers: Any, message: str) -> None:
+    net, _, _ = trained_with_norms()
+    with pytest.raises(ValueError, match=message):
+        net.copy(layers=layers)

@@ -539,15 +539,15 @@ def test_bad_validation_targets_are_refused(case: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [X, (X,), (X, Y, Y), np.zeros((2, 3)), "Xy", 5, {"X": X, "y": Y}, iter((X, Y))],
-    ids=["array", "one", "three", "array of two", "text", "number", "dict", "iterator"],
+    [X, (X,), (X, Y, Y, Y), np.zeros((2, 3)), "Xy", 5, {"X": X, "y": Y}, iter((X, Y))],
+    ids=["array", "one", "four", "array of two", "text", "number", "dict", "iterator"],
 )
-def test_validation_data_must_be_a_pair(value: Any) -> None:
+def test_validation_data_must_be_a_pair_or_have_weights(value: Any) -> None:
     assert_refused_without_change(
         sigmoid_net(),
         lambda net: net.fit(X, Y, validation_data=value),
         TYPE,
-        "validation_data must be a pair",
+        r"validation_data must be \(X, y\) or \(X, y, sample_weight\), got",
     )
 
 

@@ -439,3 +439,19 @@ def test_small_weights_count_where_validation_split_has_drawn_the_large_one() ->
         history = net.fit(X, CLASSES, epochs=3, validation_split=0.2, sample_weight=given)
         losses.append(history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def test_validation_has_weights_of_its_own() -> None:
+    net = Network([Dense(3, "softmax")], 4, seed=0)
+    counts = np.arange(N) % 3
+    history = net.fit(X, CLASSES, epochs=1, validation_data=(X, CLASSES, counts))
+    found = net.evaluate(X, CLASSES, sample_weight=counts)
+    assert history["val_loss"] == [found["loss"]]
+    assert history["val_accuracy"] == [found["accuracy"]]
+    for bad, message in (
+        (counts[1:], "of shape"),
+        (-counts, "at least 0"),
+        (0 * counts, "above 0"),
+    ):
+        with pytest.raises(ValueError, match=rf"validation_data\[2\].*{message}"):
+            net.fit(X, CLASSES, epochs=1, validation_data=(X, CLASSES, bad))
