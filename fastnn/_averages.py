@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._blocks import aligned_copy
 from fastnn._core import kernels
+from fastnn._description import entries
 
 if TYPE_CHECKING:
     from fastnn._state import State
@@ -48,6 +49,12 @@ class Averaging:
                     f"swa_start must be one of the epochs, 1 to {epochs}, got {swa_start}"
                 )
         return cls(ema, swa_start)
+
+    @classmethod
+    def read(cls, description: Any) -> Averaging:
+        """From what `dataclasses.asdict` gave; ValueError or TypeError for anything else."""
+        ema, swa_start = entries(description, ["ema", "swa_start"], "averaging")
+        return cls.checked(ema, swa_start, _validation.MAX_SIZE)
 
 
 @dataclass

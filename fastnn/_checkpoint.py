@@ -6,14 +6,14 @@ What a fit adds is the description's entry ``fit`` and the tensors whose names b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn._averages import Average
+from fastnn._averages import Average, Averaging
 from fastnn._description import entries, text
 from fastnn.callbacks import Callback, Function, is_array
 from fastnn.history import History
@@ -45,6 +45,8 @@ class FitProgress:
         Whether a callback has ended the training.
     callbacks : sequence of (str, dict)
         Class and state of each, but for plain functions, which have none.
+    averaging : Averaging
+        What the call was asked to average.
     averaged : int or None
         How many models the network in the file is the average of; None: it is none.
     """
@@ -52,15 +54,31 @@ class FitProgress:
     history: History
     stopped: bool
     callbacks: Sequence[tuple[str, dict[str, Any]]]
+    averaging: Averaging
     averaged: int | None = None
 
     @classmethod
-    def of(cls, history: History, stopped: bool, callbacks: Sequence[Callback]) -> FitProgress:
+    def of(
+        cls,
+        history: History,
+        stopped: bool,
+        callbacks: Sequence[Callback],
+        averaging: Averaging,
+    ) -> FitProgress:
+        import json  # here: it makes the import of fastnn longer
+
         states = [(_kind(each), each.state()) for each in with_states(callbacks)]
         for kind, state in states:
             if not isinstance(state, dict):
                 raise TypeError(f"{kind}.state must return a dict, got {_validation.shown(state)}")
-        return cls(history, stopped, states)
+            try:
+                values = {name: value for name, value in state.items() if not is_array(value)}
+                json.dumps(values, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise TypeError(
+                    f"{kind}.state must return a dict of arrays and what JSON can hold: {error}"
+                ) from error
+        return cls(history, stopped, states, averaging)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """What goes into the description and to the tensors of a model file."""
@@ -74,6 +92,7 @@ class FitProgress:
             "history": list(self.history),
             "stopped": self.stopped,
             "callbacks": described,
+            "averaging": asdict(self.averaging),
             "averaged": self.averaged,
         }
         return {_KEY: description}, tensors
@@ -91,8 +110,10 @@ class FitProgress:
         if _KEY not in description:
             entries(own, [], "the tensors of a fit")
             return None
-        names, stopped, described, averaged = entries(
-            description.pop(_KEY), ["history", "stopped", "callbacks", "averaged"], _KEY
+        names, stopped, described, averaging, averaged = entries(
+            description.pop(_KEY),
+            ["history", "stopped", "callbacks", "averaging", "averaged"],
+            _KEY,
         )
         history = _read_history(names, own.pop(_HISTORY, None))
         if not isinstance(described, list):
@@ -109,9 +130,21 @@ class FitProgress:
         entries(own, [], "the other tensors of a fit")
         if averaged is not None:
             averaged = _read(_validation.positive_int, averaged, "averaged", _MAX_AVERAGED)
-        return cls(history, _read(_validation.boolean, stopped, "stopped"), callbacks, averaged)
+        return cls(
+            history,
+            _read(_validation.boolean, stopped, "stopped"),
+            callbacks,
+            _read(Averaging.read, averaging),
+            averaged,
+        )
 
-    def check(self, epochs: int, names: Sequence[str], callbacks: Sequence[Callback]) -> None:
+    def check(
+        self,
+        epochs: int,
+        names: Sequence[str],
+        callbacks: Sequence[Callback],
+        averaging: Averaging,
+    ) -> None:
         """Refuses a call that cannot go on from here.
 
         Raises
@@ -128,6 +161,12 @@ class FitProgress:
                 f"epochs must be at least {self.history.n_epochs}, which resume_from has done "
                 f"already, got {epochs}"
             )
+        for name, value in asdict(self.averaging).items():
+            if getattr(averaging, name) != value:
+                raise ValueError(
+                    f"{name} must be {value}, as in the call that made the checkpoint, got "
+                    f"{getattr(averaging, name)}"
+                )
         kinds = [kind for kind, _ in self.callbacks]
         told = [_kind(each) for each in with_states(callbacks)]
         if kinds != told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -17,6 +17,7 @@ from fastnn._blocks import aligned_copy
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
 from fastnn._core.training import loss_and_gradients
+from fastnn._regularization import Regularization
 from fastnn._state import Training
 from fastnn.layers import Layer
 from fastnn.optimizers import LBFGS
@@ -45,25 +46,26 @@ def check_settings(training: Training, averaging: Averaging, layers: Sequence[La
     """
     if averaging != Averaging():
         raise ValueError("ema and swa_start must not be given with LBFGS")
-    regularization = training.regularization
-    settings = {
-        "weight_decay": regularization.weight_decay,
-        "clip_norm": regularization.clip_norm,
-        "clip_value": regularization.clip_value,
-        "label_smoothing": training.label_smoothing,
-    }
+    told = {**asdict(training.regularization), "label_smoothing": training.label_smoothing}
+    none = {**asdict(Regularization()), "label_smoothing": 0.0}
+    for name in ("weight_decay", "clip_norm", "clip_value", "label_smoothing"):
+        if told[name] != none[name]:
+            raise ValueError(
+                f"{name} must be {none[name]} with LBFGS, got {told[name]}; a setting stays from "
+                f"call to call until another one is given"
+            )
     for i, layer in enumerate(layers):
-        settings[f"max_norm of layers[{i}]"] = layer.max_norm
-        if layer.learning_rate_factor != 1:
-            settings[f"learning_rate_factor of layers[{i}]"] = layer.learning_rate_factor
+        for name, default in (("max_norm", None), ("learning_rate_factor", 1)):
+            if getattr(layer, name) != default:
+                raise ValueError(
+                    f"{name} of layers[{i}] must be {default} with LBFGS, got "
+                    f"{getattr(layer, name)}"
+                )
         if layer.has_noise or layer.has_running_statistics:
             raise ValueError(
                 f"optimizer must not be LBFGS for a network with {layer!r}: it needs a loss that "
                 f"is the same at every call"
             )
-    for name, value in settings.items():
-        if value:
-            raise ValueError(f"{name} must not be set with LBFGS, got {value}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,7 @@ class LearningRates:
     ) -> None:
         self._rate = rate
         self._end = n_updates + steps_per_epoch * epochs
+        self._last_epoch = self._end - steps_per_epoch  # its first step
         self._largest = float(np.finfo(dtype).max)
         self._window: Rates | None = None
         self._first = 0  # step of the window
@@ -149,6 +151,19 @@ class LearningRates:
     def constant(self) -> float:
         """The rate of all steps, or NaN."""
         return self._rate if isinstance(self._rate, float) else float("nan")
+
+    def warn_of_end(self, stacklevel: int) -> None:
+        """Warns of a schedule that has come to 0 before the last epoch of the call."""
+        if not isinstance(self._rate, Schedule) or self._state is None:
+            return
+        state = self._state
+        step = np.array([self._last_epoch - state.first_step])
+        if self._rate.rates(step, state.steps_per_epoch, state.epochs)[0] == 0:
+            warnings.warn(
+                f"the learning rate {self._rate!r} has ended: it is 0 in the last epoch of this "
+                f"call, or in all of them. Give learning_rate to begin again",
+                stacklevel=stacklevel,
+            )
 
     @property
     def follows_epochs(self) -> bool:

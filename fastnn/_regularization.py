@@ -62,7 +62,8 @@ class Regularization:
         if self.weight_decay > 0 and hasattr(optimizer, "weight_decay"):
             raise ValueError(
                 f"weight_decay must be 0 with {type(optimizer).__name__}, which has a weight_decay "
-                f"of its own, got {self.weight_decay}"
+                f"of its own, got {self.weight_decay}; a setting stays from call to "
+                f"call until another one is given"
             )
 
     def check(self, dtype: np.dtype[Any]) -> None:

@@ -122,8 +122,22 @@ def test_a_checkpoint_loads_as_the_average(tmp_path: Path) -> None:
     net, path = network(), tmp_path / "checkpoint"
     net.fit(X, Y, epochs=3, batch_size=16, ema=0.9, callbacks=Checkpoint(path))
     assert model(Network.load(path)).tobytes() == model(net).tobytes()
-    with pytest.raises(ValueError, match="resume_from has an average"):
-        net.fit(X, Y, epochs=4, resume_from=path, callbacks=Checkpoint(path))
+    before = net.parameters.tobytes()
+    for told, message in (
+        ({}, r"ema must be 0\.9, as in the call that made the checkpoint, got None"),
+        ({"ema": 0.8}, r"ema must be 0\.9, .*, got 0\.8"),
+        ({"swa_start": 2}, r"ema must be 0\.9, .*, got None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            net.fit(X, Y, epochs=4, resume_from=path, callbacks=Checkpoint(path), **told)
+    assert net.parameters.tobytes() == before
+
+
+def test_a_checkpoint_from_before_the_average_knows_of_it(tmp_path: Path) -> None:
+    net, path = network(), tmp_path / "checkpoint"
+    net.fit(X, Y, epochs=3, swa_start=3, callbacks=Checkpoint(path, every=2))
+    with pytest.raises(ValueError, match=r"swa_start must be 3, as in the call .*, got None"):
+        net.fit(X, Y, epochs=3, resume_from=path, callbacks=Checkpoint(path))
 
 
 def test_the_best_average_is_restored() -> None:

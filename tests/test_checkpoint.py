@@ -15,6 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import BatchNorm, Checkpoint, CSVLog, Dense, EarlyStopping, Network, _checkpoint, _files
+from fastnn._averages import Averaging
 from fastnn._checkpoint import FitProgress
 
 RANDOM = np.random.default_rng(0)
@@ -143,12 +144,12 @@ def test_a_checkpoint_is_a_network_like_any_other(tmp_path: Path) -> None:
 def test_every_and_best_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        "fastnn._fit.write", lambda net, path, progress: written.append(
+        "fastnn._epochs.write", lambda net, path, progress: written.append(
             (path, progress.history.n_epochs))
     )  # fmt: skip
     losses = iter([5.0, 4.0, 4.5, 3.0, 3.5, 1.0])
     monkeypatch.setattr(
-        "fastnn._fit.evaluate", lambda *_, **__: {"loss": next(losses), "accuracy": 0.5}
+        "fastnn._epochs.evaluate", lambda *_, **__: {"loss": next(losses), "accuracy": 0.5}
     )
     network().fit(
         X, Y, epochs=6, validation_data=(X, Y),
@@ -372,12 +373,15 @@ def test_a_state_that_is_no_dict_is_named(tmp_path: Path) -> None:
 
 def test_progress_comes_back_as_it_was() -> None:
     history = fastnn.History(loss=[1.0, float("nan")], val_loss=[0.5, float("inf")])
-    progress = FitProgress(history, True, [("Mine", {"best": None, "block": np.arange(3.0)})])
+    progress = FitProgress(
+        history, True, [("Mine", {"best": None, "block": np.arange(3.0)})], Averaging(swa_start=3)
+    )
     description, tensors = progress.parts()
     back = FitProgress.taken(description, tensors)
     assert back is not None
     np.testing.assert_equal(dict(back.history), dict(history))
     assert back.stopped
+    assert back.averaging == Averaging(swa_start=3)
     ((kind, state_of_mine),) = back.callbacks
     assert kind == "Mine"
     assert state_of_mine["best"] is None

@@ -238,11 +238,15 @@ def test_ctrl_c_leaves_the_last_iteration(minimize: Any, run_script: Any) -> Non
     [
         ([BatchNorm(), Dense(1)], {}, "must not be LBFGS for a network with BatchNorm"),
         ([Dropout(0.5), Dense(1)], {}, "must not be LBFGS for a network with Dropout"),
-        ([Dense(1, max_norm=1.0)], {}, r"max_norm of layers\[0\] must not be set with LBFGS"),
-        ([Dense(1)], {"clip_norm": 1.0}, "clip_norm must not be set with LBFGS, got 1.0"),
-        ([Dense(1)], {"clip_value": 1.0}, "clip_value must not be set with LBFGS"),
-        ([Dense(1)], {"weight_decay": 0.1}, "weight_decay must not be set with LBFGS"),
-        ([Dense(1, "sigmoid")], {"label_smoothing": 0.1}, "label_smoothing must not be set"),
+        ([Dense(1, max_norm=1.0)], {}, r"max_norm of layers\[0\] must be None with LBFGS"),
+        (
+            [Dense(1)],
+            {"clip_norm": 1.0},
+            "clip_norm must be None with LBFGS, got 1.0; a",
+        ),
+        ([Dense(1)], {"clip_value": 1.0}, "clip_value must be None with LBFGS"),
+        ([Dense(1)], {"weight_decay": 0.1}, "weight_decay must be 0.0 with LBFGS"),
+        ([Dense(1, "sigmoid")], {"label_smoothing": 0.1}, "label_smoothing must be 0.0 with LBFGS"),
     ],
 )
 def test_what_a_minimiser_cannot_do_is_refused(
@@ -268,3 +272,15 @@ def test_penalties_weights_and_frozen_layers_count(minimize: Any) -> None:
     ridge = np.diag([0.75 / (2 * len(X))] * 6 + [0.0])
     solved = np.linalg.solve(A.T @ (share[:, None] * A) + ridge, A.T @ (share * y))
     np.testing.assert_allclose([*net.weights[1][:, 0], *net.biases[1]], solved, atol=1e-4)
+
+
+def test_the_batch_size_comes_back_with_another_optimizer() -> None:
+    pytest.importorskip("scipy.optimize")
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    net = Network([Dense(1)], 3, seed=0)
+    net.fit(X, X[:, :1], epochs=1, batch_size=8)
+    net.fit(X, X[:, :1], epochs=1, optimizer="lbfgs")
+    net.fit(X, X[:, :1], epochs=1, optimizer="adam")
+    assert net.training is not None
+    assert net.training.batch_size == 8
+    assert net._built()[1].n_updates == 5

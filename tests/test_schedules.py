@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,7 @@ def by_file(net: Network, path: Path) -> Network:
     return Network.load(path / "net.safetensors")
 
 
+@pytest.mark.filterwarnings("ignore:the learning rate .* has ended")
 @pytest.mark.parametrize("way", [by_copy, by_pickle, by_file])
 @pytest.mark.parametrize("schedule", EACH, ids=lambda schedule: schedule.name)
 def test_stopping_and_going_on_changes_no_bit(
@@ -293,7 +295,15 @@ def test_the_length_of_a_fit_is_that_of_its_schedule() -> None:
     rates = net.fit(X, Y, epochs=4, **options)["learning_rate"]
     expected = [0.25 * (1 + math.cos(math.pi * (7 * epoch + 6) / 28)) for epoch in range(4)]
     assert rates == pytest.approx(expected)
-    assert net.fit(X, Y, epochs=2)["learning_rate"] == [0.0, 0.0]
+    with pytest.warns(UserWarning, match=r"learning rate CosineDecay\(.*\) has ended: it is 0"):
+        history = net.fit(X, Y, epochs=2)
+    assert history["learning_rate"] == [0.0, 0.0]
+    with pytest.warns(UserWarning, match="has ended"):
+        net.fit(X, Y, epochs=4, learning_rate=CosineDecay(0.5, epochs=3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(X, Y, epochs=4, learning_rate=CosineDecay(0.5, epochs=4))
+        net.fit(X, Y, epochs=1, learning_rate=CosineDecay(0.5, warmup=0.5))
 
 
 def test_an_epoch_stays_as_long_as_where_the_schedule_began() -> None:
