@@ -104,7 +104,7 @@ class CategoricalCrossEntropy(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """``r^2``."""
+    """``r^2``, where r is the output minus the target."""
 
     name: ClassVar[str] = "mean_squared_error"
     formula: ClassVar[str] = "r^2"
@@ -113,7 +113,7 @@ class MeanSquaredError(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
-    """``|r|``."""
+    """``|r|``, where r is the output minus the target."""
 
     name: ClassVar[str] = "mean_absolute_error"
     formula: ClassVar[str] = "|r|"
@@ -123,6 +123,8 @@ class MeanAbsoluteError(Loss):
 @dataclass(frozen=True)
 class Huber(Loss):
     """``r^2 / 2`` where ``|r| <= delta``, else ``delta (|r| - delta / 2)``.
+
+    r is the output minus the target.
 
     Parameters
     ----------
@@ -146,7 +148,10 @@ class Huber(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class LogCosh(Loss):
-    """``log(cosh(r))``: near ``r^2 / 2`` for small r, near ``|r| - log(2)`` for large ones."""
+    """``log(cosh(r))``: near ``r^2 / 2`` for small r, near ``|r| - log(2)`` for large ones.
+
+    r is the output minus the target.
+    """
 
     name: ClassVar[str] = "log_cosh"
     formula: ClassVar[str] = "log(cosh(r))"
@@ -157,8 +162,9 @@ class LogCosh(Loss):
 class Quantile(Loss):
     """Quantile regression: ``(1 - level) r`` where ``r > 0``, else ``-level r``.
 
-    The output has one unit for each level, and every unit is compared with the one target of a
-    sample. ``fastnn.Quantile([0.1, 0.5, 0.9])`` gives the median and an interval of 80 %.
+    r is the output minus the target. The output has one unit for each level, and every unit is
+    compared with the one target of a sample. ``fastnn.Quantile([0.1, 0.5, 0.9])`` gives the median
+    and an interval of 80 %.
 
     Parameters
     ----------

@@ -83,6 +83,11 @@ def find_learning_rate(
     The rates grow by the same factor at every step. A good first learning rate is where the loss
     falls fastest; where it grows again, rates are too large.
 
+    The copy is trained as `net` was in its last call: with the penalties, weight decay, clipping
+    and label smoothing of that call. A network that was not trained before has none of these, but
+    for what its layers have of their own. The losses are those of training: dropout, noise,
+    penalties and smoothing are in them. There are no weights of samples or classes.
+
     Parameters
     ----------
     net : Network
