@@ -355,8 +355,8 @@ class Network:
             own rate. It starts with this call and goes on in calls that are told neither a learning
             rate nor an optimiser. A function is called for some thousand steps before these are
             done. A file keeps its last rate only, as a pickle does.
-        validation_data : (X, y), optional
-            Evaluated after each epoch.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Evaluated after each epoch; the weights are those of its loss and accuracy.
         shuffle : bool or "as before"
             Whether each epoch takes the samples in another order. A full batch is never shuffled.
         progress : bool or "epochs"
@@ -394,11 +394,12 @@ class Network:
             A file that a `fastnn.Checkpoint` has written. The network becomes the one in the file,
             which must have the same layers, loss and dtype, and its fit goes on after the epochs
             that are done, of `epochs` in all. With the same arguments as then, the parameters and
-            the history end as if that call had never stopped, to the bit.
+            the history end as if that call had never stopped, to the bit; only L-BFGS begins anew
+            from these parameters.
         sample_weight : array-like of shape (n_samples,), optional
             How much each sample counts: numbers of at least 0, one of them above. The loss of a
             mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
-            its gradient is 0. Only the ratios of the weights matter. Copied. Validation has none.
+            its gradient is 0. Only the ratios of the weights matter. Copied. Not for the validation.
         class_weight : dict of int to float, or "balanced", optional
             What the weights of the samples of each class are multiplied by; 1 for classes that are
             not named. "balanced": ``n_samples / (n_classes * count)``. For outputs of one class a
@@ -409,8 +410,9 @@ class Network:
             In training alone: ``"loss"`` is that of smoothed targets, ``"val_loss"`` is not.
         l1, l2 : float or "as before"
             Penalties on all weights, not on biases: the cost of a mini-batch of m samples is
-            ``mean loss + (l1 sum(|w|) + l2 / 2 sum(w^2)) / m``. l2 is the course's lambda, and
-            scikit-learn's alpha. Layers that are not trained have none. 0: none.
+            ``mean loss + (l1 sum(|w|) + l2 / 2 sum(w^2)) / m``. l2 is the course's lambda; of
+            a classifier of one class a sample, scikit-learn's alpha. Layers that are not trained
+            have none. 0: none.
         weight_decay : float or "as before"
             Decoupled: each step takes ``learning_rate weight_decay w`` from each weight w, and not
             from biases, before its update. It is no part of the loss. AdamW, which has one of its
