@@ -399,7 +399,7 @@ class Network:
         sample_weight : array-like of shape (n_samples,), optional
             How much each sample counts: numbers of at least 0, one of them above. The loss of a
             mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
-            its gradient is 0. Only the ratios of the weights matter. Copied. Not for the validation.
+            its gradient is 0. Only the ratios of the weights matter. Copied.
         class_weight : dict of int to float, or "balanced", optional
             What the weights of the samples of each class are multiplied by; 1 for classes that are
             not named. "balanced": ``n_samples / (n_classes * count)``. For outputs of one class a

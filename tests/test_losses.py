@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from reference_networks import flat, reference_of
 
 import fastnn
 from fastnn import Dense, Focal, Huber, LogCosh, Network, Poisson, Quantile, gradient_check
 from fastnn.losses import LOSSES
-from fastnn.reference import vectorized as reference
 
 Array = npt.NDArray[Any]
 
@@ -48,21 +48,6 @@ def network(case: str, dtype: str = "float64") -> Network:
     loss, output, n_outputs, _ = CASES[case]
     layers = [Dense(7, "tanh"), Dense(n_outputs, output)]
     return Network(layers, 4, loss=loss, dtype=dtype, seed=1)
-
-
-def reference_of(net: Network) -> reference.Network:
-    return reference.Network(
-        list(net.weights),
-        list(net.biases),
-        [layer.activation for layer in net.layers],
-        net.loss.kernel(net.layers[-1].activation),
-        net.loss.parameters,
-    )
-
-
-def flat(net: reference.Network) -> Array:
-    pairs = zip(net.weights, net.biases, strict=True)
-    return np.concatenate([block.ravel() for pair in pairs for block in pair])
 
 
 # ---- objects -----------------------------------------------------------------------------------
