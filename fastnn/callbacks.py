@@ -90,6 +90,12 @@ class Callback:
 _MODES = ("min", "max")
 
 
+def _check_folder(path: str) -> None:
+    """Refuses, before anything is trained, a file that cannot be written."""
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"path must be in a folder that exists, got {path!r}")
+
+
 class _Watch:
     """Whether a metric has improved.
 
@@ -279,6 +285,7 @@ class Checkpoint(Callback):
         self._watch = _Watch(monitor, mode)
 
     def check(self, names: Sequence[str]) -> None:
+        _check_folder(self.path)
         if self.best_only:
             self._watch.check(names)
 
@@ -313,6 +320,9 @@ class CSVLog(Callback):
     @checked_keywords
     def __init__(self, path: PathLike) -> None:
         self.path = _validation.checked_path(path)
+
+    def check(self, names: Sequence[str]) -> None:
+        _check_folder(self.path)
 
     def on_fit_begin(self, net: Network) -> None:
         history = net.history

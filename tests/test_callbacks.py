@@ -629,3 +629,15 @@ def test_a_state_that_no_file_can_hold_names_its_callback(bad: Any, tmp_path: Pa
 
     with pytest.raises(TypeError, match=r"Mine\.state must return a dict of arrays and what JSON"):
         classifier().fit(X, Y, epochs=1, callbacks=[Mine(), Checkpoint(tmp_path / "x")])
+
+
+@pytest.mark.parametrize("kind", [Checkpoint, CSVLog])
+def test_a_folder_that_is_not_there_is_refused_before_anything_changes(
+    kind: Any, tmp_path: Path
+) -> None:
+    net = classifier()
+    before = net.parameters.tobytes()
+    with pytest.raises(ValueError, match="path must be in a folder that exists, got"):
+        net.fit(X, Y, epochs=1, callbacks=kind(tmp_path / "nowhere" / "file"))
+    assert net.parameters.tobytes() == before
+    assert net.training is None

@@ -191,9 +191,14 @@ def test_many_epochs_fit_into_a_file(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_call(tmp_path: Path) -> None:
-    net, twin = network(), network()
-    with pytest.raises(OSError, match="nowhere"):
-        net.fit(X, Y, epochs=3, callbacks=Checkpoint(tmp_path / "nowhere" / "file"))
+    net, twin, folder = network(), network(), tmp_path / "folder"
+    folder.mkdir()
+
+    def take_it_away(*_: Any) -> None:
+        folder.rmdir()
+
+    with pytest.raises(OSError, match="folder"):
+        net.fit(X, Y, epochs=3, callbacks=[take_it_away, Checkpoint(folder / "file")])
     assert net.history == twin.fit(X, Y, epochs=1)
     assert state(net) == state(twin)
 
