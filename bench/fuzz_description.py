@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -370,7 +371,9 @@ def use(net: Network, path: Path) -> str:
         size=(len(X), net.n_outputs))  # fmt: skip
     ending = "trained"
     try:
-        net.fit(X, y, epochs=1, validation_data=(X, y))  # which a learning rate may monitor
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* has ended: it is 0 ")  # a schedule
+            net.fit(X, y, epochs=1, validation_data=(X, y))  # which a learning rate may monitor
     except FloatingPointError:
         ending = "diverged"
     save_and_compare(net, path)
