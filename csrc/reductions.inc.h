@@ -34,8 +34,11 @@ ALWAYS_INLINE real NAME(sum_of_chains)(const vector sums[BLOCK_VECTORS])
  * of d and `times`. */
 ALWAYS_INLINE vector NAME(terms)(const int weighted, const real *d, const real *times, size_t lanes)
 {
-    const vector term = NAME(load_lanes)(d, lanes);
-    return weighted ? term * NAME(load_lanes)(times, lanes) : term;
+    const int whole = __builtin_constant_p(lanes) && lanes == VECTOR_LANES;
+    const vector term = whole ? NAME(load)(d) : NAME(load_lanes)(d, lanes);
+    if (!weighted)
+        return term;
+    return term * (whole ? NAME(load)(times) : NAME(load_lanes)(times, lanes));
 }
 
 ALWAYS_INLINE real NAME(sum_line)(const int weighted, const real *d, const real *times, size_t rows)
@@ -66,7 +69,7 @@ ALWAYS_INLINE real NAME(sum_line)(const int weighted, const real *d, const real 
 /* Several columns: four chains a column, of every fourth row each, which are added in pairs. */
 #define SUM_CHAINS 4
 
-/* Sums of one vector of columns, `lanes` of them. */
+/* Sums of one vector of columns, `lanes` of them: a constant for all lanes, whose loads need no mask. */
 ALWAYS_INLINE void NAME(sum_columns)(const int weighted, real *sums, const real *d, const real *times,
                                      size_t rows, size_t ldd, size_t lanes, int accumulate)
 {
@@ -101,7 +104,10 @@ ALWAYS_INLINE void NAME(sum_terms)(const int weighted, real *sums, const fnn_mat
         const size_t left = n_units - j, in_panel = NAME(left_in_panel)(d, j);
         size_t lanes = left < in_panel ? left : in_panel;
         lanes = lanes < VECTOR_LANES ? lanes : VECTOR_LANES;
-        NAME(sum_columns)(weighted, sums + j, from, factors, rows, row, lanes, accumulate);
+        if (lanes == VECTOR_LANES)
+            NAME(sum_columns)(weighted, sums + j, from, factors, rows, row, VECTOR_LANES, accumulate);
+        else
+            NAME(sum_columns)(weighted, sums + j, from, factors, rows, row, lanes, accumulate);
         j += lanes;
     }
 }
