@@ -31,7 +31,7 @@ def progress_bar(total: float | None, unit: str, **options: Any) -> Iterator[Any
 
 
 def _bar_class() -> Any:
-    if _is_in_notebook():
+    if is_in_notebook():
         from tqdm.auto import tqdm as notebook_tqdm
 
         return notebook_tqdm
@@ -42,7 +42,7 @@ def _bar_class() -> Any:
     return tqdm
 
 
-def _is_in_notebook() -> bool:
+def is_in_notebook() -> bool:
     """Whether this is a kernel of Jupyter's, whose streams are no terminals."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

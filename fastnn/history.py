@@ -10,7 +10,9 @@ import numpy as np
 from fastnn import _validation
 
 if TYPE_CHECKING:
-    from fastnn.plots import Picture
+    from matplotlib.axes import Axes
+
+    from fastnn.plots.figures import Panels
 
 
 class History(dict[str, list[float]]):
@@ -84,23 +86,32 @@ class History(dict[str, list[float]]):
 
     __repr__ = __str__
 
-    def plot(self) -> Picture:
+    def plot(self, ax: Axes | None = None) -> Panels:
         """The learning curves by epoch; see `fastnn.plots.learning_curves`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            A subplot, in whose place to draw. None: in a figure of its own, which a notebook shows.
+            ``history.plot()[0].figure.savefig("curves.png")`` keeps it.
 
         Returns
         -------
-        Picture
-            SVG text, which a notebook shows. ``Path("curves.svg").write_text(history.plot())``
-            keeps it.
+        ndarray of Axes, shape (n_panels,)
+            Of losses, of accuracies, of other scores: those that there are, in this order.
 
         Raises
         ------
+        TypeError
+            If `ax` is not as above.
         ValueError
             If there is no epoch, or a number that is not finite.
+        ImportError
+            If matplotlib is not installed.
         """
         from fastnn import plots  # here: most programs draw nothing
 
-        return plots.learning_curves(self)
+        return plots.learning_curves(self, ax)
 
     def to_frame(self) -> Any:
         """A data frame with a column a name and a row an epoch, whose index counts from 1.
