@@ -71,6 +71,12 @@ def epoch_report(progress: Progress, n_epochs: int, n_done: int) -> Iterator[Rep
 
         report(n_done, {})
         yield report
+        if bar is not None and 0 < bar.n < n_epochs:
+            # Stopped early, which is no failure: a notebook's bar that is not full turns red
+            n_shown, start = bar.n, bar.start_t
+            bar.reset(total=n_shown)
+            bar.start_t = start
+            bar.update(n_shown)
 
 
 def _lines(n_epochs: int, n_done: int) -> Report:

@@ -465,6 +465,24 @@ def test_the_bar_counts_epochs_and_shows_the_metrics(
     assert f"val_accuracy={history['val_accuracy'][-1]:.4f}" in last
 
 
+def test_the_bar_of_a_training_that_was_stopped_is_full_and_that_of_one_that_failed_is_not(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(error: type[Exception]) -> Callable[..., None]:
+        def callback(net: Network, epoch: int, metrics: Any) -> None:
+            if epoch == 2:
+                raise error
+
+        return callback
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    classifier().fit(X, Y, epochs=8, progress=True, callbacks=end(StopTraining))
+    assert capfd.readouterr().err.split("\r")[-1].startswith("epoch 2/8: 100%")
+    with pytest.raises(OSError):  # noqa: PT011
+        classifier().fit(X, Y, epochs=8, progress=True, callbacks=end(OSError))
+    assert capfd.readouterr().err.split("\r")[-1].startswith("epoch 2/8:  25%")
+
+
 def test_a_notebook_gets_its_own_bar(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
