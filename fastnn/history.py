@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _validation
+from fastnn._html import html_table
+from fastnn.metrics import larger_is_better
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fastnn.plots.figures import Panels
+
+_N_ROWS = 20  # of a table, unless told otherwise
 
 
 class History(dict[str, list[float]]):
@@ -55,7 +59,7 @@ class History(dict[str, list[float]]):
         for values in self.values():
             del values[n_epochs:]
 
-    def table(self, n_rows: int = 20) -> str:
+    def table(self, n_rows: int = _N_ROWS) -> str:
         """The first epoch, the last one, and those evenly spaced between.
 
         Parameters
@@ -72,8 +76,7 @@ class History(dict[str, list[float]]):
         TypeError, ValueError
             If `n_rows` is not a positive integer.
         """
-        n_rows = min(_validation.positive_int(n_rows, "n_rows"), self.n_epochs)
-        epochs = np.linspace(1, self.n_epochs, n_rows).round().astype(int)
+        epochs = self._spaced(_validation.positive_int(n_rows, "n_rows"))
         widths = {name: max(12, len(name) + 2) for name in self}
         lines = ["epoch" + "".join(f"{name:>{width}}" for name, width in widths.items())]
         for epoch in epochs:
@@ -85,6 +88,42 @@ class History(dict[str, list[float]]):
         return self.table()
 
     __repr__ = __str__
+
+    def _spaced(self, n_rows: int) -> list[int]:
+        """At most so many epochs, from 1, evenly spaced from the first to the last one."""
+        n_rows = min(n_rows, self.n_epochs)
+        epochs: list[int] = np.linspace(1, self.n_epochs, n_rows).round().astype(int).tolist()
+        return epochs
+
+    def _best(self) -> dict[str, int]:
+        """The first of the best epochs, from 1, by each name that tells what is better."""
+        best = {}
+        for name, values in self.items():
+            measured = np.array(values[: self.n_epochs], float)
+            larger = larger_is_better(name)
+            if larger is not None and not np.isnan(measured).all():
+                find = np.nanargmax if larger else np.nanargmin
+                best[name] = int(find(measured)) + 1
+        return best
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table, with the best epochs in it and marked."""
+        best = self._best()
+        epochs = sorted({*self._spaced(_N_ROWS), *best.values()})
+        names = list(self)
+        rows = [
+            [str(epoch), *(format_number(self[name][epoch - 1]) for name in names)]
+            for epoch in epochs
+        ]
+        bold = frozenset(
+            (epochs.index(epoch), 1 + names.index(name)) for name, epoch in best.items()
+        )
+        caption = f"{self.n_epochs:,} epoch" + "s" * (self.n_epochs != 1)
+        if len(epochs) < self.n_epochs:
+            caption += f", {len(epochs)} of them shown"
+        if best:
+            caption += "; the best of each column is bold"
+        return html_table(["epoch", *names], rows, caption, align="right", bold=bold)
 
     def plot(self, ax: Axes | None = None) -> Panels:
         """The learning curves by epoch; see `fastnn.plots.learning_curves`.
