@@ -353,6 +353,9 @@ def test_weights_take_a_shape_and_a_number_of_images() -> None:
     axes = plots.weights(net, shape=(2, 3), n_images=4)
     assert [image(ax).shape for ax in axes] == [(2, 3)] * 4
     np.testing.assert_array_equal(image(axes[3]).ravel(), net.weights[1][:, 3])
+    colours = plots.weights(Network.from_sizes([12, 2, 1], seed=0), shape=(2, 2, 3))
+    assert [image(ax).shape for ax in colours] == [(2, 2, 3)] * 2
+    assert min(image(ax).min() for ax in colours) >= 0
     net.parameters[:] = 0
     assert image(plots.weights(net, shape=[3, 2])[0]).max() == 0
 
@@ -534,7 +537,7 @@ def test_activations_have_a_histogram_a_layer() -> None:
     zeros = 100 * np.mean(hidden == 0)
     assert [ax.get_title() for ax in axes] == [
         f"0: Dense, relu\n{zeros:.0f} % are 0",
-        f"1: Dropout(0.2)\n{zeros:.0f} % are 0",
+        f"1: Dropout, 0.2\n{zeros:.0f} % are 0",
         "2: Dense, softmax",
     ]
     for ax, values in zip(axes, net.forward(X), strict=True):
@@ -561,7 +564,7 @@ def test_the_network_is_drawn_with_its_units_and_weights() -> None:
     np.testing.assert_allclose(colours[:, 3], 0.05 + 0.85 * np.abs(net.weights[0]).ravel())
     orange, blue = (to_hex(colour) for colour in colours[:2])
     assert (orange, blue) == ("#d55e00", "#0072b2")
-    assert texts(ax) == ["2", "inputs", "3", "Dense, tanh\nDropout(0.5)", "1", "Dense, sigmoid"]
+    assert texts(ax) == ["2", "inputs", "3", "Dense, tanh\nDropout, 0.5", "1", "Dense, sigmoid"]
 
 
 def test_wide_layers_are_drawn_in_part() -> None:
@@ -669,8 +672,12 @@ def model(predicted: Any, probabilities: Any = ONE_HALF) -> Any:
         (lambda: plots.weights(Network([Dense(1)])), ValueError, "^the network is not built yet"),
         (lambda: plots.activations(NET, ROWS[:, :2]), ValueError, "^X has 2 features"),
         (lambda: plots.activations(NET, ROWS[:0]), ValueError, "^X must have at least one sample"),
-        (lambda: plots.weights(NET, shape="22"), TypeError, r"^shape must be \(height, width\), g"),
-        (lambda: plots.weights(NET, shape=(4,)), ValueError, r"^shape must be \(height, width\), "),
+        (lambda: plots.weights(NET, shape="22"), TypeError, r"^shape must be \(height, width\) or"),
+        (
+            lambda: plots.weights(NET, shape=(4,)),
+            ValueError,
+            r"^shape must be \(height, width\) or",
+        ),
         (lambda: plots.weights(NET, shape=(2, 3)), ValueError, "^shape must have 4 pixels"),
         (lambda: plots.weights(NET, shape=(2, 2.0)), TypeError, "^shape must be a positive int"),
         (lambda: plots.weights(NET, n_images=0), ValueError, "^n_images must be a positive int"),

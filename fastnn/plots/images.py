@@ -33,8 +33,8 @@ def weights(
     Parameters
     ----------
     net : Network
-    shape : (height, width), optional
-        Of the images that the network is for. None: they are squares.
+    shape : (height, width) or (height, width, 3), optional
+        Of the images that the network is for. None: they are grey squares.
     n_images : int, optional
         The most units to draw.
     ax : matplotlib.axes.Axes, optional
@@ -43,7 +43,7 @@ def weights(
     -------
     ndarray of Axes, shape (n_panels,)
         One a unit, its number from 0 above it. Red is positive, blue negative, white 0; all have
-        the same scale.
+        the same scale. Of colour images each colour has its weights: a weight of 0 is half of it.
 
     Raises
     ------
@@ -56,18 +56,21 @@ def weights(
         raise TypeError(f"net must be a Network, got {shown(net)}")
     first = next(i for i, layer in enumerate(net.layers) if isinstance(layer, Dense))
     into_units = net.weights[first]
-    size = _image_shape(shape, len(into_units), n_colours=(1,))
+    size = _image_shape(shape, len(into_units))
     n_units = into_units.shape[1]
     n_shown = min(positive_int(n_images, "n_images"), n_units)
     largest = float(np.abs(into_units[:, :n_shown]).max()) or 1.0
     axes = panels(ax, n_shown, n_columns=_N_COLUMNS, width=0.95, height=1.1)
     for unit, panel in enumerate(axes):
-        image = panel.imshow(
-            into_units[:, unit].reshape(size), cmap="RdBu_r", vmin=-largest, vmax=largest
-        )
+        image = into_units[:, unit].reshape(size)
+        if len(size) == 3:
+            panel.imshow(0.5 + 0.5 * image / largest)
+        else:
+            drawn = panel.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest)
         without_axes(panel, f"{unit}")
-    label = f"weight; {n_shown} of {n_units} units"
-    axes[0].figure.colorbar(image, ax=list(axes), label=label, fraction=0.03)
+    if len(size) == 2:
+        label = f"weight; {n_shown} of {n_units} units"
+        axes[0].figure.colorbar(drawn, ax=list(axes), label=label, fraction=0.03)
     return axes
 
 
@@ -157,7 +160,9 @@ def least_sure(
 
 
 def _draw(images: Array, titles: Sequence[str], without: str, ax: Axes | None) -> Panels:
-    axes = panels(ax, max(len(images), 1), n_columns=_N_COLUMNS, width=1.05, height=1.45)
+    longest = max((len(line) for title in titles for line in title.split("\n")), default=0)
+    width = max(1.05, 0.075 * longest)  # inches, so that titles have room beside each other
+    axes = panels(ax, max(len(images), 1), n_columns=_N_COLUMNS, width=width, height=1.45)
     if len(images) == 0:
         without_axes(axes[0], without)
         return axes
@@ -179,20 +184,20 @@ def _images(X: Any, shape: Shape) -> tuple[Array, tuple[int, ...]]:
     samples = numbers(X, "X")
     if samples.ndim != 2:
         raise ValueError(f"X must have shape (n_samples, n_pixels), got {samples.shape}")
-    return samples.astype(np.float64), _image_shape(shape, samples.shape[1], n_colours=(1, 3))
+    return samples.astype(np.float64), _image_shape(shape, samples.shape[1])
 
 
-def _image_shape(shape: Any, n_pixels: int, n_colours: tuple[int, ...]) -> tuple[int, ...]:
+def _image_shape(shape: Any, n_pixels: int) -> tuple[int, ...]:
     if shape is None:
         side = math.isqrt(n_pixels)
         if side * side != n_pixels:
             raise ValueError(f"shape must be given: {n_pixels} columns are no square image")
         return side, side
-    expected = "(height, width)" + " or (height, width, 3)" * (3 in n_colours)
+    expected = "(height, width) or (height, width, 3)"
     if isinstance(shape, str) or not isinstance(shape, Sequence):
         raise TypeError(f"shape must be {expected}, got {shown(shape)}")
     size = tuple(positive_int(side, "shape") for side in shape)
-    if len(size) not in (2, 3) or (*size, 1)[2] not in n_colours:
+    if len(size) not in (2, 3) or (*size, 3)[2] != 3:
         raise ValueError(f"shape must be {expected}, got {size}")
     if math.prod(size) != n_pixels:
         raise ValueError(f"shape must have {n_pixels} pixels, as a row has, got {size}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
-from fastnn.layers import Dense
+from fastnn.layers import Dense, Layer
 from fastnn.network import Network
 from fastnn.plots.classifiers import known_classes, labels
 from fastnn.plots.figures import COLOURS, LARGEST, Panels, colour, panels, plain, single
@@ -244,6 +245,7 @@ def _draw_weights(
     ax.add_collection(LineCollection(lines, colors=colours, linewidths=1.0, zorder=1))
 
 
-def _kind(layer: Any) -> str:
+def _kind(layer: Layer) -> str:
     """A layer in few words: what it is, and its activation or its setting."""
-    return f"Dense, {layer.activation}" if isinstance(layer, Dense) else repr(layer)
+    setting = layer.activation if isinstance(layer, Dense) else astuple(layer)[0]
+    return f"{type(layer).__name__}, {setting}"
