@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
 from fastnn.metrics import roc_auc
-from fastnn.plots.figures import COLOURS, GREY, colour, plain, single
+from fastnn.plots.figures import COLOURS, GREY, colour, legend, plain, single
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 # So many classes have a number in each cell of their confusion matrix.
 _MOST_NUMBERED = 20
-# So many curves have a colour and a line of the legend each; palette and patience end there.
-_MOST_NAMED = 8
+# So many curves have a colour, which can be read on white, and a line of the legend each.
+_MOST_NAMED = 6
 _N_BINS = 10
 
 
@@ -91,7 +91,7 @@ def roc(y_true: npt.ArrayLike, probabilities: npt.ArrayLike, ax: Axes | None = N
     -------
     Axes
         A curve for each class against the rest, but those that no sample has, or every sample. Of
-        more than 8, the 8 with the smallest areas are named, the others are grey.
+        more than 6, the 6 with the smallest areas are named, the others are grey.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def roc(y_true: npt.ArrayLike, probabilities: npt.ArrayLike, ax: Axes | None = N
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance (AUC 0.5)")
     _draw(ax, questions, curve, "AUC")
     ax.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-    ax.legend(frameon=False, loc="lower right", fontsize="small")
+    legend(ax, loc="lower right")
     return ax
 
 
@@ -169,7 +169,7 @@ def precision_recall(
         ax.axhline(share, color=GREY, linestyle=":", label=f"chance (AP {share:.3f})")
     _draw(ax, questions, curve, "AP")
     ax.set(xlabel="recall", ylabel="precision", aspect="equal")
-    ax.legend(frameon=False, loc="lower left", fontsize="small")
+    legend(ax, loc="lower left")
     return ax
 
 
@@ -232,7 +232,7 @@ def calibration(
     ax.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
     ax.set(xlabel=what[0], ylabel=what[1])
     plain(ax)
-    ax.legend(frameon=False, loc="upper left", fontsize="small")
+    legend(ax, loc="upper left")
     return ax
 
 
@@ -327,13 +327,17 @@ def _questions(y_true: Any, probabilities: Any) -> list[_Question]:
         asked = [_Question("", true == classes[1], scores)]
     else:
         asked = [
-            _Question(f"class {label}", true == label, scores[:, j])
+            _Question(_called(label), true == label, scores[:, j])
             for j, label in enumerate(classes)
         ]
     asked = [question for question in asked if 0 < question.positive.mean() < 1]
     if not asked:
         raise ValueError("y_true must hold samples of two classes, got one")
     return asked
+
+
+def _called(label: Any) -> str:
+    return str(label) if isinstance(label, str) else f"class {label}"
 
 
 def _counts(question: _Question) -> tuple[Array, Array]:
@@ -353,9 +357,10 @@ def _draw(
     """A curve a question, with its area in the legend; the worst ones in colour."""
     curves = [(question.name, *curve(question)) for question in questions]
     worst = sorted(range(len(curves)), key=lambda i: curves[i][3])[:_MOST_NAMED]
-    for i, (_, x, y, _) in enumerate(curves):
-        if i not in worst:
-            ax.plot(x, y, color=GREY, alpha=0.4, linewidth=0.8)
+    others = [curve for i, curve in enumerate(curves) if i not in worst]
+    for i, (_, x, y, _) in enumerate(others):
+        label = f"the {len(others)} others" if i == 0 else "_"  # which a legend leaves out
+        ax.plot(x, y, color=GREY, alpha=0.4, linewidth=0.8, label=label)
     for place, i in enumerate(sorted(worst)):
         name, x, y, value = curves[i]
         label = f"{name}, {area} {value:.3f}".removeprefix(", ")

@@ -10,7 +10,17 @@ import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
 from fastnn.metrics import larger_is_better
-from fastnn.plots.figures import COLOURS, GREY, LARGEST, Panels, colour, panels, plain, single
+from fastnn.plots.figures import (
+    COLOURS,
+    GREY,
+    LARGEST,
+    Panels,
+    colour,
+    legend,
+    panels,
+    plain,
+    single,
+)
 from fastnn.range_test import RangeTest
 
 if TYPE_CHECKING:
@@ -106,7 +116,7 @@ def _draw_by_epoch(ax: Axes, kind: str, curves: Mapping[str, Sequence[Array]]) -
     if n_runs > 1:
         ax.set_title(f"mean and range of {n_runs} trainings", fontsize="medium")
     plain(ax)
-    ax.legend(frameon=False, fontsize="small")
+    legend(ax)
 
 
 def _choose_scale(ax: Axes, values: Array) -> None:
@@ -153,7 +163,7 @@ def learning_rate_range(found: RangeTest, ax: Axes | None = None) -> Axes:
     _choose_scale(ax, found.losses)
     ax.set(xlabel="learning rate", ylabel="loss")
     plain(ax)
-    ax.legend(frameon=False, fontsize="small")
+    legend(ax)
     return ax
 
 

@@ -135,6 +135,11 @@ def plain(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+def legend(ax: Axes, **options: Any) -> None:
+    """Names of what is drawn, which can be read also where lines pass below them."""
+    ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", **options)
+
+
 def without_axes(ax: Axes, text: str) -> None:
     """An image or a text alone, with `text` above it."""
     ax.set(xticks=[], yticks=[])

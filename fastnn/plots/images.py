@@ -160,7 +160,7 @@ def least_sure(
 
 
 def _draw(images: Array, titles: Sequence[str], without: str, ax: Axes | None) -> Panels:
-    longest = max((len(line) for title in titles for line in title.split("\n")), default=0)
+    longest = max(len(line) for title in titles or [without] for line in title.split("\n"))
     width = max(1.05, 0.075 * longest)  # inches, so that titles have room beside each other
     axes = panels(ax, max(len(images), 1), n_columns=_N_COLUMNS, width=width, height=1.45)
     if len(images) == 0:

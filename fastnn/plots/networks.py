@@ -12,7 +12,7 @@ from fastnn._validation import numbers, shown
 from fastnn.layers import Dense, Layer
 from fastnn.network import Network
 from fastnn.plots.classifiers import known_classes, labels
-from fastnn.plots.figures import COLOURS, LARGEST, Panels, colour, panels, plain, single
+from fastnn.plots.figures import COLOURS, LARGEST, Panels, colour, legend, panels, plain, single
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +111,7 @@ def _draw_boundary(
     names = list(getattr(X, "columns", ["x0", "x1"]))
     ax.set(xlabel=names[0], ylabel=names[1])
     ax.set(xlim=places[0][[0, -1]], ylim=places[1][[0, -1]])
-    ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    legend(ax, title="class", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -208,7 +208,7 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
         ax.text(x, -1.1, text, ha="center", va="top", fontsize="small")
     ax.plot([], [], color=COLOURS[1], label="positive weight")
     ax.plot([], [], color=COLOURS[0], label="negative weight")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+    legend(ax, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     n_lines = max(text.count("\n") for text in texts)
     ax.set(xlim=(-0.5, len(widths) - 0.5), ylim=(-1.35 - 0.12 * n_lines, 1.3))
     ax.set_axis_off()
