@@ -31,7 +31,7 @@ def progress_bar(total: float | None, unit: str, **options: Any) -> Iterator[Any
 
 
 def _bar_class() -> Any:
-    if _is_in_notebook():
+    if is_in_notebook():
         from tqdm.auto import tqdm as notebook_tqdm
 
         return notebook_tqdm
@@ -42,7 +42,7 @@ def _bar_class() -> Any:
     return tqdm
 
 
-def _is_in_notebook() -> bool:
+def is_in_notebook() -> bool:
     """Whether this is a kernel of Jupyter's, whose streams are no terminals."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
@@ -71,6 +71,12 @@ def epoch_report(progress: Progress, n_epochs: int, n_done: int) -> Iterator[Rep
 
         report(n_done, {})
         yield report
+        if bar is not None and 0 < bar.n < n_epochs:
+            # Stopped early, which is no failure: a notebook's bar that is not full turns red
+            n_shown, start = bar.n, bar.start_t
+            bar.reset(total=n_shown)
+            bar.start_t = start
+            bar.update(n_shown)
 
 
 def _lines(n_epochs: int, n_done: int) -> Report:

@@ -1,9 +1,10 @@
-"""What `Network.summary` shows."""
+"""What `Network.summary` and a notebook show."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastnn._html import html_table
 from fastnn.layers import Dense
 
 if TYPE_CHECKING:
@@ -21,7 +22,22 @@ class Text(str):
 
 def summarise(net: Network) -> Text:
     """The table of a network's dimensions."""
-    rows = [_HEADER]
+    rows = [_HEADER, *_rows(net)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    lines.insert(1, "-" * len(lines[0]))
+    return Text("\n".join(line.rstrip() for line in lines) + "\n\n" + "   ".join(_facts(net)))
+
+
+def as_html(net: Network) -> str:
+    """The same table as HTML: what a notebook shows of a network."""
+    caption = ", ".join([type(net).__name__, *_facts(net)])
+    return html_table(_HEADER, _rows(net), caption, align="left")
+
+
+def _rows(net: Network) -> list[tuple[str, ...]]:
+    """The cells of each layer, below those of `_HEADER`."""
+    rows: list[tuple[str, ...]] = []
     n_features = net.n_features
     n_in: Any = n_features or "?"
     for number, layer in enumerate(net.layers, start=1):
@@ -45,12 +61,15 @@ def summarise(net: Network) -> Text:
         )
         n_in = n_out
         n_features = None if n_out == "?" else n_out
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "-" * len(lines[0]))
+    return rows
+
+
+def _facts(net: Network) -> list[str]:
+    """What is of the whole network."""
     n_parameters = "?" if net.n_features is None else f"{net.n_parameters:,}"
-    return Text(
-        "\n".join(line.rstrip() for line in lines)
-        + f"\n\nX: (n, {net.n_features or '?'})   loss: {net.loss.label}   dtype: {net.dtype}"
-        + f"   parameters: {n_parameters}"
-    )
+    return [
+        f"X: (n, {net.n_features or '?'})",
+        f"loss: {net.loss.label}",
+        f"dtype: {net.dtype}",
+        f"parameters: {n_parameters}",
+    ]

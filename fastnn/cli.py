@@ -24,6 +24,8 @@ from fastnn import _validation
 
 __all__ = ["main"]
 
+_DPI = 150  # of the pictures
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
@@ -116,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         "pure-Python\nloops, NumPy, fastnn, and scikit-learn, PyTorch and JAX where they are "
         "installed.\nChecks that all losses agree, then times them in turn.",
         epilog="examples:\n  fastnn bench\n  fastnn bench --quick --nets digits flower\n"
-        "  fastnn bench --seconds 300 --plot race.svg --json race.json",
+        "  fastnn bench --seconds 300 --plot race.png --json race.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bench.add_argument(
@@ -133,7 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--quick", action="store_true", help="3 rounds instead of 5, in 8 seconds by default"
     )
-    bench.add_argument("--plot", type=Path, metavar="FILE", help="write a bar chart as SVG")
+    bench.add_argument(
+        "--plot", type=Path, metavar="FILE", help="write a bar chart (PNG, SVG, PDF)"
+    )
     bench.add_argument("--json", type=Path, metavar="FILE", help="write every figure as JSON")
     bench.set_defaults(run=_bench)
 
@@ -211,19 +215,14 @@ def _learn_digits(net: fastnn.Network, epochs: int, output: Path) -> None:
         raise RuntimeError(f"the network loaded from {model} predicts differently")
     print(f"{model}: the trained network; loaded again, it predicts exactly the same")
 
-    curves = output / "learning_curves.svg"
-    curves.write_text(plots.learning_curves(history), encoding="utf-8")
-    print(f"{curves}: loss and accuracy by epoch")
-
-    mistakes = output / "misclassified.svg"
-    picture = plots.misclassified(
-        X_test[wrong].reshape(-1, 8, 8),
-        y_test[wrong],
-        predicted[wrong],
-        probabilities[wrong].max(axis=1),
-    )
-    mistakes.write_text(picture, encoding="utf-8")
-    print(f"{mistakes}: the digits it got wrong, and what it took them for")
+    try:
+        curves, mistakes = output / "learning_curves.png", output / "misclassified.png"
+        plots.learning_curves(history)[0].figure.savefig(curves, dpi=_DPI)
+        print(f"{curves}: loss and accuracy by epoch")
+        plots.misclassified(net, X_test, y_test)[0].figure.savefig(mistakes, dpi=_DPI)
+        print(f"{mistakes}: the digits it got wrong, and what it took them for")
+    except ImportError as error:
+        print(f"no pictures: {error}")
 
 
 def _confusion_table(y: npt.NDArray[Any], predicted: npt.NDArray[Any], n_classes: int = 10) -> str:
@@ -243,6 +242,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     from fastnn import race
     from fastnn.contestants import contestants
     from fastnn.plots import bar_chart
+    from fastnn.plots.figures import new_figure
 
     names = list(dict.fromkeys(arguments.nets or race.NETS))
     unknown = [name for name in names if name not in race.NETS]
@@ -250,9 +250,11 @@ def _bench(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--nets must be among {', '.join(race.NETS)}, got {', '.join(unknown)}")
     seconds = arguments.seconds if arguments.seconds is not None else 8 if arguments.quick else 60
     seconds = _validation.positive_number(seconds, "--seconds")
-    for path in (arguments.plot, arguments.json):
-        if path is not None:
-            path.open("a").close()  # a file that cannot be written is better known before the race
+    # A file that cannot be written is better known before the race
+    if arguments.plot is not None:
+        new_figure(1, 1).savefig(arguments.plot)
+    if arguments.json is not None:
+        arguments.json.open("a").close()
 
     fastnn.show_config()
     peak = fastnn.config.fma_peak()
@@ -273,8 +275,8 @@ def _bench(arguments: argparse.Namespace) -> None:
 
     if arguments.plot is not None:
         groups = {r.description: {x.contestant: x.seconds for x in r.results} for r in races}
-        chart = bar_chart(groups, title="Duration of an epoch", caption=caption)
-        arguments.plot.write_text(chart, encoding="utf-8")
+        figure: Any = bar_chart(groups, title="Duration of an epoch", caption=caption).figure
+        figure.savefig(arguments.plot, dpi=_DPI)
     if arguments.json is not None:
         report = {
             "configuration": fastnn.config.configuration(),

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _validation
+from fastnn._html import html_table
+from fastnn.metrics import larger_is_better
 
 if TYPE_CHECKING:
-    from fastnn.plots import Picture
+    from matplotlib.axes import Axes
+
+    from fastnn.plots.figures import Panels
+
+_N_ROWS = 20  # of a table, unless told otherwise
 
 
 class History(dict[str, list[float]]):
@@ -53,7 +59,7 @@ class History(dict[str, list[float]]):
         for values in self.values():
             del values[n_epochs:]
 
-    def table(self, n_rows: int = 20) -> str:
+    def table(self, n_rows: int = _N_ROWS) -> str:
         """The first epoch, the last one, and those evenly spaced between.
 
         Parameters
@@ -70,8 +76,7 @@ class History(dict[str, list[float]]):
         TypeError, ValueError
             If `n_rows` is not a positive integer.
         """
-        n_rows = min(_validation.positive_int(n_rows, "n_rows"), self.n_epochs)
-        epochs = np.linspace(1, self.n_epochs, n_rows).round().astype(int)
+        epochs = self._spaced(_validation.positive_int(n_rows, "n_rows"))
         widths = {name: max(12, len(name) + 2) for name in self}
         lines = ["epoch" + "".join(f"{name:>{width}}" for name, width in widths.items())]
         for epoch in epochs:
@@ -84,23 +89,68 @@ class History(dict[str, list[float]]):
 
     __repr__ = __str__
 
-    def plot(self) -> Picture:
+    def _spaced(self, n_rows: int) -> list[int]:
+        """At most so many epochs, from 1, evenly spaced from the first to the last one."""
+        n_rows = min(n_rows, self.n_epochs)
+        epochs: list[int] = np.linspace(1, self.n_epochs, n_rows).round().astype(int).tolist()
+        return epochs
+
+    def _best(self) -> dict[str, int]:
+        """The first of the best epochs, from 1, by each name that tells what is better."""
+        best = {}
+        for name, values in self.items():
+            measured = np.array(values[: self.n_epochs], float)
+            larger = larger_is_better(name)
+            if larger is not None and not np.isnan(measured).all():
+                find = np.nanargmax if larger else np.nanargmin
+                best[name] = int(find(measured)) + 1
+        return best
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table, with the best epochs in it and marked."""
+        best = self._best()
+        epochs = sorted({*self._spaced(_N_ROWS), *best.values()})
+        names = list(self)
+        rows = [
+            [str(epoch), *(format_number(self[name][epoch - 1]) for name in names)]
+            for epoch in epochs
+        ]
+        bold = frozenset(
+            (epochs.index(epoch), 1 + names.index(name)) for name, epoch in best.items()
+        )
+        caption = f"{self.n_epochs:,} epoch" + "s" * (self.n_epochs != 1)
+        if len(epochs) < self.n_epochs:
+            caption += f", {len(epochs)} of them shown"
+        if best:
+            caption += "; the best of each column is bold"
+        return html_table(["epoch", *names], rows, caption, align="right", bold=bold)
+
+    def plot(self, ax: Axes | None = None) -> Panels:
         """The learning curves by epoch; see `fastnn.plots.learning_curves`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            A subplot, in whose place to draw. None: in a figure of its own, which a notebook shows.
+            ``history.plot()[0].figure.savefig("curves.png")`` keeps it.
 
         Returns
         -------
-        Picture
-            SVG text, which a notebook shows. ``Path("curves.svg").write_text(history.plot())``
-            keeps it.
+        ndarray of Axes, shape (n_panels,)
+            Of losses, of accuracies, of other scores: those that there are, in this order.
 
         Raises
         ------
+        TypeError
+            If `ax` is not as above.
         ValueError
             If there is no epoch, or a number that is not finite.
+        ImportError
+            If matplotlib is not installed.
         """
         from fastnn import plots  # here: most programs draw nothing
 
-        return plots.learning_curves(self)
+        return plots.learning_curves(self, ax)
 
     def to_frame(self) -> Any:
         """A data frame with a column a name and a row an epoch, whose index counts from 1.

@@ -23,7 +23,7 @@ from fastnn._keywords import checked_keywords
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
-from fastnn._summary import summarise
+from fastnn._summary import as_html, summarise
 from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
@@ -248,8 +248,7 @@ class Network:
         Read-only live views for each layer of `layers`; None for the other kinds.
         """
         plan, state = self._built()
-        views = state.running_statistics(self._architecture, plan.n_features)
-        return tuple(views)
+        return tuple(state.running_statistics(self._architecture, plan.n_features))
 
     @property
     def biases(self) -> tuple[Array, ...]:
@@ -284,6 +283,8 @@ class Network:
         arguments = self._architecture.arguments(self.n_features)
         count = f"{self.n_parameters:,} parameters" if self._plan is not None else "not built yet"
         return f"{type(self).__name__}({', '.join(arguments)})  # {count}"
+
+    _repr_html_ = as_html  # what a notebook shows
 
     def summary(self) -> str:
         """The dimensions of every W, b, Z and A, and the number of parameters, as a table.

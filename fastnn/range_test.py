@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from fastnn._keywords import checked_keywords
 from fastnn._options import AS_BEFORE, FIRST
 from fastnn.network import Network
 from fastnn.optimizers import LBFGS, Optimizer, get_optimizer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
 
@@ -52,17 +56,28 @@ class RangeTest:
             f"{self.rates[-1]:.2g}; suggestion: {suggestion}>"
         )
 
-    def plot(self) -> str:
-        """The curve of the losses by rate; see `fastnn.plots.range_test`.
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The curve of the losses by rate; see `fastnn.plots.learning_rate_range`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. None: in a figure of its own, which a notebook shows.
 
         Returns
         -------
-        str
-            SVG text.
+        Axes
+
+        Raises
+        ------
+        TypeError
+            If `ax` is not as above.
+        ImportError
+            If matplotlib is not installed.
         """
         from fastnn import plots  # here: most programs draw nothing
 
-        return plots.range_test(self.rates, self.smoothed, self.suggestion)
+        return plots.learning_rate_range(self, ax)
 
 
 @checked_keywords

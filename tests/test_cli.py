@@ -3,14 +3,13 @@ import os
 import signal
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import race
+from fastnn import plots, race
 from fastnn.cli import main
 from fastnn.datasets import load_digits, train_test_split
 
@@ -73,13 +72,43 @@ def test_demo_prints_summary_history_and_confusion_table(demo):
     np.testing.assert_array_equal(counts.sum(axis=0), np.bincount(net.predict(X_test)))
 
 
-def test_demo_draws_the_curves_and_every_mistake(demo):
-    folder, output = demo
-    curves = ElementTree.parse(folder / "learning_curves.svg").getroot()
-    assert len([e for e in curves.iter() if e.get("class") == "curve"]) == 4
-    mistakes = ElementTree.parse(folder / "misclassified.svg").getroot()
-    n_images = len([e for e in mistakes.iter() if e.get("class") == "image"])
-    assert f"({n_images} of 359 digits wrong)" in output
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the functions of `fastnn.plots` return, by name; needs matplotlib."""
+    pytest.importorskip("matplotlib")
+    returned = {}
+
+    def recording(name, draw):
+        def record(*arguments, **options):
+            returned[name] = draw(*arguments, **options)
+            return returned[name]
+
+        return record
+
+    for name in ("learning_curves", "misclassified", "bar_chart"):
+        monkeypatch.setattr(plots, name, recording(name, getattr(plots, name)))
+    return returned
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_draws_the_curves_and_every_mistake(tmp_path, drawn, capsys):
+    assert main(["demo", "--epochs", "30", "--output", str(tmp_path)]) == 0
+    assert [len(panel.lines) for panel in drawn["learning_curves"]] == [2, 2]
+    n_images = sum(len(panel.images) for panel in drawn["misclassified"])
+    assert f"({n_images} of 359 digits wrong)" in capsys.readouterr().out
+    assert is_png(tmp_path / "learning_curves.png")
+    assert is_png(tmp_path / "misclassified.png")
+
+
+def test_demo_without_matplotlib_runs_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["demo", "--epochs", "1", "--output", str(tmp_path)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("no pictures: matplotlib is not installed; the extra 'plot' brings it: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.safetensors"]
 
 
 def test_demo_says_that_the_saved_network_predicts_the_same(demo):
@@ -126,8 +155,8 @@ def test_help_ends_with_examples(command, capsys):
     assert f"  fastnn {' '.join(command)}".rstrip() in epilog
 
 
-def test_bench_prints_the_table_and_writes_json_and_plot(tmp_path, capsys):
-    plot, report = tmp_path / "race.svg", tmp_path / "race.json"
+def test_bench_prints_the_table_and_writes_json_and_plot(tmp_path, drawn, capsys):
+    plot, report = tmp_path / "race.png", tmp_path / "race.json"
     options = ["--nets", "flower", "--quick", "--seconds", "0.1"]
     assert main(["bench", *options, "--plot", str(plot), "--json", str(report)]) == 0
     output = capsys.readouterr().out
@@ -141,8 +170,26 @@ def test_bench_prints_the_table_and_writes_json_and_plot(tmp_path, capsys):
     assert flower["largest_difference"] <= flower["tolerance"]
     names = [result["contestant"] for result in flower["results"]]
     assert {"fastnn, 1 thread", "NumPy reference", "pure Python"} <= set(names)
-    chart = ElementTree.parse(plot).getroot()
-    assert len([e for e in chart.iter() if e.get("class") == "bar"]) == len(names)
+    assert is_png(plot)
+    assert len(drawn["bar_chart"].patches) == len(names)
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_a_picture_that_cannot_be_written_is_reported_before_the_race(
+    is_installed, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    if is_installed:
+        pytest.importorskip("matplotlib")
+    else:
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["bench", "--plot", "race.txt"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    expected = "Format 'txt' is not supported" if is_installed else "matplotlib is not installed"
+    assert line.startswith(f"fastnn: {expected}")
+    assert not list(tmp_path.iterdir())
 
 
 def errors(argv, capsys) -> str:
@@ -237,7 +284,7 @@ def test_a_report_that_cannot_be_written_is_reported_before_the_race(
     option, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(race, "run", lambda *_, **__: pytest.fail("there was a race"))
-    path = tmp_path / "missing" / "report"
+    path = tmp_path / "missing" / "report.png"
     message = errors(["bench", option, str(path)], capsys)
     assert message == f"fastnn: {path}: No such file or directory"
 

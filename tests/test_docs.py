@@ -1,18 +1,30 @@
-"""The snippets of docs/training.md run as they are pasted."""
+"""The snippets of docs/training.md and docs/plots.md run as they are pasted."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-TEXT = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
-SETUP, *OF_SECTIONS = SNIPPETS
-TITLES = re.findall(r"^## (.*)$", TEXT, re.M)
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def snippets_of(name: str) -> tuple[str, list[str], list[str]]:
+    """The first snippet, those behind it, and the titles of the sections."""
+    text = (DOCS / name).read_text()
+    setup, *of_sections = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    return setup, of_sections, re.findall(r"^## (.*)$", text, re.M)
+
+
+SETUP, OF_SECTIONS, TITLES = snippets_of("training.md")
+PLOTS_SETUP, OF_PLOTS, PLOTS_TITLES = snippets_of("plots.md")
 
 
 def test_every_section_but_the_table_has_a_snippet() -> None:
     assert len(OF_SECTIONS) == len(TITLES) - 1
+
+
+def test_every_section_on_pictures_has_a_snippet() -> None:
+    assert len(OF_PLOTS) == len(PLOTS_TITLES)
 
 
 @pytest.mark.parametrize("snippet", OF_SECTIONS, ids=TITLES[:-1])
@@ -21,6 +33,8 @@ def test_a_snippet_runs_behind_the_first_one(
 ) -> None:
     if "lbfgs" in snippet:
         pytest.importorskip("scipy")
+    if ".plot(" in snippet:
+        pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(SETUP, names)
@@ -31,3 +45,24 @@ def test_a_snippet_runs_behind_the_first_one(
         whole = uninterrupted.fit(names["X_train"], names["y_train"], **options)
         assert names["again"].parameters.tobytes() == uninterrupted.parameters.tobytes()
         assert names["again"].history == whole
+
+
+@pytest.mark.parametrize("snippet", OF_PLOTS, ids=PLOTS_TITLES)
+def test_a_snippet_draws_what_it_keeps(
+    snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names: dict[str, object] = {}
+    exec(PLOTS_SETUP, names)
+    exec(snippet, names)
+    kept = re.findall(r'savefig\("(\w+\.png)"', snippet)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_pictures_are_there_and_small() -> None:
+    text = (DOCS / "plots.md").read_text()
+    named = set(re.findall(r"\]\((images/.*?)\)", text))
+    assert named == {f"images/{path.name}" for path in (DOCS / "images").iterdir()}
+    assert all((DOCS / name).stat().st_size < 60_000 for name in named)

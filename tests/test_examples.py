@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+
+import pytest
 
 import fastnn
 
@@ -24,11 +25,12 @@ def run(script: str, *arguments: str) -> str:
 
 
 def test_regularisation_prints_a_table_and_draws_the_borders(tmp_path: Path) -> None:
-    picture = tmp_path / "borders.svg"
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "borders.png"
     lines = run("regularisation.py", "--iterations", "20", "--output", str(picture)).splitlines()
     assert lines[0].split() == ["accuracy", "training", "test"]
     assert [line.split()[0] for line in lines[1:]] == ["neither", "L2,", "dropout,"]
-    assert len([e for e in ElementTree.parse(picture).iter() if e.tag.endswith("circle")]) == 600
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_regularisation_shows_overfitting_and_both_cures() -> None:

@@ -20,13 +20,16 @@ from bench.peers.field import PEERS, contestants_for, is_installed
 from bench.peers.measure import Processes, Row, busy_core, measure, memory_bandwidth
 from bench.peers.nets import NETS, ONE_THREAD
 from bench.peers.process import cpus, openblas_core
+from fastnn.plots.figures import new_figure
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    for path in (options.plot, options.json):
-        if path is not None:
-            path.open("a").close()  # a file that cannot be written is better known before the race
+    # A file that cannot be written is better known before the race
+    if options.plot is not None:
+        new_figure(1, 1).savefig(options.plot)
+    if options.json is not None:
+        options.json.open("a").close()
 
     fastnn.show_config()
     peak = fastnn.config.fma_peak()
@@ -74,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if options.plot is not None:
         alike = [row for row in rows if row.threads == rows[0].threads]
-        options.plot.write_text(report.plot(alike), encoding="utf-8")
+        report.plot(alike).figure.savefig(options.plot, dpi=150)
     missed = any(verdict.met is False for row in rows for verdict in report.verdicts(row))
     return int(missed or any(row.troubles for row in rows))
 
@@ -106,7 +109,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--quick", action="store_true", help="few samples, no bars: does everything run and agree?")
     add("--busy", action="store_true", help="keep one core busy by another process")
     add("--json", type=Path, metavar="FILE", help="write every figure as JSON")
-    add("--plot", type=Path, metavar="FILE", help="write the first thread count's figures as SVG")
+    add("--plot", type=Path, metavar="FILE", help="draw the first thread count's figures")
     options = parser.parse_args(argv)
     if options.rounds is None:
         options.rounds = 2 if options.quick else 7

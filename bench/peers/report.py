@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.peers.field import is_ours
 from bench.peers.measure import Result, Row
 from bench.peers.nets import LOW_SHARE, NO_SLOWER_WHEN_BUSY, ONE_THREAD, Bar
 from fastnn.plots import bar_chart, format_duration
 from fastnn.timing import HEADINGS, columns, figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "CAPTION",
@@ -236,8 +239,8 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def plot(rows: Sequence[Row]) -> str:
-    """The duration of a step as bars, in an SVG document; all rows are of one kind of threads."""
+def plot(rows: Sequence[Row]) -> Axes:
+    """The duration of a step as bars; all rows are of one kind of threads."""
     groups = {row.net.title: {r.contestant: r.seconds for r in row.results} for row in rows}
     title = f"Duration of a step, {_threads(rows[0])}"
     return bar_chart(groups, title=title, caption=CAPTION)
