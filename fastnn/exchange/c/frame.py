@@ -42,11 +42,11 @@ extern "C"
 #endif
 void ${name}_predict(const $real *x, $real *y);
 
-/* What is called out of line has the size and the stack that the head comment states. */
-#ifdef __GNUC__
-#define $noinline __attribute__((noinline))
+/* Functions that are compiled each for itself take the flash and the stack that are stated above. */
+#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__)
+#define $alone __attribute__((noipa))
 #else
-#define $noinline
+#define $alone
 #endif
 """
 

@@ -93,14 +93,15 @@ class Program:
 
     @property
     def flash(self) -> int:
-        """Bytes of code and constants on a Cortex-M4, see `sizes`."""
+        """Bytes of code and constants on a Cortex-M4, about."""
         constants = sum(array.nbytes for step in self.steps for array in step.constants.values())
-        return constants + sizes.code(self)
+        return constants + sizes.code([step.function for step in self.steps], self.real)
 
     @property
     def stack(self) -> int:
-        """Bytes of stack on a Cortex-M4, see `sizes`."""
-        return sum(self.buffers.values()) * self.dtype.itemsize + sizes.frames(self)
+        """Bytes of stack on a Cortex-M4, about; without that of libm."""
+        buffers = sum(self.buffers.values()) * self.dtype.itemsize
+        return sizes.frames([step.function for step in self.steps], self.real, buffers)
 
     def text(self) -> str:
         """The whole file."""
@@ -118,7 +119,7 @@ class Program:
         words = {
             "name": self.name,
             "restrict": f"{self.name}_restrict",
-            "noinline": f"{self.name}_noinline",
+            "alone": f"{self.name}_alone",
             "real": self.real,
             "f": "f" if self.real == "float" else "",
             "letter": "f" if self.real == "float" else "d",
@@ -167,11 +168,8 @@ class Program:
 
 def _function(name: str) -> str:
     function = FUNCTIONS[name]
-    parameters = textwrap.fill(
-        ", ".join(function.parameters), 92, initial_indent=" " * 8, subsequent_indent=" " * 8
-    )
-    head = f"static $noinline void ${{name}}_{name}("
-    return f"{head}\n{parameters})\n{{\n{function.body}}}\n"
+    parameters = ",\n        ".join(function.parameters)
+    return f"static $alone void ${{name}}_{name}(\n        {parameters})\n{{\n{function.body}}}\n"
 
 
 def _comment(paragraphs: Sequence[str]) -> str:
