@@ -1,0 +1,1 @@
+"""What `fastnn.exchange.to_c` writes: the C functions of the steps, the file, and its sizes."""

@@ -1,0 +1,202 @@
+"""A network as one self-contained C file."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation
+from fastnn._version import __version__
+from fastnn.exchange.c.program import Program
+from fastnn.exchange.c.steps import check_finite, int8_weights, steps_of
+from fastnn.network import Network
+
+#: Rows on which the loss of accuracy by int8 is measured where none are given.
+N_ROWS = 1000
+
+# Of C99 and C++11, because the file is both.
+_KEYWORDS = frozenset(
+    """
+    _Bool _Complex _Imaginary alignas alignof and and_eq asm auto bitand bitor bool break case catch
+    char char16_t char32_t class compl const const_cast constexpr continue decltype default delete
+    do double dynamic_cast else enum explicit export extern false float for friend goto if inline
+    int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected
+    public register reinterpret_cast restrict return short signed sizeof static static_assert
+    static_cast struct switch template this thread_local throw true try typedef typeid typename
+    union unsigned using virtual void volatile wchar_t while xor xor_eq
+    """.split()
+)
+
+
+@dataclass(frozen=True)
+class CSource:
+    """What `to_c` says of the file that it wrote.
+
+    Attributes
+    ----------
+    name : str
+        In front of everything that the file defines.
+    flash : int
+        Bytes of code and constants on a Cortex-M4, compiled as the head comment says.
+    stack : int
+        Bytes of stack there, without that of libm.
+    largest_difference, mean_difference : float or None
+        With ``dtype="int8"``: between an output of the network and the same one with the weights of
+        the file, over rows and outputs. Else None.
+    """
+
+    name: str
+    flash: int
+    stack: int
+    largest_difference: float | None = None
+    mean_difference: float | None = None
+
+
+def to_c(
+    net: Network,
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    dtype: str | None = None,
+    X: npt.ArrayLike | None = None,
+) -> CSource:
+    """Writes a network as one C file, which needs no heap and nothing but libm.
+
+    The file has ``void NAME_predict(const float *x, float *y)`` (double for a network of float64),
+    which gives what `Network.predict_proba` gives for one row, ``NAME_N_FEATURES`` and
+    ``NAME_N_OUTPUTS``. It is C99 and C++11. Its head comment says how to use it, and how much flash
+    and stack it takes. With ``NAME_MAIN`` defined it is a program that reads rows from standard
+    input.
+
+    Parameters
+    ----------
+    net : Network
+        Built, with finite parameters.
+    path : str or path-like
+        The file, which is replaced where it exists. The same network gives the same bytes.
+    name : str, optional
+        A C identifier. None: the name of the file up to the first dot.
+    dtype : {"int8"}, optional
+        Stores the weights of `Dense` layers as int8, with a float32 scale for each unit: a quarter
+        of the memory of float32. Rows and arithmetic are float32, also for a network of float64.
+        None: everything is of the network's dtype.
+    X : array-like of shape (n_samples, n_features), optional
+        With ``dtype="int8"``: rows on which the loss of accuracy is measured. None: 1,000 rows of
+        normal random numbers.
+
+    Returns
+    -------
+    CSource
+        Flash and stack in bytes, and with ``dtype="int8"`` the loss of accuracy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above, the network is not built yet, or a number of it is not
+        finite. Nothing is written then.
+    OSError
+        If the file cannot be written. A file that was there stays as it was.
+
+    Notes
+    -----
+    A `BatchNorm` behind a linear `Dense` is folded into it. Dropout and noise are left out.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.exchange import to_c
+    >>> net = Network.from_sizes([4, 16, 3], output="softmax", seed=0)
+    >>> to_c(net, "/tmp/iris.c").name
+    'iris'
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {_validation.shown(net)}")
+    target = _validation.checked_path(path)
+    name = _checked_name(name, target)
+    if dtype not in (None, "int8"):
+        raise ValueError(f'dtype must be None or "int8", got {_validation.shown(dtype)}')
+    if X is not None and dtype is None:
+        raise ValueError('X is for dtype="int8", whose loss of accuracy it measures')
+    source = net.copy()  # as it is now: another thread may train it
+    if source.n_features is None:
+        raise ValueError("net is not built yet: give it n_features, or call fit first")
+    check_finite(source)
+    remarks = [_summary(source, name)]
+    if dtype is None:
+        program = Program(name, steps_of(source), source.dtype, remarks)
+        _write(target, program.text())
+        return CSource(name, program.flash, program.stack)
+    stored = source.copy("float32")
+    integers = int8_weights(stored)
+    steps = steps_of(stored, integers)
+    for i, (weights, scale) in integers.items():
+        stored.weights[i][:] = weights * scale
+    rows: Any = X
+    if X is None:
+        rows = np.random.default_rng(0).standard_normal((N_ROWS, source.n_features))
+    differences = np.abs(stored.predict_proba(rows) - source.predict_proba(rows))
+    if differences.size == 0:
+        raise ValueError("X must have at least 1 sample, got none")
+    largest, mean = float(differences.max()), float(differences.mean())
+    remarks.append(
+        f"Weights are int8, with a scale for each unit. On {len(differences)} rows of "
+        f"{'normal random numbers' if X is None else 'data'} the outputs differ from those of the "
+        f"network by at most {largest:.2g}, on average by {mean:.2g}."
+    )
+    program = Program(name, steps, stored.dtype, remarks)
+    _write(target, program.text())
+    return CSource(name, program.flash, program.stack, largest, mean)
+
+
+# ---- what is said, checked and written -----------------------------------------------------------
+
+
+def _summary(net: Network, name: str) -> str:
+    """The head of the head comment: what the model is."""
+    layers = []
+    n_units = net.n_features
+    for layer in net.layers:
+        n_units = layer.n_out(n_units)
+        activation = getattr(layer, "activation", "linear")
+        suffix = "" if activation == "linear" else f" {activation}"
+        layers.append(f"{type(layer).__name__} {n_units}{suffix}")
+    return (
+        f"{name}: a neural network of {net.n_parameters:,} parameters that makes {net.n_outputs} "
+        f"numbers of {net.n_features}. Written by fastnn {__version__}. Its layers, with the "
+        f"numbers that each gives: {', '.join(layers)}."
+    )
+
+
+def _checked_name(name: str | None, path: str) -> str:
+    """`name`, or that of the file, if it can begin the names of a C program."""
+    remedy = ""
+    if name is None:
+        name = os.path.basename(path).partition(".")[0]
+        remedy = ", from path; pass name="
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a C identifier, got {_validation.shown(name)}")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in _KEYWORDS:
+        raise ValueError(
+            f"name must be a C identifier and no keyword of C or C++, got {name!r}{remedy}"
+        )
+    return name
+
+
+def _write(path: str, text: str) -> None:
+    """Replaces the file by a whole one."""
+    path = os.path.realpath(path)
+    temporary = f"{path}.{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "x", encoding="ascii", newline="\n") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
