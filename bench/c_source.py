@@ -38,7 +38,9 @@ void model_loop(const float *x, float *y, long n)
 """
 
 
-def contestants(net: Network, compiler: str, options: Sequence[str], folder: Path) -> dict[str, Run]:
+def contestants(
+    net: Network, compiler: str, options: Sequence[str], folder: Path
+) -> dict[str, Run]:
     """Both of them, warmed up and compared."""
     source, library = folder / "model.c", folder / f"{net.n_parameters}.so"
     to_c(net, source)

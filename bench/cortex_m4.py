@@ -164,7 +164,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             output = "softmax" if sizes[-1] > 1 else "sigmoid"
             net = Network.from_sizes(sizes, output=output, seed=0)
             named.append((f"{'-'.join(map(str, sizes))} {dtype or ''}", net, dtype))
-        named += [(f"net {i} {dtype or ''}", network(i, "float32"), dtype) for i in range(arguments.nets)]
+        named += [
+            (f"net {i} {dtype or ''}", network(i, "float32"), dtype) for i in range(arguments.nets)
+        ]
     named += [(f"net {i} float64", network(i, "float64"), None) for i in range(arguments.nets)]
 
     rows: list[tuple[str, ...]] = [("", "flash", "stated", "stack", "stated", "difference")]
@@ -178,9 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             flash, stack = measured(source)
             expected = net.predict_proba(X) if dtype is None else printed_here(source, X)
             off = difference(predicted(source, X), expected)
-        rows.append(
-            (title, *map(str, (flash, stated.flash, stack, stated.stack)), f"{off:.1e}")
-        )
+        rows.append((title, *map(str, (flash, stated.flash, stack, stated.stack)), f"{off:.1e}"))
         is_right = abs(stated.flash / flash - 1) <= SIZES_BAR
         is_right &= abs(stated.stack / stack - 1) <= SIZES_BAR
         is_right &= off <= OUTPUTS_BAR

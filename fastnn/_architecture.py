@@ -197,7 +197,7 @@ class Architecture:
         return arguments
 
     def checked_data(
-        self, X: Any, y: Any, n_features: int | None, names: tuple[str, str]
+        self, X: Any, y: Any, n_features: int | None, names: tuple[str, str] = ("X", "y")
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
         data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
@@ -207,6 +207,15 @@ class Architecture:
         )
         _validation.finite(data, self.dtype, names[0])
         return data, targets
+
+    def decided(self, output: Array) -> Array:
+        """What `Network.predict` gives for these output activations."""
+        if self.output.activation == "softmax":
+            labels: Array = output.argmax(axis=1)
+            return labels
+        if self.is_classifier:
+            output = (output > 0.5).astype(np.int64)
+        return output.reshape(-1) if self.output.n_units == 1 else output
 
     @property
     def target_kind(self) -> str:

@@ -45,7 +45,7 @@ def checked_samples(
     """
     watching = options.watching
     like = options.resumed.net if options.resumed else net
-    X, y = _apart_from(net._state, *net._checked_data(X, y, like.n_features))
+    X, y = _apart_from(net._state, *net._architecture.checked_data(X, y, like.n_features))
     weights = _weights.sample_weights(
         net._architecture, y, options.sample_weight, options.class_weight
     )
@@ -56,7 +56,7 @@ def checked_samples(
         return samples, None
     labels = None
     if net._architecture.is_classifier:
-        labels = net._decide(y) if y.ndim == 2 else y
+        labels = net._architecture.decided(y) if y.ndim == 2 else y
     kept, aside = split_rows(len(X), watching.validation_split, like._architecture.seed, labels)
     trained = Samples(X[kept], y[kept], _weights.of_rows(weights, kept))
     return trained, Samples(X[aside], y[aside], None)
@@ -71,7 +71,7 @@ def _validation_samples(net: Network, data: Any, n_features: int) -> Samples:
         raise TypeError(f"{name} must be (X, y) or (X, y, sample_weight), got {got}")
     names = (f"{name}[0]", f"{name}[1]")
     X, y, given = data if len(data) == 3 else (*data, None)
-    X, y = _apart_from(net._state, *net._checked_data(X, y, n_features, names=names))
+    X, y = _apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
     weights = _weights.sample_weights(net._architecture, y, given, None, name=f"{name}[2]")
     return Samples(X, y, weights)
 

@@ -12,8 +12,9 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,31 @@ def write_model(
     OSError
         If the file cannot be written; an existing one is left as it was.
     """
-    target = os.path.realpath(checked_path(path))
-    mode = _mode_of_replaced(target)
     text = _description_text(description)
     ordered = _in_file_order(_stored_tensors(tensors))
-    header = _header(text, ordered)
+    pieces = (piece for array in ordered.values() for piece in _pieces(array))
+    replace_file(path, chain([_header(text, ordered)], pieces))
 
+
+def replace_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryview]) -> None:
+    """Write a file beside its place and move it there; `path` holds the old content or the new one.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A link stays a link and its target is replaced; a replaced file's mode is kept.
+    content : iterable of bytes-like
+        Pieces of the file.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` cannot name a regular file.
+    OSError
+        If the file cannot be written; an existing one is left as it was.
+    """
+    target = os.path.realpath(checked_path(path))
+    mode = _mode_of_replaced(target)
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fastnn-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
@@ -92,10 +112,8 @@ def write_model(
         raise OSError(error.errno, os.strerror(error.errno or 0), folder) from None
     try:
         with file:
-            file.write(header)
-            for array in ordered.values():
-                for piece in _pieces(array):
-                    file.write(piece)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:

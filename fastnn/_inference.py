@@ -115,7 +115,10 @@ def evaluate(
     """
     output = np.empty((len(X), net.n_outputs), net.dtype)
     result = {"loss": infer(net, X, [output], y, threads=threads, weights=weights, average=average)}
-    predicted, truth = net._decide(output), y if y.ndim == 1 else net._decide(y)
+    predicted, truth = (
+        net._architecture.decided(output),
+        y if y.ndim == 1 else net._architecture.decided(y),
+    )
     if net._architecture.is_classifier:
         right = predicted == truth
         shares = right if weights is None else np.average(right, axis=0, weights=weights)

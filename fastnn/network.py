@@ -20,11 +20,11 @@ from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import loss_and_gradients
 from fastnn._description import entries
 from fastnn._keywords import checked_keywords
+from fastnn._numbers import replaced_numbers
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
 from fastnn._summary import as_html, summarise
-from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
 from fastnn.history import History
@@ -278,6 +278,51 @@ class Network:
         if block.shape != (n_parameters,):
             raise ValueError(f"block must be of shape ({n_parameters},), got shape {block.shape}")
         return _blocks.split(block, self._shapes)
+
+    def set_parameters(
+        self,
+        weights: Sequence[ArrayLike | None] | None = None,
+        biases: Sequence[ArrayLike | None] | None = None,
+        running_statistics: Sequence[tuple[ArrayLike, ArrayLike] | None] | None = None,
+    ) -> None:
+        """Takes weights, biases and running statistics from arrays: all that is given, or nothing.
+
+        Each argument has an entry for each layer of `layers`, of the shapes that `weights`,
+        `biases` and `running_statistics` show. None stands for what stays as it is. The arrays are
+        copied. What training has gathered (`training`, the optimiser's state) stays too.
+
+        Parameters
+        ----------
+        weights : sequence of array-like of shape (n_in, n_out), optional
+            (n_out,) where a layer has one for each unit; (0,) or None where it has none.
+        biases : sequence of array-like of shape (n_out,), optional
+            (0,) or None where a layer has none.
+        running_statistics : sequence of (mean, variance), optional
+            Of each `BatchNorm`, of shape (n_out,) each; None for the other kinds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above, a number is not finite in the network's dtype, or a
+            variance is below 0; if the network is not built yet. Nothing has changed then.
+        RuntimeError
+            If the network is being trained. A callback writes to the views that `weights` gives.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([2, 1])
+        >>> net.set_parameters(weights=[[[1.0], [-1.0]]], biases=[[0.5]])
+        >>> net.parameters
+        array([ 1. , -1. ,  0.5], dtype=float32)
+        """
+        with self._access.training():
+            plan, state = self._built()
+            parts = (weights, biases, running_statistics)
+            numbers = replaced_numbers(state, self._architecture, plan.n_features, *parts)
+            with self._access.writing():
+                state.parameters[:], state.running[:] = numbers
 
     def __repr__(self) -> str:
         arguments = self._architecture.arguments(self.n_features)
@@ -586,7 +631,7 @@ class Network:
             If an argument is not as above or X has NaN or infinity, or the network is not built
             yet.
         """
-        return self._decide(self.predict_proba(X, threads=threads))
+        return self._architecture.decided(self.predict_proba(X, threads=threads))
 
     def predict_proba(self, X: ArrayLike, *, threads: int | None = None) -> Array:
         """The activations of the output layer: probabilities for a classifier.
@@ -734,7 +779,7 @@ class Network:
         TypeError, ValueError
             If X or y are not as for `fit`, or the network is not built yet.
         """
-        data, targets = self._checked_data(X, y, self._built()[0].n_features)
+        data, targets = self._architecture.checked_data(X, y, self._built()[0].n_features)
         chosen = checked_metrics(metrics, self._architecture)
         weights = _weights.sample_weights(self._architecture, targets, sample_weight, class_weight)
         return _inference.evaluate(self, data, targets, chosen, threads=threads, weights=weights)
@@ -781,7 +826,7 @@ class Network:
         penalties = Regularization(l1, l2)
         penalties.check(self.dtype)
         rules = penalty_rules(self._architecture.layers, penalties.l1, penalties.l2)
-        data, answers = self._checked_data(X, y, plan.n_features)
+        data, answers = self._architecture.checked_data(X, y, plan.n_features)
         weights = _weights.sample_weights(self._architecture, answers, sample_weight, class_weight)
         _blocks.check_finite(state.parameters, self._shapes, self.dtype)
         gradient = np.empty_like(state.parameters)
@@ -971,26 +1016,6 @@ class Network:
     def _adopt(self, plan: Plan, state: State) -> None:
         self._state = state
         self._plan = plan
-
-    def _checked_data(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        n_features: int | None,
-        names: tuple[str, str] = ("X", "y"),
-    ) -> tuple[Array, Array]:
-        """X and y, checked, as the core reads them."""
-        return self._architecture.checked_data(X, y, n_features, names)
-
-    def _decide(self, output: Array) -> Array:
-        """What `predict` gives for these output activations."""
-        activation = self._architecture.output.activation
-        if activation == "softmax":
-            labels: Array = output.argmax(axis=1)
-            return labels
-        if ACTIVATIONS[activation].is_classifier:
-            output = (output > 0.5).astype(np.int64)
-        return output.reshape(-1) if self.n_outputs == 1 else output
 
     def _parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A description as JSON knows it, and copies of the arrays: all that `_rebuild` needs."""

@@ -155,7 +155,7 @@ def find_learning_rate(
         raise ValueError("optimizer must have a learning rate, got LBFGS")
     if batch_size == AS_BEFORE:
         batch_size = before.batch_size
-    data, answers = net._checked_data(X, y, net.n_features)
+    data, answers = net._architecture.checked_data(X, y, net.n_features)
     n_rows = len(data)
     if batch_size is not None:
         n_rows = min(n_rows, _validation.positive_int(batch_size, "batch_size"))

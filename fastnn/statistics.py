@@ -126,7 +126,7 @@ def measure(net: Network, X: npt.ArrayLike, y: npt.ArrayLike | None) -> NetworkS
         data = _validation.samples(X, n_features, net.dtype, at_least=1)
         _validation.finite(data, net.dtype, "X")
     else:
-        data, targets = net._checked_data(X, y, n_features)
+        data, targets = net._architecture.checked_data(X, y, n_features)
     still = net.copy()  # while another thread may train
     widths = still._architecture.widths(data.shape[1])[1:]
     sums = [

@@ -54,9 +54,7 @@ compilers = pytest.mark.parametrize(
     [
         pytest.param(
             name,
-            marks=pytest.mark.skipif(
-                shutil.which(name) is None, reason=f"{name} is not installed"
-            ),
+            marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"),
         )
         for name in LANGUAGES
     ],
@@ -69,7 +67,11 @@ def trained(layers: list[Layer], n_features: int, dtype: str = "float32", seed: 
     net = Network(layers, n_features=n_features, dtype=dtype, seed=seed)
     X = random.standard_normal((200, n_features))
     is_softmax = net.layers[-1].description()["activation"] == "softmax"
-    y = random.integers(0, net.n_outputs, 200) if is_softmax else random.random((200, net.n_outputs))
+    y = (
+        random.integers(0, net.n_outputs, 200)
+        if is_softmax
+        else random.random((200, net.n_outputs))
+    )
     net.fit(X, y, epochs=3, batch_size=20, learning_rate=1e-3)
     return net
 

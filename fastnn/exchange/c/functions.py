@@ -129,9 +129,7 @@ FUNCTIONS = {
     "gelu": _each("z * (0.5$f * erfc$f(z * -0.70710678118654752$f))"),
     "silu": _each("z / (1 + exp$f(-z))"),
     # tanh(log(1 + w)) = a / (a + 2), a = w (w + 2), w = exp(z); it is 1 from z = 20 on
-    "mish": _each(
-        "z * (a / (a + 2))", constants=", w = exp$f(z < 20 ? z : 20), a = w * (w + 2)"
-    ),
+    "mish": _each("z * (a / (a + 2))", constants=", w = exp$f(z < 20 ? z : 20), a = w * (w + 2)"),
     "softplus": _each("(z < 0 ? 0 : z) + log1p$f(exp$f(-fabs$f(z)))"),
     "exponential": _each("exp$f(z)"),
     "softmax": Function(_SOFTMAX),

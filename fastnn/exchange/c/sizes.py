@@ -10,7 +10,9 @@ from typing import NamedTuple
 from fastnn.exchange.c.functions import FUNCTIONS
 
 #: How they were compiled.
-COMMAND = "arm-none-eabi-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16"
+COMMAND = (
+    "arm-none-eabi-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16"
+)
 
 
 class Size(NamedTuple):

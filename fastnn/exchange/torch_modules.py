@@ -1,0 +1,38 @@
+"""Modules that PyTorch lacks. Importing this imports PyTorch."""
+
+from typing import Any
+
+from fastnn.exchange.extras import library
+
+nn: Any = library("torch.nn", "PyTorch", "torch")
+torch: Any = library("torch", "PyTorch", "torch")
+
+
+class Exponential(nn.Module):  # type: ignore[misc]
+    """``exp(x)``."""
+
+    def forward(self, x: Any) -> Any:
+        """The exponential of each number."""
+        return torch.exp(x)
+
+
+class GaussianNoise(nn.Module):  # type: ignore[misc]
+    """In training, a normal random number times `scale` is added to each number.
+
+    Parameters
+    ----------
+    scale : float
+        The standard deviation of the noise.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Any) -> Any:
+        """x, with noise in training."""
+        return x + self.scale * torch.randn_like(x) if self.training else x
+
+    def extra_repr(self) -> str:
+        """As PyTorch shows the settings of its modules."""
+        return f"scale={self.scale}"
