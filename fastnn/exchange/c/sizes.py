@@ -10,7 +10,9 @@ from typing import NamedTuple
 from fastnn.exchange.c.functions import FUNCTIONS
 
 #: How they were compiled.
-COMMAND = "arm-none-eabi-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16"
+COMMAND = (
+    "arm-none-eabi-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16"
+)
 
 
 class Size(NamedTuple):
@@ -22,8 +24,8 @@ class Size(NamedTuple):
 
 #: Of float.
 FLOAT = {
-    "dense": Size(78, 24),
-    "dense_int8": Size(122, 32),
+    "dense": Size(232, 56),
+    "dense_int8": Size(280, 56),
     "scale": Size(36, 8),
     "layer_norm": Size(144, 24),
     "prelu": Size(40, 0),
@@ -43,7 +45,7 @@ FLOAT = {
 
 #: Of double, which such a processor has in software.
 DOUBLE = {
-    "dense": Size(100, 56),
+    "dense": Size(376, 144),
     "scale": Size(56, 32),
     "layer_norm": Size(252, 72),
     "prelu": Size(72, 40),
