@@ -265,7 +265,7 @@ def test_the_head_comment_says_what_the_file_is(tmp_path: Path) -> None:
     words = " ".join(head.replace("*", " ").split())
     assert made.name == "iris"
     assert f"fastnn {__version__}" in words
-    assert "403 parameters that makes 3 numbers of 4" in words
+    assert "403 parameters that makes 3 numbers from 4" in words
     assert f"{made.flash} bytes of flash" in words
     assert f"{made.stack} bytes of stack" in words
     assert "cc -O3 -Diris_MAIN" in words
@@ -404,6 +404,7 @@ def test_the_snippet_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     exec(snippet, names)
     assert names["small"].flash < names["made"].flash / 2
     assert names["small"].largest_difference < 0.1
-    head = (tmp_path / "digits.c").read_text().partition("*/")[0].replace(" *", "")
+    text_of_file = (tmp_path / "digits.c").read_text()
+    head = re.sub(r"^ \* ?", "", text_of_file.partition("*/")[0], flags=re.M)
     for block in re.findall(r"(?:^    .*\n)+", text.split("```")[2], re.M):
         assert block in head

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 from fastnn._version import __version__
 from fastnn.exchange.c.program import Program
 from fastnn.exchange.c.steps import check_finite, int8_weights, steps_of
@@ -63,6 +64,7 @@ class CSource:
     mean_difference: float | None = None
 
 
+@checked_keywords
 def to_c(
     net: Network,
     path: str | os.PathLike[str],
@@ -173,7 +175,7 @@ def _summary(net: Network, n_features: int, name: str) -> str:
         layers.append(f"{type(layer).__name__} {n_units}{suffix}")
     return (
         f"{name}: a neural network of {net.n_parameters:,} parameters that makes {net.n_outputs} "
-        f"numbers of {n_features}. Written by fastnn {__version__}. Its layers, with the "
+        f"numbers from {n_features}. Written by fastnn {__version__}. Its layers, with the "
         f"numbers that each gives: {', '.join(layers)}."
     )
 
