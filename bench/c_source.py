@@ -1,9 +1,9 @@
 """How fast is the C file that `fastnn.exchange.to_c` writes, beside `Network.predictor`?
 
-One row at a time. The C function is called in a loop in C, as C programs call it; the predictor in a
-loop in Python, as Python programs call it, so its time has the cost of a call in. Both are timed in
-turn in this process, `Timing` says which round counts. Exit code 1 if one row of 4-16-16-3 takes
-more than twice as long in C.
+One row at a time. The C function is called in a loop in C, as C programs call it. The predictor is
+called in a loop in Python, as Python programs call it, so its time includes that of a call from
+Python. Both are timed in turn in this process; the median of the predictor's rounds counts, and the
+best of C's. Exit code 1 if one row of 4-16-16-3 takes more than twice as long in C.
 
     python -m bench.c_source
     python -m bench.c_source --compiler clang --options=-O2

@@ -1,11 +1,12 @@
 """Does a C file of `fastnn.exchange.to_c` do on a Cortex-M4 what it says?
 
-Compiles it with ``arm-none-eabi-gcc`` as its head comment says, compares the flash and the stack that
-it states with those of the object file and of ``-fstack-usage`` (its own frame and the largest of a
-function that it calls), links it with a program that calls it for some rows, and runs that on an
-emulated board, ``qemu-system-arm -M mps2-an386``. Exit code 1 where a size is off by more than 5 % or a prediction
-by more than 1e-6 of the largest one; with int8 weights, of what the file gives on this machine. On
-Debian:
+Each file is compiled by ``arm-none-eabi-gcc`` as its head comment says. The flash that it states
+is compared with that of the object file, the stack with what ``-fstack-usage`` says: the frame of
+the function and the largest of those that it calls. Then the file is linked with a program that
+calls it for some rows, and runs on an emulated board, ``qemu-system-arm -M mps2-an386``. Its
+outputs are compared with the network's; with int8 weights, with those of the file on this
+machine. Exit code 1 where a size is off by more than 5 %, or an output by more than 1e-6 of the
+largest one. On Debian:
 
     apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
     python -m bench.cortex_m4
@@ -35,8 +36,8 @@ TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm")
 SIZES_BAR = 0.05
 OUTPUTS_BAR = 1e-6
 
-# The processor reads the stack pointer and the first instruction from address 0; its FPU is off. The
-# emulator loads the program, prints the words and ends (semihosting calls 3 and 24).
+# The processor reads the stack pointer and the first instruction from address 0; its FPU is off.
+# The emulator prints letters, and ends, where it is asked to (semihosting calls 3 and 24).
 PROGRAM = """\
 #include "{source}"
 #include <string.h>

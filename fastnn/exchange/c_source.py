@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._keywords import checked_keywords
 from fastnn._version import __version__
 from fastnn.exchange.c.program import Program
 from fastnn.exchange.c.steps import check_finite, int8_weights, steps_of
@@ -23,15 +24,19 @@ N_ROWS = 1000
 
 # Of C99 and C++11, because the file is both.
 _KEYWORDS = frozenset(
-    """
-    _Bool _Complex _Imaginary alignas alignof and and_eq asm auto bitand bitor bool break case catch
-    char char16_t char32_t class compl const const_cast constexpr continue decltype default delete
-    do double dynamic_cast else enum explicit export extern false float for friend goto if inline
-    int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected
-    public register reinterpret_cast restrict return short signed sizeof static static_assert
-    static_cast struct switch template this thread_local throw true try typedef typeid typename
-    union unsigned using virtual void volatile wchar_t while xor xor_eq
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        _Bool _Complex _Imaginary alignas alignof and and_eq asm auto bitand bitor bool break case
+        catch char char16_t char32_t class compl const const_cast constexpr continue decltype
+        default delete do double dynamic_cast else enum explicit export extern false float for
+        friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator
+        or or_eq private protected public register reinterpret_cast restrict return short signed
+        sizeof static static_assert static_cast struct switch template this thread_local throw
+        true try typedef typeid typename union unsigned using virtual void volatile wchar_t while
+        xor xor_eq
+        """,
+    )
 )
 
 
@@ -59,6 +64,7 @@ class CSource:
     mean_difference: float | None = None
 
 
+@checked_keywords
 def to_c(
     net: Network,
     path: str | os.PathLike[str],
@@ -124,10 +130,11 @@ def to_c(
     if X is not None and dtype is None:
         raise ValueError('X is for dtype="int8", whose loss of accuracy it measures')
     source = net.copy()  # as it is now: another thread may train it
-    if source.n_features is None:
+    n_features = source.n_features
+    if n_features is None:
         raise ValueError("net is not built yet: give it n_features, or call fit first")
     check_finite(source)
-    remarks = [_summary(source, name)]
+    remarks = [_summary(source, n_features, name)]
     if dtype is None:
         program = Program(name, steps_of(source), source.dtype, remarks)
         _write(target, program.text())
@@ -139,7 +146,7 @@ def to_c(
         stored.weights[i][:] = weights * scale
     rows: Any = X
     if X is None:
-        rows = np.random.default_rng(0).standard_normal((N_ROWS, source.n_features))
+        rows = np.random.default_rng(0).standard_normal((N_ROWS, n_features))
     differences = np.abs(stored.predict_proba(rows) - source.predict_proba(rows))
     if differences.size == 0:
         raise ValueError("X must have at least 1 sample, got none")
@@ -157,10 +164,10 @@ def to_c(
 # ---- what is said, checked and written -----------------------------------------------------------
 
 
-def _summary(net: Network, name: str) -> str:
+def _summary(net: Network, n_features: int, name: str) -> str:
     """The head of the head comment: what the model is."""
     layers = []
-    n_units = net.n_features
+    n_units = n_features
     for layer in net.layers:
         n_units = layer.n_out(n_units)
         activation = getattr(layer, "activation", "linear")
@@ -168,7 +175,7 @@ def _summary(net: Network, name: str) -> str:
         layers.append(f"{type(layer).__name__} {n_units}{suffix}")
     return (
         f"{name}: a neural network of {net.n_parameters:,} parameters that makes {net.n_outputs} "
-        f"numbers of {net.n_features}. Written by fastnn {__version__}. Its layers, with the "
+        f"numbers from {n_features}. Written by fastnn {__version__}. Its layers, with the "
         f"numbers that each gives: {', '.join(layers)}."
     )
 

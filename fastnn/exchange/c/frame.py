@@ -5,14 +5,15 @@ The words behind ``$`` are those of `Program.text`.
 
 #: Of the head comment, in paragraphs.
 USE = """\
-To use it, compile the file with your program, declare what it defines (in C++ as extern "C") and call it:
+To use it, compile the file with your program, declare what it defines (in C++ as extern "C"), and \
+call it:
 
     #define ${name}_N_FEATURES $n_in
     #define ${name}_N_OUTPUTS $n_out
     void ${name}_predict(const $real *x, $real *y);
 
-${name}_predict reads a row of $n_in numbers, x, and writes $n_out numbers, y, which must not overlap x. \
-It may be called by several threads at a time: it has no other memory than its stack.
+${name}_predict reads a row of $n_in numbers, x, and writes $n_out numbers, y, which must not \
+overlap x. It may be called by several threads at a time: it has no other memory than its stack.
 
 As a program, it reads rows of numbers from the standard input, with commas or spaces between the \
 numbers, and prints the rows that come out:
@@ -22,8 +23,8 @@ numbers, and prints the rows that come out:
 
 It is C99 and C++11, and needs nothing but libm.
 
-On a Cortex-M4, $flash bytes of flash (code and constants) and $stack bytes of stack, in both without \
-what the functions of libm take, where it is compiled by
+On a Cortex-M4 it takes $flash bytes of flash (code and constants) and $stack bytes of stack, \
+without what the functions of libm take, where it is compiled by
 
     $command -c ${name}.c"""
 
@@ -42,7 +43,7 @@ extern "C"
 #endif
 void ${name}_predict(const $real *x, $real *y);
 
-/* Functions that are compiled each for itself take the flash and the stack that are stated above. */
+/* Each function is compiled for itself, so that flash and stack are as stated above. */
 #if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__)
 #define $alone __attribute__((noipa))
 #else

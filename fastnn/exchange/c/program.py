@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn.exchange.c import sizes
-from fastnn.exchange.c.functions import FUNCTIONS
 from fastnn.exchange.c.frame import MAIN, PREAMBLE, USE
+from fastnn.exchange.c.functions import FUNCTIONS
 
 Array = npt.NDArray[Any]
 
@@ -131,8 +131,8 @@ class Program:
             "stack": self.stack,
         }
         head = _comment([*self.remarks, *Template(USE).substitute(words).split("\n\n")])
-        parts = [head, PREAMBLE, *constants, *code]
-        return "\n".join([head, *(Template(p).substitute(words) for p in parts[1:])])
+        preamble, *code = (Template(part).substitute(words) for part in (PREAMBLE, *code))
+        return "\n".join([head, preamble, *constants, *code])
 
     def _constant(self, name: str, array: Array) -> str:
         """An array, with as many digits as make it the same number again."""

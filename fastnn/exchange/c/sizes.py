@@ -24,8 +24,8 @@ class Size(NamedTuple):
 
 #: Of float.
 FLOAT = {
-    "dense": Size(78, 24),
-    "dense_int8": Size(122, 32),
+    "dense": Size(232, 56),
+    "dense_int8": Size(280, 56),
     "scale": Size(36, 8),
     "layer_norm": Size(144, 24),
     "prelu": Size(40, 0),
@@ -45,7 +45,7 @@ FLOAT = {
 
 #: Of double, which such a processor has in software.
 DOUBLE = {
-    "dense": Size(100, 56),
+    "dense": Size(376, 144),
     "scale": Size(56, 32),
     "layer_norm": Size(252, 72),
     "prelu": Size(72, 40),

@@ -45,7 +45,7 @@ def steps_of(net: Network, integers: Integers | None = None) -> list[Step]:
     for i, layer in enumerate(net.layers):
         if layer.has_noise:
             continue
-        n_in, width = width, layer.n_out(width)
+        width = layer.n_out(width)
         if isinstance(layer, Dense):
             steps.append(_dense(net, i, integers))
         elif isinstance(layer, BatchNorm):
@@ -97,17 +97,18 @@ def _dense(net: Network, i: int, integers: Integers | None) -> Step:
     if integers is not None:
         numbers = {f"weights_{i}": integers[i][0], f"scale_{i}": integers[i][1]}
         function = "dense_int8"
-    return Step(function, *net.weights[i].shape, {**numbers, f"bias_{i}": net.biases[i]})
+    n_in, n_out = net.weights[i].shape
+    return Step(function, n_in, n_out, {**numbers, f"bias_{i}": net.biases[i]})
 
 
 def _factor_and_term(net: Network, i: int, layer: BatchNorm) -> tuple[Array, Array]:
     """A batch norm as ``factor x + term``, in float64."""
     statistics = net.running_statistics[i]
     assert statistics is not None
-    mean, variance = (np.float64(statistic) for statistic in statistics)
+    mean, variance = (statistic.astype(np.float64) for statistic in statistics)
     # In the network's dtype, as it computes it; so the term cancels what the factor is off
     factor = (net.weights[i] / np.sqrt(variance + layer.epsilon)).astype(net.dtype)
-    return np.float64(factor), net.biases[i] - mean * factor
+    return factor.astype(np.float64), net.biases[i] - mean * factor
 
 
 def _folded(dense: Step, factor: Array, term: Array, dtype: np.dtype[Any]) -> Step:
