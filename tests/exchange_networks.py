@@ -28,9 +28,9 @@ OUTPUTS = ("softmax", "sigmoid", "linear", "tanh")
 def random_network(number: int, dtype: str = "float32") -> Network:
     """The network of a number: 1 to 4 blocks; any twelve numbers in a row have all activations.
 
-    Sizes are such that float32 itself is good for the comparison: with two units, a norm has a
-    difference of nearly equal numbers, and an exponential makes a relative error of an absolute one,
-    so that what enters it must not be large.
+    Sizes are such that float32 itself is good for the comparison. With two units, a norm has a
+    difference of nearly equal numbers; an exponential makes a relative error of an absolute one, so
+    what enters it is small.
     """
     rng = np.random.default_rng(number)
     layers: list[Layer] = []

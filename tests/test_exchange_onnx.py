@@ -3,7 +3,6 @@
 import os
 import random
 import tracemalloc
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -289,8 +288,8 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
             case 5:
                 one.output[0] = rng.choice(names)
             case 6:
-                one.attribute.extend(other.attribute)
-            case 7:
+                one.attribute.extend(list(other.attribute))
+            case 7 if len(graph.node) > 1:
                 graph.node.remove(other)
                 other = one = rng.choice(list(graph.node))
             case 8:
@@ -299,7 +298,7 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 
 
 def fuzz(folder: Path, n: int) -> int:
-    """How many of `n` damaged files are refused; the others are read as networks that work."""
+    """How many of `n` damaged files are refused; the others are read as sound networks."""
     rng = random.Random(0)
     contents = [to_onnx(random_network(i)).SerializeToString() for i in range(12)]
     path, n_refused = folder / "x.onnx", 0
@@ -310,8 +309,8 @@ def fuzz(folder: Path, n: int) -> int:
         except ValueError:
             n_refused += 1
         else:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                assert net.forward(np.zeros((2, net.n_features or 0)))[-1].shape[0] == 2
+            assert np.isfinite(net.parameters).all()
+            assert same_numbers(from_onnx(to_onnx(net)), net)
     return n_refused
 
 

@@ -23,7 +23,9 @@ TARGETS = {
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("kind", TARGETS)
 def test_classifiers(kind: str, activation: str, dtype: str) -> None:
-    estimator = neural_network.MLPClassifier((12, 7), activation=activation, max_iter=15, random_state=0)
+    estimator = neural_network.MLPClassifier(
+        (12, 7), activation=activation, max_iter=15, random_state=0
+    )
     data = X.astype(dtype)
     estimator.fit(data, TARGETS[kind])
     net = from_sklearn(estimator)
