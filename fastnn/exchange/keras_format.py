@@ -121,12 +121,16 @@ def from_keras(model: Any, loss: str | Loss | None = None) -> Network:
     keras = library("keras", "Keras", "keras")
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a Keras model, got {type(model).__name__}")
+    layers = list(_chain(model, keras))
+    n_axes = len(model.inputs[0].shape)
+    if n_axes != 2 and not (layers and type(layers[0]) is keras.layers.Flatten):
+        raise ValueError(f"model {model.name!r}: its input must be rows, got {n_axes} axes")
     parts: list[Part] = []
     dtypes = [np.dtype(np.float32)]
-    for layer in _chain(model, keras):
+    for layer in layers:
         place = f"layer {layer.name!r} ({type(layer).__name__})"
         with at(place):
-            if type(layer) is keras.layers.Flatten and parts:
+            if type(layer) is keras.layers.Flatten and layer is not layers[0]:
                 raise ValueError("must be the first layer")
             numbers = [_array(weight) for weight in layer.get_weights()]
             dtypes += [array.dtype for array in numbers]

@@ -135,6 +135,7 @@ def from_torch(
             if type(inner) is torch.nn.Flatten and parts:
                 raise ValueError("must be the first layer")
             parts.append(Part(place, **_read(inner, torch)))
+            _refuse_hooks(inner)
     is_double = any(tensor.dtype == torch.float64 for tensor in module.state_dict().values())
     return network_of(parts, "float64" if is_double else "float32", n_features, loss)
 
@@ -205,15 +206,19 @@ def _layers_inside(module: Any, place: str, nn: Any) -> Iterator[tuple[str, Any]
     """The modules of nested Sequentials, in turn, with their places."""
     # A subclass with a forward of its own may do anything
     is_list = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise ValueError(
-            f"{place}: has hooks, which may change what it computes; remove them first"
-        )
     if not is_list:
         yield f"{place}, {module!r}", module
         return
-    for name, inner in module.named_children():
-        yield from _layers_inside(inner, f"{place}[{name}]", nn)
+    with at(place):
+        _refuse_hooks(module)
+    for i, inner in enumerate(module):  # not named_children, which gives a module once
+        yield from _layers_inside(inner, f"{place}[{i}]", nn)
+
+
+def _refuse_hooks(module: Any) -> None:
+    """Such as those of weight norm and pruning, which compute other weights at every call."""
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ValueError("has hooks, which may change what it computes; remove them first")
 
 
 def _read(module: Any, torch: Any) -> dict[str, Any]:
