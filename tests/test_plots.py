@@ -197,12 +197,12 @@ def test_metrics_that_grow_have_a_panel_of_their_own() -> None:
 
 def test_several_trainings_are_drawn_as_their_mean_and_range() -> None:
     """The second one has ended earlier."""
-    runs = [{"loss": [4.0, 2.0, 1.0]}, {"loss": [2.0, 1.0]}, {"loss": [3.0, 3.0, 2.0]}]
+    runs = [{"loss": [5.0, 2.0, 1.0]}, {"loss": [2.0, 1.0]}, {"loss": [2.0, 3.0, 2.0]}]
     (ax,) = plots.learning_curves(runs)
     np.testing.assert_array_equal(line(ax, "loss"), [[1, 3], [2, 2], [3, 1.5]])
     (band,) = ax.collections
     corners = {(x, y) for x, y in band.get_paths()[0].vertices.tolist()}
-    assert corners == {(1, 2), (1, 4), (2, 1), (2, 3), (3, 1), (3, 2)}
+    assert corners == {(1, 2), (1, 5), (2, 1), (2, 3), (3, 1), (3, 2)}
     assert ax.get_title() == "mean and range of 3 trainings"
 
 

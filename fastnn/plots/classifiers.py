@@ -201,6 +201,13 @@ def calibration(
         If an argument is not as above.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import plots
+    >>> ax = plots.calibration([0, 1, 1, 1], [0.05, 0.75, 0.75, 0.95])
+    >>> ax.lines[-1].get_label()
+    'ECE 0.150'
     """
     true, scores, classes = _with_scores(y_true, probabilities)
     if not ((scores >= 0) & (scores <= 1)).all():

@@ -150,6 +150,15 @@ def learning_rate_range(found: RangeTest, ax: Axes | None = None) -> Axes:
         If an argument is not as above.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import Network, find_learning_rate, plots
+    >>> from fastnn.datasets import load_digits
+    >>> net = Network.from_sizes([64, 16, 10], output="softmax", seed=0)
+    >>> ax = plots.learning_rate_range(find_learning_rate(net, *load_digits()))
+    >>> ax.get_xscale()
+    'log'
     """
     if not isinstance(found, RangeTest):
         raise TypeError(f"found must be what find_learning_rate returns, got {shown(found)}")

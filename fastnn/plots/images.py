@@ -51,6 +51,13 @@ def weights(
         If an argument is not as above, or the network is not built yet.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plots
+    >>> net = Network.from_sizes([64, 16, 10], output="softmax", seed=0)
+    >>> [ax.get_title() for ax in plots.weights(net, n_images=3)]
+    ['0', '1', '2']
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {shown(net)}")
@@ -111,6 +118,15 @@ def misclassified(
         If an argument is not as above.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plots
+    >>> from fastnn.datasets import load_digits
+    >>> X, y = load_digits()
+    >>> net = Network.from_sizes([64, 16, 10], output="softmax", seed=0)
+    >>> len(plots.misclassified(net, X, y, n_images=8))  # it is not trained
+    8
     """
     samples, size = _images(X, shape)
     true = labels(y, "y")
@@ -147,6 +163,15 @@ def least_sure(
     Raises
     ------
     As `misclassified`.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plots
+    >>> from fastnn.datasets import load_digits
+    >>> X, y = load_digits()
+    >>> net = Network.from_sizes([64, 16, 10], output="softmax", seed=0)
+    >>> len(plots.least_sure(net, X, n_images=8))
+    8
     """
     samples, size = _images(X, shape)
     most = positive_int(n_images, "n_images")

@@ -52,6 +52,17 @@ def decision_boundary(
         If a shape is not as above, there is no sample, or a number is one that no axis reaches.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plots
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=100, learning_rate=0.01)
+    >>> ax = plots.decision_boundary(net, X, y)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('x0', 'x1')
     """
     if not callable(getattr(model, "predict", None)):
         raise TypeError(f"model must have a method predict, got {shown(model)}")
@@ -137,6 +148,15 @@ def activations(net: Network, X: npt.ArrayLike, ax: Axes | None = None) -> Panel
         If X is not as for `Network.predict`, there is no sample, or the network is not built yet.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plots
+    >>> from fastnn.datasets import load_digits
+    >>> X, y = load_digits()
+    >>> net = Network.from_sizes([64, 16, 10], output="softmax", seed=0)
+    >>> [ax.get_title() for ax in plots.activations(net, X)][1]
+    '1: Dense, softmax'
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {shown(net)}")
@@ -182,6 +202,13 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
         If the network is not built yet.
     ImportError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plots
+    >>> ax = plots.network(Network.from_sizes([2, 4, 1], hidden="tanh", seed=0))
+    >>> [text.get_text() for text in ax.texts]
+    ['2', 'inputs', '4', 'Dense, tanh', '1', 'Dense, sigmoid']
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {shown(net)}")
