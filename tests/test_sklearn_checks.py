@@ -1,5 +1,7 @@
-"""scikit-learn's own checks of estimators."""
+"""scikit-learn's own checks of estimators, and its own tests of MLPs."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,10 @@ pytest.importorskip("sklearn")
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import check_estimator
 
+# At the end, so that an installed fastnn is found before the one beside bench.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from bench import sklearn_tests
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 # What these two checks need is not there: a variable of the environment, a method.
@@ -43,3 +49,19 @@ def test_check_estimator(estimator: Any) -> None:
 def test_the_warning_of_max_iter_is_scikit_learns() -> None:
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         MLPRegressor(max_iter=2).fit([[1.0], [2.0]], [1.0, 2.0])
+
+
+def test_scikit_learns_own_tests_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sklearn_tests.main() == 0, capsys.readouterr().out
+
+
+def test_a_test_that_is_left_out_must_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = {"test_one[a]": "passed", **dict.fromkeys(sklearn_tests.LEFT_OUT, "AssertionError")}
+    monkeypatch.setattr(sklearn_tests, "run", lambda folder: outcomes)
+    assert sklearn_tests.main() == 0
+    outcomes["test_fit"] = "passed"
+    assert sklearn_tests.main() == 1
+    outcomes["test_fit"], outcomes["test_one[a]"] = "AssertionError", "ValueError"
+    assert sklearn_tests.main() == 1
+    outcomes.clear()
+    assert sklearn_tests.main() == 1
