@@ -30,7 +30,6 @@ NOT_FOR_US = {
     [
         MLPClassifier(),
         MLPRegressor(),
-        MLPRegressor(solver="lbfgs"),
         MLPRegressor(solver="sgd", learning_rate="adaptive"),
     ],
     ids=repr,

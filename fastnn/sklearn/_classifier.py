@@ -25,7 +25,119 @@ Array = npt.NDArray[Any]
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """doc"""
+    """A multi-layer perceptron that classifies, in the place of scikit-learn's.
+
+    All parameters of ``sklearn.neural_network.MLPClassifier`` have their names, defaults and
+    meanings; from `class_weight` on they are ours.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, or int
+        Units of each hidden layer.
+    activation : str, or sequence of str
+        Of the hidden layers, or of each of them: one of ``fastnn.activations.ACTIVATIONS`` or
+        ``"prelu"``. scikit-learn's names are known: "identity", "logistic", "tanh", "relu". Their
+        initial weights are scikit-learn's, for the same `random_state` to the bit. The others
+        have the default initializer of `Dense`, and biases of 0.
+    solver : str or Optimizer
+        "adam", "sgd" (with `momentum`) or "lbfgs", as in scikit-learn; another name of
+        ``fastnn.optimizers.OPTIMIZERS``, with `learning_rate_init` and its own defaults; or an
+        object such as ``fastnn.AdamW(1e-3)``, with its own learning rate.
+    alpha : float
+        The L2 penalty: ``alpha / 2 sum(w^2)``, divided by the samples of the mini-batch (by the sum
+        of their weights), is added to scikit-learn's loss, which is a sum over the outputs.
+    batch_size : int or "auto"
+        Samples a mini-batch. "auto": ``min(200, n_samples)``.
+    learning_rate : str, Schedule or callable
+        With ``solver="sgd"``: "constant"; "invscaling", ``learning_rate_init / t^power_t`` after t
+        samples, changed once an epoch; "adaptive": divided by 5 where the training does not
+        improve, until 1e-6. A schedule or a function of the step, as for `Network.fit`, serves all
+        solvers but "lbfgs".
+    learning_rate_init, power_t : float
+    max_iter : int
+        The most epochs; iterations of "lbfgs".
+    shuffle : bool
+        Whether each epoch takes the samples in another order.
+    random_state : int, numpy.random.RandomState or None
+        Of initial weights, held-out samples, shuffling and dropout.
+    tol : float
+        Less than this is no improvement. With "lbfgs": the largest number of the gradient at the
+        end.
+    verbose : bool or int
+        Whether to print the loss of each epoch.
+    warm_start : bool
+        Whether `fit` goes on from where the estimator is. The optimiser goes on too.
+    momentum, nesterovs_momentum
+        Of "sgd".
+    early_stopping : bool
+        Whether to hold out `validation_fraction` of the samples, to end the training when their
+        score has not improved for more than `n_iter_no_change` epochs, and to keep the best
+        network. Otherwise the training loss decides, and the last network is kept.
+    validation_fraction : float
+    beta_1, beta_2, epsilon : float
+        Of "adam".
+    n_iter_no_change : int or numpy.inf
+    max_fun : int
+        The most evaluations of "lbfgs".
+    class_weight : dict, "balanced" or None
+        What the samples of each class weigh; "balanced": ``n_samples / (n_classes count)``.
+    dropout : float, or sequence of float
+        Rate of a `Dropout` behind each hidden layer.
+    batch_norm : bool
+        Whether a `BatchNorm` goes between the products and the activation of each hidden layer.
+    weight_decay : float
+        Decoupled, as for `Network.fit`.
+    callbacks : Callback, callable, or sequence of them
+        As for `Network.fit`; they see the validation data, where there are some. Not of "lbfgs".
+    scoring : str, callable or None
+        scikit-learn's: the score that early stopping goes by. None: the accuracy.
+    n_jobs : int or None
+        The most threads; -1 for all CPUs. None: what `fastnn.set_num_threads` says.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, in order.
+    network_ : Network
+        What is trained: to save, to look into, to go on with.
+    coefs_, intercepts_ : list of ndarray
+        Live views of the weights, (n_in, n_out), and the biases, (n_out,), of each layer.
+    loss_ : float
+        scikit-learn's, penalty included: of the last epoch, each mini-batch's taken before its
+        update.
+    loss_curve_ : list of float
+        That of each epoch; not with "lbfgs".
+    best_loss_ : float or None
+        The least of them; None with early stopping.
+    validation_scores_ : list of float or None
+        Of each epoch; None without early stopping, as `best_validation_score_`.
+    best_validation_score_ : float or None
+    n_iter_ : int
+        Epochs of the last call, or iterations of "lbfgs".
+    t_ : int
+        Samples that all epochs have seen.
+    n_layers_, n_outputs_, n_features_in_ : int
+        Layers, input and output included; units of the output; columns of X.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X, where it has some.
+    out_activation_ : str
+        "softmax"; "logistic" for two classes and for several labels a sample.
+
+    Notes
+    -----
+    The optimisation is that of ``sklearn.neural_network``, to rounding, but for the order of
+    shuffled samples, and for the epsilon of "adam", which scikit-learn does not correct for the
+    bias. `GridSearchCV` with ``n_jobs`` gives each worker its share of the CPUs by itself.
+
+    Examples
+    --------
+    >>> from fastnn.sklearn import MLPClassifier
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> y = ["no", "yes", "yes", "no"]
+    >>> classifier = MLPClassifier(solver="lbfgs", activation="tanh", random_state=0).fit(X, y)
+    >>> classifier.predict(X).tolist()
+    ['no', 'yes', 'yes', 'no']
+    """
 
     class_weight: Mapping[Any, float] | str | None
     classes_: Array
@@ -83,27 +195,105 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """doc"""
+        """Trains the classifier.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers. float32 is trained in float32, all else in float64. A sparse matrix is
+            made dense as a whole.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels: numbers, strings, or a column of 0 and 1 for each of several labels.
+        sample_weight : array-like of shape (n_samples,), optional
+            Numbers of at least 0, one of them above.
+        X_val, y_val : array-like, optional
+            Validation data of one's own, which ``early_stopping=True`` goes by in the place of
+            samples that it holds out.
+        sample_weight_val : array-like, optional
+            Of their score.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or a parameter is not as described, or the training diverges.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If `max_iter` or `max_fun` ends the training.
+        ScalingWarning
+            As `Network.fit`: columns of X are on very different scales.
+        """
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(lambda estimator: estimator._has_epochs())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """doc"""
+        """Trains on one pass over what is given: for data that arrive, or fit, in parts.
+
+        Only with solvers of mini-batches: there is no such method with ``solver="lbfgs"``.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array-like of shape (n_classes,)
+            Those of all calls. The first one needs it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        As `fit`.
+        """
         self._check_classes(y, classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """doc"""
+        """The most probable label of each sample.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+        """
         return self._decide(self._forward(X))
 
     def predict_proba(self, X: Any) -> Array:
-        """doc"""
+        """The probability of each class, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Of several labels: the probability of each.
+        """
         output = self._forward(X)
         return np.hstack([1 - output, output]) if output.shape[1] == 1 else output
 
     def predict_log_proba(self, X: Any) -> Array:
-        """doc"""
+        """The logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
 
@@ -128,13 +318,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return
         given = unique_labels(classes)
         if known is None:
-            self._note_classes(y, given)
+            self._note_classes(y)
+            self.classes_ = given
         elif not np.array_equal(known, given):
             raise ValueError(
                 f"classes must be those of the call before, {known.tolist()}, got {given.tolist()}"
             )
 
-    def _note_classes(self, y: Any, classes: Array) -> None:
+    def _note_classes(self, y: Any) -> None:
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
             raise ValueError(
@@ -142,7 +333,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "several columns of other values"
             )
         self._is_multilabel = kind == "multilabel-indicator"
-        self.classes_ = classes
+        self.classes_ = unique_labels(y)
 
     def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
         X, y = _input.checked_pair(self, X, y, reset)
@@ -152,7 +343,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         if not keeps_classes:
-            self._note_classes(y, unique_labels(y))
+            self._note_classes(y)
         else:
             self._check_known(y)
         if self._is_multilabel:
