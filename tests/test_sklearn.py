@@ -140,6 +140,15 @@ def test_float32_stays() -> None:
     assert MLPRegressor(**QUICK).fit((X * 10).astype(int), VALUES).network_.dtype == np.float64
 
 
+def test_dtype_chooses_the_networks() -> None:
+    kept = MLPRegressor(**QUICK).fit(X.astype(np.float32), VALUES)
+    asked = MLPRegressor(**QUICK, dtype="float32").fit(X, VALUES)
+    np.testing.assert_array_equal(asked.coefs_[0], kept.coefs_[0])
+    assert asked.predict(X).dtype == np.float32
+    double = MLPRegressor(**QUICK, dtype="float64").fit(X.astype(np.float32), VALUES)
+    assert double.network_.dtype == np.float64
+
+
 def test_the_weights_are_views_that_can_be_set() -> None:
     regressor = MLPRegressor(**QUICK).fit(X, VALUES)
     zero = [np.zeros_like(array) for array in regressor.coefs_]

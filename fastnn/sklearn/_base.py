@@ -113,6 +113,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     weight_decay: float
     callbacks: Any
     scoring: Any
+    dtype: str | None
     n_jobs: int | None
 
     network_: Network
@@ -186,7 +187,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             samples, held_out = self._split(samples, random)
         if first:
             seed = int(random.randint(np.iinfo(np.int32).max))
-            net = Network(layers, samples.X.shape[1], loss=loss, dtype=samples.X.dtype, seed=seed)
+            dtype = self.dtype or samples.X.dtype
+            net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=seed)
             for view, array in zip(_of_dense(net, net.weights, net.biases), weights, strict=True):
                 if array is not None:
                     view[:] = array

@@ -91,6 +91,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         As for `Network.fit`; they see the validation data, where there are some. Not of "lbfgs".
     scoring : str, callable or None
         scikit-learn's: the score that early stopping goes by. None: the accuracy.
+    dtype : {"float32", "float64"} or None
+        Of training and prediction. None: float32 for a float32 X, else float64, as scikit-learn.
+        "float32" is about twice as fast on a float64 X.
     n_jobs : int or None
         The most threads; -1 for all CPUs. None: what `fastnn.set_num_threads` says.
 
@@ -180,6 +183,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weight_decay: float = 0.0,
         callbacks: Any = None,
         scoring: Any = None,
+        dtype: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self._keep(locals())

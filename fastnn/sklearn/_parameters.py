@@ -56,6 +56,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "callbacks": [None, HasMethods("on_epoch_end"), HasMethods("__call__"), "array-like"],
     "scoring": [None, str, HasMethods("__call__")],
+    "dtype": [None, StrOptions({"float32", "float64"})],
     "n_jobs": [None, Integral],
 }
 

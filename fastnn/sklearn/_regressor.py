@@ -95,6 +95,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     scoring : str, callable or None
         scikit-learn's: the score that early stopping goes by. None: R2; for losses that
         scikit-learn does not have, the loss, negated.
+    dtype : {"float32", "float64"} or None
+        Of training and prediction. None: float32 for a float32 X, else float64, as scikit-learn.
+        "float32" is about twice as fast on a float64 X.
     n_jobs : int or None
         The most threads; -1 for all CPUs. None: what `fastnn.set_num_threads` says.
 
@@ -183,6 +186,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         weight_decay: float = 0.0,
         callbacks: Any = None,
         scoring: Any = None,
+        dtype: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
         self._keep(locals())
