@@ -21,6 +21,8 @@ def test_a_snippet_runs_behind_the_first_one(
 ) -> None:
     if "lbfgs" in snippet:
         pytest.importorskip("scipy")
+    if "fastnn.sklearn" in snippet:
+        pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(SETUP, names)
