@@ -89,6 +89,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
+    from fastnn import sklearn as sklearn  # not in __all__: it needs an extra
 
 __all__ = [
     "LBFGS",
@@ -168,7 +169,7 @@ config.warn_of_unknown_variables()
 
 def __getattr__(name: str) -> Any:
     """Imports a module when it is first used: most programs need none of these."""
-    if name in ("datasets", "plots", "reference"):
+    if name in ("datasets", "plots", "reference", "sklearn"):
         import importlib
 
         return importlib.import_module(f"fastnn.{name}")

@@ -68,6 +68,16 @@ def _available_cpus() -> int:
     return max(1, min(cpus, cpus if quota is None else int(quota), _MAX_THREADS))
 
 
+def _default_threads() -> int:
+    """The CPUs of the process, or fewer, where ``OMP_NUM_THREADS`` says so.
+
+    Libraries that start a process a CPU, such as joblib, set it there.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    n_cpus = _available_cpus()
+    return min(n_cpus, int(first)) if first.isdecimal() and int(first) > 0 else n_cpus
+
+
 def set_num_threads(n: int | None) -> None:
     """Sets how many threads calls use where they are not told, and the work is worth it.
 
@@ -76,7 +86,8 @@ def set_num_threads(n: int | None) -> None:
     Parameters
     ----------
     n : int or None
-        From 1 to 256. None is the default: the CPUs that the process may use.
+        From 1 to 256. None is the default: the CPUs that the process may use, or fewer, where the
+        environment variable ``OMP_NUM_THREADS`` says so when the number is asked for first.
 
     Raises
     ------
@@ -88,10 +99,10 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads calls use where they are not told: at first, the CPUs of the process."""
+    """How many threads calls use where they are not told: at first, what `set_num_threads` says."""
     global _n_threads
     if _n_threads is None:
-        _n_threads = _available_cpus()
+        _n_threads = _default_threads()
     return _n_threads
 
 

@@ -90,6 +90,21 @@ def test_set_num_threads_none_restores_the_default(run_script: Callable[..., str
     assert printed.split() == ["True", "1"]
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("1", 1), ("2,4", 2), (" 3 ", 3), ("1000", 4), ("0", 4), ("", 4), ("many", 4), ("-1", 4)],
+)
+def test_omp_num_threads_lowers_the_default(
+    value: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_available_cpus", lambda: 4)
+    monkeypatch.setattr(config, "_n_threads", None)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert fastnn.get_num_threads() == expected
+    fastnn.set_num_threads(3)  # what the user says counts more
+    assert fastnn.get_num_threads() == 3
+
+
 @pytest.mark.parametrize("wrong", [0, -1, 257, 10**20])
 def test_set_num_threads_refuses_numbers_out_of_range(wrong: int, number_of_threads: int) -> None:
     with pytest.raises(

@@ -35,6 +35,8 @@ def test_a_snippet_runs_behind_the_first_one(
         pytest.importorskip("scipy")
     if ".plot(" in snippet:
         pytest.importorskip("matplotlib")
+    if "fastnn.sklearn" in snippet:
+        pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(SETUP, names)

@@ -1,0 +1,494 @@
+"""What the classifier and the regressor share: from checked data to a trained network."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from copy import copy
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple, Self
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from fastnn.layers import Dense, Layer
+from fastnn.losses import Loss
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.schedules import Rate, Schedule
+from fastnn.sklearn import _input, _parameters
+from fastnn.sklearn._epochs import Score, Watch
+from fastnn.sklearn._minimise import minimise
+from fastnn.sklearn._parameters import Scale
+
+Array = npt.NDArray[Any]
+
+# Below this, the rate of learning_rate="adaptive" ends the training.
+_SMALLEST_RATE = 1e-6
+
+# Activations of scikit-learn's networks, whose initial weights are scikit-learn's too; the square
+# of the bound of uniform numbers, times the units on both sides.
+_BOUNDS = {"linear": 6.0, "sigmoid": 2.0, "tanh": 6.0, "relu": 6.0}
+
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+
+
+class Samples(NamedTuple):
+    """Samples as an estimator trains or validates with them.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    y : ndarray
+        As the user gave it.
+    targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        As the network takes it.
+    weights : ndarray of shape (n_samples,) or None
+    """
+
+    X: Array
+    y: Array
+    targets: Array
+    weights: Array | None
+
+    def rows(self, chosen: Array) -> Samples:
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[chosen]
+        return Samples(self.X[chosen], self.y[chosen], self.targets[chosen], weights)
+
+
+class LiveArrays(list[Array]):
+    """A list of live views: an array that is put into it is written through the view."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        views = self[index] if isinstance(index, slice) else [self[index]]
+        values = value if isinstance(index, slice) else [value]
+        for view, new in zip(views, values, strict=True):
+            view[:] = new
+
+
+class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The estimator but for its targets and its output."""
+
+    hidden_layer_sizes: Any
+    activation: str | Iterable[str]
+    solver: str | Optimizer
+    alpha: float
+    batch_size: int | str
+    learning_rate: str | Rate
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    dropout: float | Iterable[float]
+    batch_norm: bool
+    weight_decay: float
+    callbacks: Any
+    scoring: Any
+    dtype: str | None
+    n_jobs: int | None
+
+    network_: Network
+    n_outputs_: int
+    n_layers_: int
+    n_iter_: int
+    t_: int
+    out_activation_: str
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    _no_improvement_count: int
+    _rate: float
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = _parameters.CONSTRAINTS
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Keeps the arguments of ``__init__``, given as its `locals`, as they are."""
+        self.__dict__.update({k: value for k, value in arguments.items() if k != "self"})
+
+    # ---- what the classifier and the regressor know ------------------------------------------
+
+    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
+        """X and y, checked, without weights."""
+        raise NotImplementedError
+
+    def _output(self, targets: Array) -> tuple[int, str, str | Loss | None, str]:
+        """Units and activation of the output, loss, and scikit-learn's name of the activation."""
+        raise NotImplementedError
+
+    def _scale(self, samples: Samples) -> Scale:
+        raise NotImplementedError
+
+    def _training_weights(self, samples: Samples) -> Array | None:
+        """Weights of samples and classes."""
+        return samples.weights
+
+    def _default_score(self, net: Network, held_out: Samples) -> float:
+        """What early stopping goes by."""
+        raise NotImplementedError
+
+    def _strata(self, samples: Samples) -> Array | None:
+        """What the held-out samples are drawn by."""
+        return None
+
+    # ---- training ----------------------------------------------------------------------------
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        incremental: bool = False,
+    ) -> Self:
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        layers = _parameters.hidden_layers(self)
+        samples = self._checked(X, y, reset=first, keeps_classes=incremental or not first)
+        samples = samples._replace(weights=self._weights(sample_weight, samples.X))
+        held_out = self._own_validation(*validation)
+        random = check_random_state(self.random_state)
+        n_units, activation, loss, name = self._output(samples.targets)
+        layers.append(Dense(n_units, activation))
+        if first:
+            weights = self._initial_weights(layers, samples.X.shape[1], random)
+        if self.early_stopping and self.solver != "lbfgs" and held_out is None:
+            samples, held_out = self._split(samples, random)
+        if first:
+            seed = int(random.randint(np.iinfo(np.int32).max))
+            dtype = self.dtype or samples.X.dtype
+            net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=seed)
+            for view, array in zip(_of_dense(net, net.weights, net.biases), weights, strict=True):
+                if array is not None:
+                    view[:] = array
+            self._begin(net, n_units, name)
+        elif not incremental:
+            self.network_ = self.network_.copy(layers=layers)
+        scale = self._scale(samples)
+        samples = samples._replace(weights=self._training_weights(samples))
+        if self.solver == "lbfgs":
+            try:
+                minimise(self, samples, scale, self._penalty(samples, scale))
+            except FloatingPointError as error:
+                raise ValueError(_NOT_FINITE) from error
+        else:
+            self._train(samples, held_out, scale, incremental)
+        if not np.isfinite(self.network_.parameters).all():
+            raise ValueError(_NOT_FINITE)
+        return self
+
+    def _weights(self, sample_weight: Any, X: Array) -> Array | None:
+        if sample_weight is None:
+            return None
+        weights: Array = _check_sample_weight(sample_weight, X)
+        return weights
+
+    def _own_validation(self, X: Any, y: Any, weights: Any) -> Samples | None:
+        """The user's validation data."""
+        if X is None and y is None:
+            if weights is not None:
+                raise ValueError("sample_weight_val must be None without X_val and y_val")
+            return None
+        if X is None or y is None:
+            raise ValueError("X_val and y_val must be given together")
+        if not self.early_stopping:
+            raise ValueError("X_val and y_val need early_stopping=True, which goes by them")
+        held_out = self._checked(X, y, reset=False, keeps_classes=True)
+        return held_out._replace(weights=self._weights(weights, held_out.X))
+
+    def _split(self, samples: Samples, random: Any) -> tuple[Samples, Samples]:
+        """Samples to train on, and those that early stopping goes by."""
+        trained, aside = train_test_split(
+            np.arange(len(samples.X)),
+            random_state=random,
+            test_size=self.validation_fraction,
+            stratify=self._strata(samples),
+        )
+        if len(aside) < 2:
+            raise ValueError(
+                f"The validation set is too small: {len(aside)} of {len(samples.X)} samples, where "
+                f"2 are needed. Give more samples, or a larger validation_fraction."
+            )
+        return samples.rows(trained), samples.rows(aside)
+
+    def _initial_weights(
+        self, layers: list[Layer], n_features: int, random: Any
+    ) -> list[Array | None]:
+        """The weights and the bias of each layer in turn, in float64, as scikit-learn draws them.
+
+        None for a layer that scikit-learn does not have: its network draws them.
+        """
+        sizes = [n_features, *(layer.n_units for layer in layers if isinstance(layer, Dense))]
+        hidden = _parameters.hidden_activations(self)
+        names = [*hidden, hidden[-1] if hidden else "linear"]
+        weights: list[Array | None] = []
+        for (n_in, n_out), name in zip(pairwise(sizes), names, strict=True):
+            if name not in _BOUNDS:
+                weights += [None, None]
+                continue
+            bound = np.sqrt(_BOUNDS[name] / (n_in + n_out))
+            weights += [random.uniform(-bound, bound, shape) for shape in ((n_in, n_out), n_out)]
+        return weights
+
+    def _begin(self, net: Network, n_outputs: int, out_activation: str) -> None:
+        """The attributes before the first epoch."""
+        self.network_ = net
+        self.n_outputs_, self.out_activation_ = n_outputs, out_activation
+        self.n_layers_ = len(_parameters.hidden_sizes(self.hidden_layer_sizes)) + 2
+        self.n_iter_ = self.t_ = 0
+        if self.solver == "lbfgs":
+            return
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        if self.early_stopping:
+            self.best_loss_ = None
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        else:
+            self.best_loss_ = np.inf
+            self.validation_scores_ = self.best_validation_score_ = None
+
+    def _penalty(self, samples: Samples, scale: Scale) -> float:
+        """`alpha` as `Network.fit` knows it."""
+        mean = 1.0 if samples.weights is None else float(np.mean(samples.weights))
+        return float(self.alpha) / scale.gradient / mean if mean > 0 else 0.0
+
+    @property
+    def _threads(self) -> int | None:
+        return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
+
+    def _train(
+        self, samples: Samples, held_out: Samples | None, scale: Scale, incremental: bool
+    ) -> None:
+        """The solvers that take mini-batches."""
+        batch_size = self._checked_batch_size(len(samples.X))
+        if not incremental or not hasattr(self, "_rate"):
+            self._rate = float(self.learning_rate_init)
+        score = None if held_out is None else self._score_of(held_out)
+        watch = Watch(self, scale, len(samples.X), score)
+        options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "shuffle": bool(self.shuffle),
+            "l2": self._penalty(samples, scale),
+            "weight_decay": float(self.weight_decay),
+            "threads": self._threads,
+            "sample_weight": samples.weights,
+            "callbacks": [*_parameters.callback_list(self.callbacks), watch],
+        }
+        if held_out is not None and (
+            self.callbacks is not None or isinstance(self.learning_rate, Schedule)
+        ):
+            parts = (held_out.X, held_out.targets, held_out.weights)
+            options["validation_data"] = parts if held_out.weights is not None else parts[:2]
+        self.n_iter_ = 0
+        n_iter = 1 if incremental else self.max_iter
+        try:
+            while True:
+                self.network_.fit(
+                    samples.X,
+                    samples.targets,
+                    epochs=n_iter - self.n_iter_,
+                    **self._rates(scale, len(samples.X), batch_size, incremental),
+                    **options,
+                )
+                if not (watch.stopped and self._lowers_rate()):
+                    break
+                if self.n_iter_ == n_iter:
+                    watch.stopped = False
+                    break
+                watch.stopped, self._no_improvement_count = False, 0
+        except KeyboardInterrupt:
+            warnings.warn("the training was interrupted by the user", stacklevel=5)
+        except FloatingPointError as error:
+            watch.note_divergence()
+            if watch.best is None:
+                raise ValueError(_NOT_FINITE) from error
+        if watch.best is not None:
+            self.network_ = watch.best
+        if not incremental and self.n_iter_ == n_iter and not watch.stopped:
+            warnings.warn(
+                f"Stochastic Optimizer: the training has not converged after max_iter={n_iter} "
+                f"epochs",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _checked_batch_size(self, n_samples: int) -> int:
+        if isinstance(self.batch_size, str):
+            return min(200, n_samples)
+        if self.batch_size > n_samples:
+            warnings.warn(
+                f"batch_size={self.batch_size} is larger than the number of samples; it is "
+                f"clipped to {n_samples}",
+                stacklevel=6,
+            )
+        return min(int(self.batch_size), n_samples)
+
+    def _rates(
+        self, scale: Scale, n_samples: int, batch_size: int, incremental: bool
+    ) -> dict[str, Any]:
+        """Optimiser and learning rate as `Network.fit` is told them."""
+        optimizer = _parameters.optimizer_of(self, scale)
+        if _parameters.has_own_rates(self):
+            if incremental and self.network_.training is not None:
+                return {}  # it goes on
+            rate = None if isinstance(self.learning_rate, str) else self.learning_rate
+            return {"optimizer": optimizer, "learning_rate": rate}
+        if self.solver != "sgd" or self.learning_rate == "constant":
+            return {"optimizer": optimizer}
+        largest = self._rate * scale.gradient
+        if self.learning_rate == "adaptive":
+            return {"optimizer": optimizer, "learning_rate": largest}
+        falling = _parameters.inverse_scaling(
+            largest,
+            self.power_t,
+            self.t_,
+            epoch_size=n_samples,
+            steps_per_epoch=-(-n_samples // batch_size),
+            begins=not incremental,
+        )
+        return {"optimizer": optimizer, "learning_rate": falling}
+
+    def _lowers_rate(self) -> bool:
+        """Whether the training goes on with a lower learning rate, where it does not improve."""
+        if self.solver != "sgd" or self.learning_rate != "adaptive":
+            return False
+        if self._rate <= _SMALLEST_RATE:
+            return False
+        self._rate /= 5
+        if self.verbose:
+            print(f"No improvement: the learning rate becomes {self._rate:g}")
+        return True
+
+    def _score_of(self, held_out: Samples) -> Score:
+        """The validation score, of a network."""
+        if self.scoring is None:
+            return partial(self._finite_score, held_out=held_out)
+        scorer = check_scoring(self, self.scoring)
+
+        def score(net: Network) -> float:
+            nameless = copy(self)  # the samples have no names of columns any more
+            nameless.__dict__.pop("feature_names_in_", None)
+            weights = {} if held_out.weights is None else {"sample_weight": held_out.weights}
+            return float(scorer(nameless, held_out.X, held_out.y, **weights))
+
+        return score
+
+    def _finite_score(self, net: Network, held_out: Samples) -> float:
+        """NaN where an output of the network is not finite."""
+        try:
+            return self._default_score(net, held_out)
+        except ValueError:  # the samples are checked
+            return np.nan
+
+    # ---- what a trained one gives --------------------------------------------------------------
+
+    def _forward(self, X: Any) -> Array:
+        """The output of the network."""
+        net: Network | None = self.__dict__.get("network_")
+        if net is None:
+            check_is_fitted(self)
+        assert net is not None
+        if (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype.char in "fd"
+            and len(X) > 0
+            and "feature_names_in_" not in self.__dict__
+        ):
+            try:
+                return net.predict_proba(X, threads=self._threads)
+            except (TypeError, ValueError):
+                pass  # scikit-learn says it in its own words, below
+        parts = [net.predict_proba(part, threads=self._threads) for part in _input.blocks(self, X)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def transform(self, X: Any) -> Array:
+        """The activations of the last hidden layer.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units)
+            X itself where there is no hidden layer.
+        """
+        check_is_fitted(self)
+        parts = [
+            [part, *self.network_.forward(part, threads=self._threads)][-2]
+            for part in _input.blocks(self, X)
+        ]
+        return np.concatenate(parts)
+
+    @property
+    def _n_features_out(self) -> int:
+        sizes = [self.n_features_in_, *_parameters.hidden_sizes(self.hidden_layer_sizes)]
+        return int(sizes[-1])
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Live views of the weights of each layer, of shape (n_in, n_out)."""
+        return LiveArrays(_of_dense(self.network_, self.network_.weights))
+
+    @coefs_.setter
+    def coefs_(self, arrays: Iterable[Array]) -> None:
+        self.coefs_[:] = arrays
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Live views of the bias of each layer, of shape (n_out,)."""
+        return LiveArrays(_of_dense(self.network_, self.network_.biases))
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: Iterable[Array]) -> None:
+        self.intercepts_[:] = arrays
+
+    def _has_epochs(self) -> bool:
+        """Whether the solver takes mini-batches; AttributeError if not, for `available_if`."""
+        if self.solver == "lbfgs":
+            raise AttributeError("partial_fit needs a solver of mini-batches, which lbfgs is not")
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _of_dense(net: Network, *arrays: tuple[Array, ...]) -> list[Array]:
+    """Those of the `Dense` layers, layer by layer."""
+    rows = zip(net.layers, *arrays, strict=True)
+    return [array for layer, *row in rows if isinstance(layer, Dense) for array in row]
