@@ -229,7 +229,7 @@ def write(net: Network, path: Any, progress: FitProgress | None = None) -> None:
     """
     from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     if progress is not None:
         average = net._built()[1].average
         if average is not None:
@@ -256,7 +256,6 @@ def read(
     progress : FitProgress or None
     """
     from fastnn import _files
-    from fastnn.network import _rebuild
 
     description, tensors = _files.read_model(path)
     try:
@@ -266,10 +265,10 @@ def read(
         is_average = progress is not None and progress.averaged is not None
         if bool(last) != is_average:
             raise ValueError("averaged must say whether there are tensors of the last step")
-        net = _rebuild(description, tensors, network_class)
+        net = network_class.from_data(description, tensors)
         if not is_average:
             return net, net, progress
-        return net, _rebuild(description, tensors | last, network_class), progress
+        return net, network_class.from_data(description, tensors | last), progress
     except ValueError as error:
         raise ValueError(f"cannot load {str(path)!r}: {error}") from error
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from os import PathLike
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,6 @@ from fastnn.statistics import NetworkStatistics, measure
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
-NetworkType = TypeVar("NetworkType", bound="Network")
 
 
 class Network:
@@ -905,7 +904,7 @@ class Network:
             setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (*self._parts(), type(self)), self.__getstate__()
+        return type(self).from_data, self.to_data(), self.__getstate__()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the network to a file, from which training goes on exactly where it stopped.
@@ -949,6 +948,69 @@ class Network:
         """
         return _checkpoint.read(path, cls)[0]
 
+    def to_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What `save` writes, as plain data: for files and formats that hold more than a network.
+
+        Returns
+        -------
+        description : dict of str to object
+            What JSON can hold; docs/files.md has its keys.
+        tensors : dict of str to ndarray
+            Copies of the parameters and of the states of optimiser and shuffling.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
+        >>> twin = Network.from_data(*net.to_data())
+        """
+        description = {**self._architecture.description(), "n_features": self.n_features}
+        if self._state is None or self._plan is None:
+            return description | _NO_STATE, {}
+        with self._access.reading():
+            self._state.check(self._architecture, self._plan.n_features)
+            return description | self._state.description(), self._state.tensors()
+
+    @classmethod
+    def from_data(cls, description: dict[str, Any], tensors: dict[str, Array]) -> Self:
+        """The network that `to_data` has made these of.
+
+        Parameters
+        ----------
+        description : dict of str to object
+        tensors : dict of str to ndarray
+
+        Returns
+        -------
+        Network
+            Of the class that this is called on, whose ``__init__`` is not called.
+
+        Raises
+        ------
+        ValueError
+            If they are anything else.
+        """
+        try:
+            layers, loss, dtype, seed, n_features, *of_state = entries(
+                description,
+                ["layers", "loss", "dtype", "seed", "n_features", *_NO_STATE],
+                "the description",
+            )
+            net = cls._bare(Architecture.read(layers, loss, dtype, seed))
+            if n_features is None:
+                entries(tensors, [], "the tensors")
+                if of_state != list(_NO_STATE.values()):
+                    raise ValueError("a network without n_features must have no state")
+                return net
+            n_features = _validation.positive_int(
+                n_features, "n_features", at_most=_validation.MAX_SIZE
+            )
+            state = State.read(of_state, tensors, net._architecture, n_features)
+            net._adopt(net._architecture.plan(n_features), state)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"not a network that this version can read: {error}") from error
+        return net
+
     # ---- inside --------------------------------------------------------------------------------
 
     def _built(self) -> tuple[Plan, State]:
@@ -991,43 +1053,8 @@ class Network:
             output = (output > 0.5).astype(np.int64)
         return output.reshape(-1) if self.n_outputs == 1 else output
 
-    def _parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """A description as JSON knows it, and copies of the arrays: all that `_rebuild` needs."""
-        description = {**self._architecture.description(), "n_features": self.n_features}
-        if self._state is None or self._plan is None:
-            return description | _NO_STATE, {}
-        with self._access.reading():
-            self._state.check(self._architecture, self._plan.n_features)
-            return description | self._state.description(), self._state.tensors()
-
 
 # ---- helpers -------------------------------------------------------------------------------------
 
 # As `State.description`, of a network that is not built.
 _NO_STATE = {"random_state": None, "training": None, "n_updates": 0, "schedule": None}
-
-
-def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
-    """The network whose `_parts` these are; ValueError for anything else."""
-    try:
-        if not issubclass(network_class, Network):
-            raise ValueError(f"{network_class!r} is not a class of networks")
-        layers, loss, dtype, seed, n_features, *of_state = entries(
-            description,
-            ["layers", "loss", "dtype", "seed", "n_features", *_NO_STATE],
-            "the description",
-        )
-        net = network_class._bare(Architecture.read(layers, loss, dtype, seed))
-        if n_features is None:
-            entries(tensors, [], "the tensors")
-            if of_state != list(_NO_STATE.values()):
-                raise ValueError("a network without n_features must have no state")
-            return net
-        n_features = _validation.positive_int(
-            n_features, "n_features", at_most=_validation.MAX_SIZE
-        )
-        state = State.read(of_state, tensors, net._architecture, n_features)
-        net._adopt(net._architecture.plan(n_features), state)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"not a network that this version can read: {error}") from error
-    return net

@@ -57,7 +57,7 @@ def test_the_map_names_every_file(path: Path) -> None:
         assert f"`{place}`" in contributing
 
 
-FACES = {"cli", "__main__", "race", "contestants", "timing", "datasets"}
+FACES = {"cli", "__main__", "race", "contestants", "timing", "datasets", "tabular"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=names)
