@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from typing import Any, Self
@@ -90,6 +91,8 @@ class TabularModel:
             raise TypeError(f"recipe must be a Recipe, got {_validation.shown(recipe)}")
         self.recipe = RECIPE if recipe is None else recipe
         self._fitted: Fitted | None = None
+        self._validation_rows: Array | None = None
+        self._training_seconds = float("nan")
 
     # ---- what it is --------------------------------------------------------------------------
 
@@ -122,6 +125,19 @@ class TabularModel:
     def validation_scores(self) -> dict[str, Scores]:
         """`compare` of the rows that were held out in `fit`, by which the best epoch was chosen."""
         return self._parts.validation_scores
+
+    @property
+    def validation_rows(self) -> Array | None:
+        """Rows of the table of `fit` that it held out, ascending; None where it was given others.
+
+        A model from a file does not know them.
+        """
+        return self._validation_rows
+
+    @property
+    def training_seconds(self) -> float:
+        """How long the networks and the linear model trained; NaN of a model from a file."""
+        return self._training_seconds
 
     @property
     def _parts(self) -> Fitted:
@@ -188,6 +204,7 @@ class TabularModel:
             raise ValueError("fit needs either target, the name of a column, or y")
         table, raw, name = _split_target(read_table(frame), y, target)
         cells, answers = _read(table), read_cells(raw, name)
+        known = np.flatnonzero(~is_missing(answers))
         cells, answers = _with_target(cells, answers, name)
         described = Target.fitted(name, answers, self.task)
         true = described.encode(answers)
@@ -204,6 +221,7 @@ class TabularModel:
         training = encoding.encode({k: taken(v, rows) for k, v in cells.items()}, len(rows))[0]
         _check_columns(encoding, held_cells, "validation_data")
         held, _ = encoding.encode(held_cells, len(held_true))
+        began = time.perf_counter()
         networks = train_members(
             self.recipe,
             described,
@@ -220,6 +238,8 @@ class TabularModel:
             self.seed,
             self.threads,
         )
+        self._training_seconds = time.perf_counter() - began
+        self._validation_rows = known[aside] if validation_data is None else None
         fitted = Fitted(described, encoding, tuple(networks), linear, {})
         fitted.validation_scores = fitted.compare(held, held_true, self.threads)
         self._fitted = fitted
