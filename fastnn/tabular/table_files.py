@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,9 @@ def _pyarrow() -> Any:
 def _refuse_twins(names: list[str], name: str) -> None:
     twice = [key for key, count in Counter(names).items() if count > 1]
     if twice:
-        raise ValueError(f"{name} has {names.count(twice[0])} columns named {twice[0]!r}: rename one")
+        raise ValueError(
+            f"{name} has {names.count(twice[0])} columns named {twice[0]!r}: rename one"
+        )
 
 
 # ---- CSV -----------------------------------------------------------------------------------------
@@ -288,7 +291,7 @@ def _are_in_a_row(fields: list[str]) -> bool:
     there = [field for field in fields if field]
     if len(there) < 2 or not all(field.isdecimal() for field in there):
         return False
-    return all(int(b) == int(a) + 1 for a, b in zip(there, there[1:], strict=False))
+    return all(int(b) == int(a) + 1 for a, b in pairwise(there))
 
 
 def _decimal_mark(rows: list[list[str]], separator: str) -> str:
