@@ -17,7 +17,8 @@ def table_path() -> Path:
 
     The column to predict is ``late`` (yes or no). The others are ``order`` (an identifier),
     ``ordered`` (a date), ``city`` (5 different ones), ``distance`` (km), ``weight`` (kg; missing in
-    some rows), ``express`` (yes or no) and ``note`` (a category; missing in most rows). The rows are made up.
+    some rows), ``express`` (yes or no) and ``note`` (a category; missing in most rows). The rows are
+    made up.
 
     Returns
     -------
