@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import fastnn
 from fastnn.cli import bench, demo, evaluate, export, info, inspect, predict, train
@@ -63,7 +64,7 @@ def _fail(message: str) -> int:
 def _warnings_in_lines() -> Iterator[None]:
     """Shows what the library warns the user of as a line each, every time."""
 
-    def show(message: Warning | str, *_: object) -> None:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
         print("fastnn: warning:", " ".join(str(message).split()), file=sys.stderr)
 
     with warnings.catch_warnings():

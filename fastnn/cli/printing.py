@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fastnn.history import format_number
-from fastnn.tabular import Column, Confusion
+from fastnn.tabular import Column, Confusion, TabularModel
 
 #: Scores of a model and of what it is compared with, as `TabularModel.compare` gives them.
 Scores = Mapping[str, Mapping[str, float]]
@@ -89,6 +90,16 @@ def importance_table(importance: Mapping[str, float]) -> str:
     ]
     width = max(map(len, importance))
     return "\n".join(f"{a.ljust(width)}  {b:>8}  {c}".rstrip() for a, b, c in rows)
+
+
+def plain_model(model: TabularModel) -> dict[str, Any]:
+    """What a model predicts from what, and how well, as JSON knows it."""
+    target = model.target
+    return {
+        "target": {"name": target.name, "task": target.task, "classes": list(target.classes)},
+        "columns": [asdict(column) for column in model.columns],
+        "scores": model.validation_scores,
+    }
 
 
 def print_json(content: Mapping[str, Any]) -> None:

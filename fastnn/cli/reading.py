@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,13 +70,36 @@ def _read_images(data: str, expected: Collection[str]) -> Table:
     return {**columns, CLASS: np.array(classes, object)[y]}
 
 
-def refuse_absent(column: str, names: Iterable[str], table: str) -> None:
+def refuse_absent(column: str, table: Table, name: str) -> None:
     """ValueError, with the name that was probably meant, if a table has no such column."""
-    names = list(names)
-    if column in names:
+    if column in table:
         return
-    lower = {name.lower().strip(): name for name in names}
+    lower = {each.lower().strip(): each for each in table}
     close = difflib.get_close_matches(column.lower().strip(), lower, 1)
     meant = f"did you mean {lower[close[0]]!r}? " if close else ""
-    shown = ", ".join(map(repr, names[:20])) + ", ..." * (len(names) > 20)
-    raise ValueError(f"{table} has no column {column!r}: {meant}It has {shown}")
+    raise ValueError(f"{name} has no column {column!r}: {meant}{listed(table)}")
+
+
+def listed(table: Table) -> str:
+    """The names of the columns, in words."""
+    names = list(table)
+    return "it has " + ", ".join(map(repr, names[:20])) + ", ..." * (len(names) > 20)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Puts the name of the table in front of what a model cannot use of it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def n_rows_of(table: Table) -> int:
+    """How many rows there are."""
+    return len(next(iter(table.values())))
+
+
+def rows_of(table: Table, rows: Any) -> Table:
+    """Some rows."""
+    return {name: values[rows] for name, values in table.items()}
