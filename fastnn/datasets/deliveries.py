@@ -16,8 +16,8 @@ def table_path() -> Path:
     """The path of ``deliveries.csv``: 400 deliveries, for trying the command line.
 
     The column to predict is ``late`` (yes or no). The others are ``order`` (an identifier),
-    ``ordered`` (a date), ``city`` (5 different ones), ``distance`` (km), ``weight`` (kg; missing in
-    some rows), ``express`` (yes or no) and ``note`` (a category; missing in most rows). The rows are
+    ``ordered`` (a date), ``city`` (one of 5), ``distance`` (km), ``weight`` (kg; missing in some
+    rows), ``express`` (yes or no) and ``note`` (a category; missing in most rows). The rows are
     made up.
 
     Returns
