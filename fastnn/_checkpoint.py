@@ -256,6 +256,7 @@ def read(
     progress : FitProgress or None
     """
     from fastnn import _files
+    from fastnn.network import _rebuild
 
     description, tensors = _files.read_model(path)
     try:
@@ -265,10 +266,10 @@ def read(
         is_average = progress is not None and progress.averaged is not None
         if bool(last) != is_average:
             raise ValueError("averaged must say whether there are tensors of the last step")
-        net = network_class.from_data(description, tensors)
+        net = _rebuild(description, tensors, network_class)
         if not is_average:
             return net, net, progress
-        return net, network_class.from_data(description, tensors | last), progress
+        return net, _rebuild(description, tensors | last, network_class), progress
     except ValueError as error:
         raise ValueError(f"cannot load {str(path)!r}: {error}") from error
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from os import PathLike
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from fastnn._description import entries
 from fastnn._keywords import checked_keywords
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
-from fastnn._state import State, Training
+from fastnn._state import NO_STATE, State, Training
 from fastnn._summary import summarise
 from fastnn.activations import ACTIVATIONS
 from fastnn.callbacks import CallbacksLike
@@ -38,6 +38,7 @@ from fastnn.statistics import NetworkStatistics, measure
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
+NetworkType = TypeVar("NetworkType", bound="Network")
 
 
 class Network:
@@ -904,7 +905,7 @@ class Network:
             setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_data, self.to_data(), self.__getstate__()
+        return _rebuild, (*self.to_data(), type(self)), self.__getstate__()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the network to a file, from which training goes on exactly where it stopped.
@@ -949,7 +950,7 @@ class Network:
         return _checkpoint.read(path, cls)[0]
 
     def to_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """What `save` writes, as plain data: for files and formats that hold more than a network.
+        """What `save` writes, as plain data: for files that hold more than a network.
 
         Returns
         -------
@@ -966,7 +967,7 @@ class Network:
         """
         description = {**self._architecture.description(), "n_features": self.n_features}
         if self._state is None or self._plan is None:
-            return description | _NO_STATE, {}
+            return description | NO_STATE, {}
         with self._access.reading():
             self._state.check(self._architecture, self._plan.n_features)
             return description | self._state.description(), self._state.tensors()
@@ -990,26 +991,7 @@ class Network:
         ValueError
             If they are anything else.
         """
-        try:
-            layers, loss, dtype, seed, n_features, *of_state = entries(
-                description,
-                ["layers", "loss", "dtype", "seed", "n_features", *_NO_STATE],
-                "the description",
-            )
-            net = cls._bare(Architecture.read(layers, loss, dtype, seed))
-            if n_features is None:
-                entries(tensors, [], "the tensors")
-                if of_state != list(_NO_STATE.values()):
-                    raise ValueError("a network without n_features must have no state")
-                return net
-            n_features = _validation.positive_int(
-                n_features, "n_features", at_most=_validation.MAX_SIZE
-            )
-            state = State.read(of_state, tensors, net._architecture, n_features)
-            net._adopt(net._architecture.plan(n_features), state)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"not a network that this version can read: {error}") from error
-        return net
+        return _rebuild(description, tensors, cls)
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -1056,5 +1038,28 @@ class Network:
 
 # ---- helpers -------------------------------------------------------------------------------------
 
-# As `State.description`, of a network that is not built.
-_NO_STATE = {"random_state": None, "training": None, "n_updates": 0, "schedule": None}
+
+def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
+    """The network whose `to_data` these are; ValueError for anything else."""
+    try:
+        if not issubclass(network_class, Network):
+            raise ValueError(f"{network_class!r} is not a class of networks")
+        layers, loss, dtype, seed, n_features, *of_state = entries(
+            description,
+            ["layers", "loss", "dtype", "seed", "n_features", *NO_STATE],
+            "the description",
+        )
+        net = network_class._bare(Architecture.read(layers, loss, dtype, seed))
+        if n_features is None:
+            entries(tensors, [], "the tensors")
+            if of_state != list(NO_STATE.values()):
+                raise ValueError("a network without n_features must have no state")
+            return net
+        n_features = _validation.positive_int(
+            n_features, "n_features", at_most=_validation.MAX_SIZE
+        )
+        state = State.read(of_state, tensors, net._architecture, n_features)
+        net._adopt(net._architecture.plan(n_features), state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"not a network that this version can read: {error}") from error
+    return net

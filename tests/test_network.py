@@ -45,7 +45,7 @@ def small(seed: int = 0, **arguments: Any) -> Network:
 
 def state(net: Network) -> tuple[Any, dict[str, bytes]]:
     """All that a network consists of: parameters, slots, random state, description."""
-    description, tensors = net.to_data()
+    description, tensors, _ = net.__reduce__()[1]
     return description, {name: array.tobytes() for name, array in tensors.items()}
 
 

@@ -27,7 +27,10 @@ class Numbers:
         Of the standardised number ``s = (x - center) / scale``, which enters as
         ``s / sqrt(1 + (s / 3)^2)``: it stays within 3. `center` stands for what is missing.
     edges : tuple of float
-        Ascending. Ramp i is ``clip((x - edges[i]) / (edges[i + 1] - edges[i]), 0, 1) - 1/2``.
+        Ascending. Ramp i is ``clip((x - edges[i]) / (edges[i + 1] - edges[i]), 0, 1) - 1/2``,
+        times `height`; 0 where the number is missing.
+    height : float
+        Of a ramp.
     is_marked : bool
         Whether there is an input that is 1 where the number is missing.
     """
@@ -37,10 +40,11 @@ class Numbers:
     center: float
     scale: float
     edges: tuple[float, ...]
+    height: float
     is_marked: bool
 
     @classmethod
-    def fitted(cls, numbers: Array, n_ramps: int) -> Numbers:
+    def fitted(cls, numbers: Array, n_ramps: int, recipe: Recipe) -> Numbers:
         there = numbers[~np.isnan(numbers)]
         low, median, high = np.quantile(there, [0.25, 0.5, 0.75])
         scale = float(high - low) / 1.349
@@ -49,7 +53,7 @@ class Numbers:
         if not (scale > 0 and np.isfinite(scale)):
             scale = 1.0
         edges = _edges(there, n_ramps)
-        return cls(float(median), scale, edges, len(there) < len(numbers))
+        return cls(float(median), scale, edges, recipe.ramp_height, len(there) < len(numbers))
 
     @property
     def width(self) -> int:
@@ -72,6 +76,7 @@ class Numbers:
             ramps = (filled[:, np.newaxis] - starts) / lengths
             np.clip(ramps, 0, 1, out=ramps)
             ramps -= 0.5
+            ramps *= self.height
             ramps[missing] = 0
             out[:, 1 : 1 + n] = ramps
         if self.is_marked:
@@ -157,9 +162,9 @@ class Dates:
     has_hours: bool
 
     @classmethod
-    def fitted(cls, numbers: Array, n_ramps: int) -> Dates:
+    def fitted(cls, numbers: Array, n_ramps: int, recipe: Recipe) -> Dates:
         there = numbers[~np.isnan(numbers)]
-        return cls(Numbers.fitted(numbers, n_ramps), bool((there != np.floor(there)).any()))
+        return cls(Numbers.fitted(numbers, n_ramps, recipe), bool((there != np.floor(there)).any()))
 
     @property
     def width(self) -> int:
@@ -199,7 +204,7 @@ def fitted_encoder(column: Column, cells: Cells, recipe: Recipe, n_ramps: int) -
         return Categories.fitted(cells.texts, recipe)
     numbers, _ = as_numbers(column, cells)
     kind = Dates if column.kind == "date" else Numbers
-    return kind.fitted(numbers, n_ramps)
+    return kind.fitted(numbers, n_ramps, recipe)
 
 
 def texts_of(cells: Cells) -> Texts:
@@ -310,6 +315,7 @@ def to_data(encoder: Encoder) -> dict[str, Any]:
             "center": encoder.center,
             "scale": encoder.scale,
             "edges": list(encoder.edges),
+            "height": encoder.height,
             "is_marked": encoder.is_marked,
         }
     return {
@@ -330,12 +336,13 @@ def of_data(value: Any) -> Encoder:
             raise ValueError("the days of a date must be numbers")
         return Dates(of_days, _validation.boolean(has_hours, "has_hours"))
     if kind == "numbers":
-        names = ["kind", "center", "scale", "edges", "is_marked"]
-        _, center, scale, edges, is_marked = entries(value, names, "an encoder")
+        names = ["kind", "center", "scale", "edges", "height", "is_marked"]
+        _, center, scale, edges, height, is_marked = entries(value, names, "an encoder")
         numbers = Numbers(
             _validation.finite_number(center, "center"),
             _validation.positive_number(scale, "scale"),
             tuple(_validation.finite_number(edge, "an edge") for edge in edges),
+            _validation.positive_number(height, "height"),
             _validation.boolean(is_marked, "is_marked"),
         )
         if not (np.diff(numbers.edges) > 0).all():

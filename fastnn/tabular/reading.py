@@ -115,15 +115,12 @@ def _values(column: Any) -> Array:
     is_nullable = not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "") in ("i", "u", "f")
     if is_nullable and hasattr(column, "to_numpy"):
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    if isinstance(column, (list, tuple)) and not all(isinstance(v, (int, float)) for v in column):
-        column = _objects(column)  # NumPy would make texts of [1, "a"]
+    plain = (int, float, np.generic)
+    if isinstance(column, (list, tuple)) and not all(isinstance(v, plain) for v in column):
+        objects = np.empty(len(column), object)  # NumPy would make texts of [1, "a"]
+        objects[:] = column
+        return objects
     return np.asarray(column)
-
-
-def _objects(values: Any) -> Array:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 # ---- files ---------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ class Recipe:
     ----------
     bins : int
         The most ramps that a number is encoded by.
+    ramp_height : float
+        Of a ramp, beside numbers of standard deviation 1: small ones keep the network smooth.
     rows_per_bin : int
         A table has no more ramps a number than one for this many rows.
     rarest : int
@@ -50,6 +52,7 @@ class Recipe:
     """
 
     bins: int = 48
+    ramp_height: float = 0.1
     rows_per_bin: int = 8
     rarest: int = 4
     most_categories: int = 1024
