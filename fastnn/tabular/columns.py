@@ -12,6 +12,7 @@ from fastnn.tabular.values import (
     Texts,
     date_in,
     date_order,
+    distinct_of,
     has_leading_zeros,
     is_mark,
     number_in,
@@ -72,7 +73,7 @@ def describe(name: str, cells: Cells) -> Column:
     assert cells.numbers is not None
     numbers = cells.numbers
     there = numbers[~np.isnan(numbers)]
-    distinct = np.unique(there)
+    distinct = distinct_of(there)
     n_missing = len(numbers) - len(there)
 
     def column(kind: str, note: str, used: bool = True) -> Column:
@@ -127,7 +128,7 @@ def _describe_texts(name: str, texts: Texts) -> Column:
     if _are_numbers(texts):
         numbers = texts.mapped(number_in)
         there = numbers[~np.isnan(numbers)]
-        if _is_running_number(name, there, np.unique(there)):
+        if _is_running_number(name, there, distinct_of(there)):
             note = "left out: whole numbers, another one each row"
             return column("identifier", note, used=False)
         n_odd = int(np.isnan(numbers).sum()) - n_missing

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.tabular.columns import Column, as_numbers, describe
 from fastnn.tabular.encoding import texts_of
-from fastnn.tabular.values import Array, Cells
+from fastnn.tabular.values import Array, Cells, distinct_of
 
 TASKS = ("classification", "regression")
 
@@ -138,7 +138,7 @@ def _numbers_of(column: Column, cells: Cells) -> Array | None:
 def _is_quantity(cells: Cells, numbers: Array | None) -> bool:
     if numbers is None or cells.kind == "boolean":
         return False
-    distinct = np.unique(numbers)
+    distinct = distinct_of(numbers)
     is_whole = bool((distinct == np.floor(distinct)).all())
     return not is_whole or len(distinct) > _MOST_WHOLE_CLASSES
 
@@ -173,14 +173,18 @@ def repeats(cells: Cells, target: Target, true: Array) -> bool:
     if target.task == "regression":
         if cells.numbers is None:
             return False
-        order = np.argsort(cells.numbers[there], kind="stable")
-        steps = np.diff(true[there][order])
-        same = len(np.unique(cells.numbers[there])) == len(np.unique(true[there]))
-        return bool(same and ((steps >= 0).all() or (steps <= 0).all()))
+        if len(distinct_of(cells.numbers[there])) != len(distinct_of(true[there])):
+            return False
+        steps = np.diff(true[there][np.argsort(cells.numbers[there], kind="stable")])
+        return bool((steps >= 0).all() or (steps <= 0).all())
+    n_classes = len(distinct_of(true[there]))
     if cells.texts is not None:
         values = cells.texts.codes[there]
     else:
-        _, values = np.unique(np.asarray(cells.numbers)[there], return_inverse=True)
-    n_values, n_classes = len(np.unique(values)), len(np.unique(true[there]))
-    pairs = np.unique(values * len(target.classes) + true[there].astype(np.int64))
-    return n_values == n_classes == len(pairs) > 1
+        values = np.asarray(cells.numbers)[there]
+    distinct = distinct_of(values)
+    if len(distinct) != n_classes:
+        return False
+    places = np.searchsorted(distinct, values)
+    pairs = distinct_of(places * len(target.classes) + true[there].astype(np.int64))
+    return n_classes == len(pairs) > 1
