@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import shlex
 from pathlib import Path
 
 from fastnn.cli.inspect import load_any
 from fastnn.cli.parsing import Commands
-from fastnn.datasets import table_path
 
 _FUNCTIONS = {"c": "to_c", "onnx": "to_onnx"}
 
 
 def add(commands: Commands) -> None:
     """Adds the command."""
-    table = shlex.quote(str(table_path()))
     parser = commands.add_parser(
         "export",
         help="write a model as C source or ONNX",
         description="Writes a model as one C99 file that needs nothing but libm, or as ONNX.",
-        epilog=f"example:\n  fastnn train {table} --target late\n"
-        "  fastnn export model.fastnn --to c model.c",
+        epilog="example:\n  fastnn demo\n"
+        "  fastnn export fastnn-demo/digits.safetensors --to c digits.c",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a model file")

@@ -49,7 +49,7 @@ def scores_table(scores: Scores, task: str) -> str:
     """Scores beside those of a linear model and of a baseline."""
     names = list(scores["model"])
     rows = [
-        (label, *(format_number(scores[key][name]) for name in names))
+        (label, *(format_number(scores[key][name] + 0.0) for name in names))
         for key, label in score_labels(task).items()
         if key in scores
     ]

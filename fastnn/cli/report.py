@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import fastnn
+
+#: Numbers of held-out rows, and what is predicted for them.
+Points = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 _BLUE, _MOST_BARS, _MOST_CLASSES = "#0072b2", 25, 20
 
@@ -25,7 +29,12 @@ img { max-width: 100% } footer { color: #666; font-size: 0.85em; margin-top: 3em
 """
 
 
-def write_report(path: Path, result: Mapping[str, Any], tables: Mapping[str, str]) -> None:
+def write_report(
+    path: Path,
+    result: Mapping[str, Any],
+    tables: Mapping[str, str],
+    points: Points | None = None,
+) -> None:
     """Writes the report.
 
     Parameters
@@ -35,6 +44,8 @@ def write_report(path: Path, result: Mapping[str, Any], tables: Mapping[str, str
         What ``fastnn train --json`` prints.
     tables : mapping of str to str
         What ``fastnn train`` prints: texts by heading.
+    points : (ndarray, ndarray), optional
+        Numbers of held-out rows, and what is predicted for them.
 
     Raises
     ------
@@ -52,7 +63,7 @@ def write_report(path: Path, result: Mapping[str, Any], tables: Mapping[str, str
         parts.append(f"<h2>{escape(heading)}</h2>\n<pre>{escape(text)}</pre>")
     parts.append("<h2>pictures</h2>")
     try:
-        pictures = _pictures(result)
+        pictures = _pictures(result, points)
     except ImportError:
         missing = (
             "the report has no pictures: matplotlib is not installed; the extra 'plot' brings it: "
@@ -78,26 +89,28 @@ def write_report(path: Path, result: Mapping[str, Any], tables: Mapping[str, str
     path.write_text(page, encoding="utf-8")
 
 
-def _pictures(result: Mapping[str, Any]) -> list[str]:
+def _pictures(result: Mapping[str, Any], points: Points | None) -> list[str]:
     """As HTML: the confusion table, or predictions beside the truth; the importance of columns."""
     pictures = []
     classes = result["target"]["classes"]
     if result["confusion"] and len(classes) <= _MOST_CLASSES:
         side = 2.5 + 0.45 * len(classes)
         pictures.append(_picture("classes", (side + 1, side), _draw_confusion, result))
+    if points is not None:
+        pictures.append(_picture("predictions", (5, 4.5), _draw_points, points))
     if result["importance"]:
         height = 1.2 + 0.3 * min(len(result["importance"]), _MOST_BARS)
         pictures.append(_picture("importance", (7, height), _draw_importance, result))
     return pictures
 
 
-def _picture(name: str, size: tuple[float, float], draw: Any, result: Mapping[str, Any]) -> str:
+def _picture(name: str, size: tuple[float, float], draw: Any, content: Any) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context({"svg.hashsalt": "fastnn", "svg.fonttype": "path"}):
         figure = Figure(figsize=size, layout="constrained")
-        draw(figure.add_subplot(), result)
+        draw(figure.add_subplot(), content)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     data = base64.b64encode(file.getvalue()).decode()
@@ -116,6 +129,15 @@ def _draw_confusion(axes: Any, result: Mapping[str, Any]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
+    axes.set_title("rows that were held out")
+
+
+def _draw_points(axes: Any, points: Points) -> None:
+    true, predicted = points
+    axes.plot(true, predicted, ".", color=_BLUE, alpha=0.5)
+    axes.axline((true[0], true[0]), slope=1, color="black", linewidth=1)
+    axes.set_xlabel("true")
+    axes.set_ylabel("predicted")
     axes.set_title("rows that were held out")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn.cli import printing
@@ -30,10 +31,11 @@ from fastnn.cli.reading import (
     rows_of,
     title,
 )
-from fastnn.cli.report import write_report
+from fastnn.cli.report import Points, write_report
 from fastnn.datasets import table_path
 from fastnn.tabular import RECIPE, TabularModel
 from fastnn.tabular.table_files import Table
+from fastnn.tabular.values import read_cells
 
 _MOST_ROWS = 2000  # held-out rows on which the importance of the columns is measured
 
@@ -97,18 +99,18 @@ def add(commands: Commands) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     output = arguments.output
+    _refuse_unwritable(output)
     report = arguments.report or output.with_suffix(".html")
+    _refuse_unwritable(report)
     if report == output:
         raise ValueError(f"--report must be another file than --output, got {report} for both")
-    for path in (output, report):
-        _refuse_unwritable(path)
     model = _new_model(arguments)
     with _noted() as warned:
-        result, tables = _trained(arguments, model)
+        result, tables, points = _trained(arguments, model)
         seconds = result["seconds"]
         with _timed(seconds, "writing"):
             model.save(output)
-            write_report(report, {**result, "warnings": warned}, tables)
+            write_report(report, {**result, "warnings": warned}, tables, points)
     if arguments.json:
         files = {"model": str(output), "report": str(report)}
         printing.print_json({**files, **result, "warnings": warned})
@@ -132,8 +134,8 @@ def _new_model(arguments: argparse.Namespace) -> TabularModel:
 
 def _trained(
     arguments: argparse.Namespace, model: TabularModel
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Trains the model; what there is to tell of it, as JSON knows it and as tables of text."""
+) -> tuple[dict[str, Any], dict[str, str], Points | None]:
+    """Trains the model; what there is to tell: for JSON, as tables of text, and to draw."""
     seconds: dict[str, float] = {}
     of_images = is_images(arguments.data)
     target = CLASS if arguments.target is None and of_images else arguments.target
@@ -153,6 +155,7 @@ def _trained(
         is_of_classes = model.target.task == "classification"
         confusion = model.confusion(held) if is_of_classes else None
         importance = {} if of_images else model.importance(few)
+        points = None if is_of_classes else (_true(model, few), model.predict(few))
     n_rows, n_held, n_few = map(n_rows_of, (table, held, few))
     result: dict[str, Any] = {
         "data": name,
@@ -179,7 +182,7 @@ def _trained(
         tables[f"importance: the fall of {measure} where a column is shuffled, of {n_few} rows"] = (
             printing.importance_table(importance)
         )
-    return result, tables
+    return result, tables, points
 
 
 def _few(table: Table, seed: int) -> Table:
@@ -189,6 +192,11 @@ def _few(table: Table, seed: int) -> Table:
         return table
     drawn = np.random.default_rng(seed).choice(n_rows, _MOST_ROWS, replace=False)
     return rows_of(table, np.sort(drawn))
+
+
+def _true(model: TabularModel, table: Table) -> npt.NDArray[Any]:
+    """The numbers that are to be predicted."""
+    return model.target.encode(read_cells(table[model.target.name], model.target.name))
 
 
 def _refuse_unwritable(path: Path) -> None:

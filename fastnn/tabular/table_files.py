@@ -238,7 +238,9 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
         except pyarrow.ArrowInvalid:  # a column is of another type behind its first megabyte
             table = read(len(data) + 1)
     except pyarrow.ArrowException as error:
-        raise ValueError(f"cannot read {name} as CSV: {error}") from error
+        raise ValueError(
+            f"cannot read {name} as CSV, whose rows must have as many fields as the first: {error}"
+        ) from error
     return _columns(table, names, name)
 
 
@@ -272,11 +274,12 @@ def _has_header(rows: list[list[str]], expected: Collection[str]) -> bool:
     """
     first, *others = rows
     places = {str(i) for i in range(1, len(first) + 1)}
-    if any(field.strip() in expected and field.strip() not in places for field in first):
+    found = {field.strip() for field in first}.intersection(expected)
+    if found - places:
         return True
-    if not others:  # a row to predict from, where the columns are called by their places
-        return not expected or not places.issuperset(expected)
-    if _are_in_a_row(first):
+    if expected and places.issuperset(expected) and not found:
+        return False
+    if not others or _are_in_a_row(first):
         return True
     starts = [
         column[0]
