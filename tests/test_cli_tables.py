@@ -537,3 +537,17 @@ def test_other_commands_import_neither_arrow_nor_pictures(run_script):
         assert main(["info"]) == 0
         assert not {"pyarrow", "pandas", "matplotlib"} & set(sys.modules)
     """)
+
+
+def test_the_commands_of_the_page_work_as_printed(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.M | re.S)
+    copy, *lines = "".join(blocks).splitlines()
+    environment = {**ENVIRONMENT, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(copy, shell=True, check=True, env=environment, timeout=60)
+    assert Path("deliveries.csv").read_bytes() == table_path().read_bytes()
+    for line in lines:
+        name, *arguments = shlex.split(line)
+        assert (name, line, main(arguments)) == ("fastnn", line, 0)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["members"] == 2
+    assert Path("predictions.csv").read_text().startswith("late,probability of no,")
