@@ -14,7 +14,7 @@ from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel
 from fastnn.tabular.reading import read_table
 
 N = 300
-QUICK = replace(RECIPE, hidden=(32,), samples=6_000, bins=16)
+QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16)
 
 
 def table(n: int = N, seed: int = 0) -> dict[str, Any]:
