@@ -1,6 +1,6 @@
 """TabularModel: from tables of every kind to predictions, scores and files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel
 from fastnn.tabular.reading import read_table
 
 N = 300
-QUICK = replace(RECIPE, hidden=(32,), samples=6_000, bins=16)
+QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_heights=(0.1,), ema=None)
 
 
 def table(n: int = N, seed: int = 0) -> dict[str, Any]:
@@ -159,6 +159,22 @@ def test_the_recipe_is_data_that_is_followed(of_prices: TabularModel) -> None:
     assert RECIPE.epochs(10**9) == RECIPE.least_epochs
     assert RECIPE.epochs(10) == RECIPE.most_epochs
     assert RECIPE.ramps(10**9, 10**3) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(lambda x: x[:, 0], 0.01), (lambda x: np.sign(np.sin(9 * x[:, 0])), 1.0)],
+    ids=["smooth", "jumps"],
+)
+def test_the_validation_part_chooses_the_height_of_the_ramps(
+    function: Callable[[Any], Any], expected: float
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (400, 3))
+    y = function(X) + 0.3 * rng.standard_normal(400)
+    recipe = replace(QUICK, ramp_heights=(0.01, 1.0), trial=0.5)
+    model = TabularModel(seed=0, recipe=recipe).fit(X, y)
+    assert {each.height for each in model.encoding.encoders.values()} == {expected}  # type: ignore[union-attr]
 
 
 def test_rare_large_values_get_ramps_of_their_own() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,7 +53,7 @@ class Numbers:
         if not (scale > 0 and np.isfinite(scale)):
             scale = 1.0
         edges = _edges(there, n_ramps)
-        return cls(float(median), scale, edges, recipe.ramp_height, len(there) < len(numbers))
+        return cls(float(median), scale, edges, recipe.ramp_heights[0], len(there) < len(numbers))
 
     @property
     def width(self) -> int:
@@ -249,6 +249,11 @@ class Encoding:
             begin += encoder.width
         return places
 
+    def with_height(self, height: float) -> Encoding:
+        """The same with ramps of this height."""
+        encoders = {name: _with_height(each, height) for name, each in self.encoders.items()}
+        return replace(self, encoders=encoders)
+
     def encode(self, cells: dict[str, Cells], n_rows: int) -> tuple[Array, dict[str, str]]:
         """The inputs of some rows.
 
@@ -283,6 +288,12 @@ class Encoding:
                 rows = slice(begin, begin + _BLOCK)
                 encoder.encode(numbers[rows], out[rows])
         return inputs, remarks
+
+
+def _with_height(encoder: Encoder, height: float) -> Encoder:
+    if isinstance(encoder, Dates):
+        return replace(encoder, days=replace(encoder.days, height=height))
+    return replace(encoder, height=height) if isinstance(encoder, Numbers) else encoder
 
 
 def _of_unknown(texts: Texts, unknown: list[str]) -> str:

@@ -13,8 +13,12 @@ class Recipe:
     ----------
     bins : int
         The most ramps that a number is encoded by.
-    ramp_height : float
-        Of a ramp, beside numbers of standard deviation 1: small ones keep the network smooth.
+    ramp_heights : tuple of float
+        Of a ramp, beside numbers of standard deviation 1: low ones keep the network smooth, high
+        ones let it bend and jump. The validation part chooses one of these, by a short training
+        with each.
+    trial : float
+        Length of such a training, as a share of that of the whole.
     rows_per_bin : int
         A table has no more ramps a number than one for this many rows.
     rarest : int
@@ -52,7 +56,8 @@ class Recipe:
     """
 
     bins: int = 48
-    ramp_height: float = 0.1
+    ramp_heights: tuple[float, ...] = (0.03, 0.1, 0.3)
+    trial: float = 0.2
     rows_per_bin: int = 8
     rarest: int = 4
     most_categories: int = 1024
@@ -66,8 +71,8 @@ class Recipe:
     weight_decay: float = 1e-2
     beta_2: float = 0.99
     restarts: int = 3
-    ema: float | None = None
-    samples: int = 1_000_000
+    ema: float | None = 0.995
+    samples: int = 600_000
     least_epochs: int = 16
     most_epochs: int = 200
     batch_sizes: tuple[tuple[int, int], ...] = ((0, 32), (2_000, 128), (10_000, 256))
