@@ -90,7 +90,7 @@ def real_cases() -> list[Case]:
             X, y, epochs=2, batch_size=[None, 8][i % 2], optimizer=optimizer, learning_rate=rate
         )
         nets.append(net)
-    return [net._parts() for net in nets]
+    return [net.to_data() for net in nets]
 
 
 # ---- wild values --------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ def write(net: Network, path: Any, progress: FitProgress | None = None) -> None:
     """
     from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     if progress is not None:
         average = net._built()[1].average
         if average is not None:

@@ -120,6 +120,10 @@ class Training:
         }
 
 
+#: As `State.description`, of a network that is not built.
+NO_STATE = {"random_state": None, "training": None, "n_updates": 0, "schedule": None}
+
+
 @dataclass
 class State:
     """Parameters, running statistics, the optimiser's slots, and the random state.

@@ -23,7 +23,7 @@ from fastnn._keywords import checked_keywords
 from fastnn._numbers import replaced_numbers
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
-from fastnn._state import State, Training
+from fastnn._state import NO_STATE, State, Training
 from fastnn._summary import as_html, summarise
 from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
@@ -951,7 +951,7 @@ class Network:
             setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (*self._parts(), type(self)), self.__getstate__()
+        return _rebuild, (*self.to_data(), type(self)), self.__getstate__()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the network to a file, from which training goes on exactly where it stopped.
@@ -995,6 +995,50 @@ class Network:
         """
         return _checkpoint.read(path, cls)[0]
 
+    def to_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What `save` writes, as plain data: for files that hold more than a network.
+
+        Returns
+        -------
+        description : dict of str to object
+            What JSON can hold; docs/files.md has its keys.
+        tensors : dict of str to ndarray
+            Copies of the parameters and of the states of optimiser and shuffling.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
+        >>> twin = Network.from_data(*net.to_data())
+        """
+        description = {**self._architecture.description(), "n_features": self.n_features}
+        if self._state is None or self._plan is None:
+            return description | NO_STATE, {}
+        with self._access.reading():
+            self._state.check(self._architecture, self._plan.n_features)
+            return description | self._state.description(), self._state.tensors()
+
+    @classmethod
+    def from_data(cls, description: dict[str, Any], tensors: dict[str, Array]) -> Self:
+        """The network that `to_data` has made these of.
+
+        Parameters
+        ----------
+        description : dict of str to object
+        tensors : dict of str to ndarray
+
+        Returns
+        -------
+        Network
+            Of the class that this is called on, whose ``__init__`` is not called.
+
+        Raises
+        ------
+        ValueError
+            If they are anything else.
+        """
+        return _rebuild(description, tensors, cls)
+
     # ---- inside --------------------------------------------------------------------------------
 
     def _built(self) -> tuple[Plan, State]:
@@ -1017,36 +1061,24 @@ class Network:
         self._state = state
         self._plan = plan
 
-    def _parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """A description as JSON knows it, and copies of the arrays: all that `_rebuild` needs."""
-        description = {**self._architecture.description(), "n_features": self.n_features}
-        if self._state is None or self._plan is None:
-            return description | _NO_STATE, {}
-        with self._access.reading():
-            self._state.check(self._architecture, self._plan.n_features)
-            return description | self._state.description(), self._state.tensors()
-
 
 # ---- helpers -------------------------------------------------------------------------------------
 
-# As `State.description`, of a network that is not built.
-_NO_STATE = {"random_state": None, "training": None, "n_updates": 0, "schedule": None}
-
 
 def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
-    """The network whose `_parts` these are; ValueError for anything else."""
+    """The network whose `to_data` these are; ValueError for anything else."""
     try:
         if not issubclass(network_class, Network):
             raise ValueError(f"{network_class!r} is not a class of networks")
         layers, loss, dtype, seed, n_features, *of_state = entries(
             description,
-            ["layers", "loss", "dtype", "seed", "n_features", *_NO_STATE],
+            ["layers", "loss", "dtype", "seed", "n_features", *NO_STATE],
             "the description",
         )
         net = network_class._bare(Architecture.read(layers, loss, dtype, seed))
         if n_features is None:
             entries(tensors, [], "the tensors")
-            if of_state != list(_NO_STATE.values()):
+            if of_state != list(NO_STATE.values()):
                 raise ValueError("a network without n_features must have no state")
             return net
         n_features = _validation.positive_int(

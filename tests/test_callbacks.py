@@ -38,7 +38,7 @@ def regression() -> Network:
 
 
 def state(net: Network) -> tuple[Any, ...]:
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     return description, {name: array.tobytes() for name, array in tensors.items()}
 
 

@@ -29,7 +29,7 @@ def network(seed: int | None = 1) -> Network:
 
 
 def state(net: Network) -> tuple[Any, ...]:
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     return description, {name: array.tobytes() for name, array in tensors.items()}
 
 

@@ -82,7 +82,7 @@ def total_weights(y: Array, weights: Array) -> Array:
 
 def state(net: Network) -> tuple[Any, ...]:
     """All that training changes, with its bits."""
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     return description, {name: array.tobytes() for name, array in tensors.items()}
 
 

@@ -57,7 +57,9 @@ def test_the_map_names_every_file(path: Path) -> None:
         assert f"`{place}`" in contributing
 
 
-FACES = {"cli", "__main__", "race", "contestants", "timing", "datasets", "exchange", "sklearn"}
+FACES = {
+    "cli", "__main__", "race", "contestants", "timing", "datasets", "exchange", "sklearn", "tabular"
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=names)

@@ -556,7 +556,7 @@ def test_damaged_states_in_files_are_refused(change: Any) -> None:
     X, y = regression()
     net = small()
     net.fit(X, y, epochs=3, learning_rate=CosineDecay(0.01, warmup=1))
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     description["schedule"] = None if change is None else {**description["schedule"], **change}
     with pytest.raises(ValueError, match="not a network that this version can read"):
         fastnn.network._rebuild(description, tensors, Network)
@@ -570,7 +570,7 @@ def test_damaged_plateaus_in_files_are_refused(change: dict[str, Any]) -> None:
     X, y = regression()
     net = small()
     net.fit(X, y, epochs=3, learning_rate=ReduceOnPlateau(0.01, "loss"))
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     fastnn.network._rebuild(description, tensors, Network)
     description["schedule"]["plateau"] |= change
     with pytest.raises(ValueError, match="not a network that this version can read"):
@@ -585,7 +585,7 @@ def test_damaged_schedules_in_files_are_refused(rate: Any) -> None:
     X, y = regression()
     net = small()
     net.fit(X, y, epochs=3, learning_rate=ConstantRate(0.01))
-    description, tensors = net._parts()
+    description, tensors = net.to_data()
     description["training"]["hyperparameters"]["learning_rate"] = rate
     with pytest.raises(ValueError, match="not a network that this version can read"):
         fastnn.network._rebuild(description, tensors, Network)

@@ -1,5 +1,6 @@
 """Data to try networks on: built in, generated, or read from files."""
 
+from fastnn.datasets.deliveries import table_path
 from fastnn.datasets.digits import load_digits
 from fastnn.datasets.idx import read_idx
 from fastnn.datasets.images import read_image, read_image_folder
@@ -22,5 +23,6 @@ __all__ = [
     "read_idx",
     "read_image",
     "read_image_folder",
+    "table_path",
     "train_test_split",
 ]

@@ -1,0 +1,234 @@
+"""``fastnn train``: from a table to a model that predicts one of its columns."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shlex
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _validation
+from fastnn.cli import printing
+from fastnn.cli.parsing import Commands
+from fastnn.cli.reading import (
+    CLASS,
+    is_images,
+    listed,
+    n_rows_of,
+    naming,
+    read_table,
+    refuse_absent,
+    rows_of,
+    title,
+)
+from fastnn.cli.report import Points, write_report
+from fastnn.datasets import table_path
+from fastnn.tabular import RECIPE, TabularModel
+from fastnn.tabular.table_files import Table
+from fastnn.tabular.values import read_cells
+
+_MOST_ROWS = 2000  # held-out rows on which the importance of the columns is measured
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    table = shlex.quote(str(table_path()))
+    parser = commands.add_parser(
+        "train",
+        help="train a model that predicts a column of a table",
+        description="Works out what each column of a table is, fills, scales and encodes it, holds "
+        "out\na part of the rows, trains, and prints what it did and how good the model is.\n"
+        "Writes the model, and a report for a browser.",
+        epilog=f"example:\n  fastnn train {table} --target late",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a CSV, Parquet or NPZ file, - for standard input, or a folder with a sub-folder of "
+        "images for each class",
+    )
+    parser.add_argument(
+        "--target", metavar="COL", help=f"the column to predict (default for images: {CLASS})"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("model.fastnn"),
+        metavar="FILE",
+        help="where to write the model (default: model.fastnn)",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="where to write the report (default: as the model, with .html)",
+    )
+    parser.add_argument(
+        "--validation",
+        type=float,
+        default=RECIPE.validation,
+        metavar="SHARE",
+        help=f"of the rows, to hold out (default: {RECIPE.validation:g})",
+    )
+    parser.add_argument(
+        "--members",
+        type=int,
+        default=1,
+        metavar="N",
+        help="networks whose mean predicts; more are better and take longer (default: 1)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="the most to use (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    output = arguments.output
+    _refuse_unwritable(output)
+    report = arguments.report or output.with_suffix(".html")
+    _refuse_unwritable(report)
+    if report == output:
+        raise ValueError(f"--report must be another file than --output, got {report} for both")
+    model = _new_model(arguments)
+    with _noted() as warned:
+        result, tables, points = _trained(arguments, model)
+        seconds = result["seconds"]
+        with _timed(seconds, "writing"):
+            model.save(output)
+            write_report(report, {**result, "warnings": warned}, tables, points)
+    if arguments.json:
+        files = {"model": str(output), "report": str(report)}
+        printing.print_json({**files, **result, "warnings": warned})
+    elif not arguments.quiet:
+        for heading, text in tables.items():
+            print(f"{heading}\n{text}\n")
+        print(f"{output}: the model, for fastnn predict, evaluate, inspect and export")
+        print(f"{report}: the report, for a browser")
+        print(", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
+
+
+def _new_model(arguments: argparse.Namespace) -> TabularModel:
+    share = _validation.number_in_open_interval(arguments.validation, "--validation")
+    recipe = replace(RECIPE, validation=share)
+    if is_images(arguments.data):
+        recipe = replace(recipe, bins=1)  # thousands of pixels need no ramps each
+    return TabularModel(
+        arguments.members, seed=arguments.seed, threads=arguments.threads, recipe=recipe
+    )
+
+
+def _trained(
+    arguments: argparse.Namespace, model: TabularModel
+) -> tuple[dict[str, Any], dict[str, str], Points | None]:
+    """Trains the model; what there is to tell: for JSON, as tables of text, and to draw."""
+    seconds: dict[str, float] = {}
+    of_images = is_images(arguments.data)
+    target = CLASS if arguments.target is None and of_images else arguments.target
+    with _timed(seconds, "reading"):
+        table = read_table(arguments.data, () if target is None else (target,))
+    name = title(arguments.data)
+    if target is None:
+        raise ValueError(f"--target is needed: the column of {name} to predict; {listed(table)}")
+    refuse_absent(target, table, name)
+    with _timed(seconds, "preparing"), naming(name):
+        model.fit(table, target=target, progress=not (arguments.json or arguments.quiet))
+    seconds["preparing"] -= model.training_seconds
+    seconds["training"] = model.training_seconds
+    with _timed(seconds, "scoring"):
+        held = rows_of(table, model.validation_rows)
+        few = _few(held, arguments.seed)
+        is_of_classes = model.target.task == "classification"
+        confusion = model.confusion(held) if is_of_classes else None
+        importance = {} if of_images else model.importance(few)
+        points = None if is_of_classes else (_true(model, few), model.predict(few))
+    n_rows, n_held, n_few = map(n_rows_of, (table, held, few))
+    result: dict[str, Any] = {
+        "data": name,
+        "rows": {"all": n_rows, "held out": n_held},
+        "seed": model.seed,
+        "members": model.members,
+        **printing.plain_model(model),
+        "confusion": confusion and confusion.counts.tolist(),
+        "importance": importance,
+        "seconds": seconds,
+    }
+    tables = {
+        f"{name}: {n_rows} rows; {target!r} is predicted, by {model.target.task}": (
+            printing.columns_table(model.columns)
+        ),
+        f"scores on {n_held} rows that were held out": (
+            printing.scores_table(model.validation_scores, model.target.task)
+        ),
+    }
+    if confusion is not None:
+        tables["classes of these rows"] = printing.confusion_text(confusion)
+    if importance:
+        measure = "the area under the ROC curve" if is_of_classes else "R2"
+        tables[f"importance: the fall of {measure} where a column is shuffled, of {n_few} rows"] = (
+            printing.importance_table(importance)
+        )
+    return result, tables, points
+
+
+def _few(table: Table, seed: int) -> Table:
+    """At most `_MOST_ROWS` rows of a table."""
+    n_rows = n_rows_of(table)
+    if n_rows <= _MOST_ROWS:
+        return table
+    drawn = np.random.default_rng(seed).choice(n_rows, _MOST_ROWS, replace=False)
+    return rows_of(table, np.sort(drawn))
+
+
+def _true(model: TabularModel, table: Table) -> npt.NDArray[Any]:
+    """The numbers that are to be predicted."""
+    return model.target.encode(read_cells(table[model.target.name], model.target.name))
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """A file that cannot be written is better known before the training."""
+    folder = path.parent
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+@contextmanager
+def _noted() -> Iterator[list[str]]:
+    """The texts of the warnings that are shown."""
+    texts: list[str] = []
+    show = warnings.showwarning
+
+    def note(message: Warning | str, *details: Any, **more: Any) -> None:
+        texts.append(str(message))
+        show(message, *details, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = note
+        yield texts
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - begin

@@ -1,0 +1,638 @@
+"""A model for tables: from columns as they are to predictions, without tuning."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fastnn import _split, _validation
+from fastnn._keywords import checked_keywords
+from fastnn.network import Network
+from fastnn.tabular import scores as _scores
+from fastnn.tabular.columns import Column, describe
+from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
+from fastnn.tabular.reading import Table, read_table, values_of
+from fastnn.tabular.recipe import RECIPE, Recipe
+from fastnn.tabular.scores import Confusion, Scores
+from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
+from fastnn.tabular.training import Progress, train_linear, train_members, trial_loss
+from fastnn.tabular.values import Array, Cells, read_cells
+
+_LEAST_ROWS = 10
+
+
+class TableWarning(UserWarning):
+    """Of a table: it can be used, but perhaps not as it was meant."""
+
+
+class TabularModel:
+    """Predicts a column of a table from the others.
+
+    It works out what each column is, fills and marks what is missing, encodes, holds out a
+    validation part, and trains by a recipe that needs no tuning.
+
+    Parameters
+    ----------
+    members : int
+        Networks, from different seeds, whose mean predicts. More are better and take longer; they
+        are trained side by side.
+    seed : int, optional
+        Makes everything repeat exactly. None draws one, which `seed` shows.
+    threads : int, optional
+        The most to use. None: as many as `fastnn.set_num_threads` says. The results do not depend
+        on it, to the bit.
+    task : {"classification", "regression"}, optional
+        None: texts, yes/no and whole numbers of at most ten different values are classes.
+    recipe : fastnn.tabular.Recipe, optional
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not one of these.
+
+    Examples
+    --------
+    >>> from fastnn.tabular import TabularModel
+    >>> table = {
+    ...     "size": [30, 85, 60, 120, 45, 70] * 20,
+    ...     "town": ["Ulm", "Bonn", "Ulm", "Bonn", "Bonn", "Ulm"] * 20,
+    ...     "price": [300.0, 1020.0, 600.0, 1440.0, 540.0, 700.0] * 20,
+    ... }
+    >>> model = TabularModel(seed=0).fit(table, target="price")
+    >>> [column.kind for column in model.columns]
+    ['number', 'yes/no']
+    >>> bool(model.evaluate(table)["r2"] > 0.99)
+    True
+    """
+
+    @checked_keywords
+    def __init__(
+        self,
+        members: int = 1,
+        *,
+        seed: int | None = None,
+        threads: int | None = None,
+        task: str | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        self.members = _validation.positive_int(members, "members", at_most=256)
+        drawn = int(np.random.SeedSequence().generate_state(1)[0])
+        self.seed: int = drawn if seed is None else _validation.seed(seed, below=2**64)  # type: ignore[assignment]
+        if threads is not None:
+            threads = _validation.positive_int(threads, "threads", at_most=256)
+        self.threads = threads
+        self.task = None if task is None else _validation.spelled(task, TASKS, "task")
+        if recipe is not None and not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, got {_validation.shown(recipe)}")
+        self.recipe = RECIPE if recipe is None else recipe
+        self._fitted: Fitted | None = None
+        self._validation_rows: Array | None = None
+        self._training_seconds = float("nan")
+
+    # ---- what it is --------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What each column of the training table is, and what is done with it."""
+        return self._parts.encoding.columns
+
+    @property
+    def encoding(self) -> Encoding:
+        """How columns become the inputs of the networks."""
+        return self._parts.encoding
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+        return self._parts.target
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The members: their inputs are those of `encoding`."""
+        return self._parts.networks
+
+    @property
+    def network(self) -> Network:
+        """The first member."""
+        return self._parts.networks[0]
+
+    @property
+    def validation_scores(self) -> dict[str, Scores]:
+        """`compare` of the rows that were held out in `fit`, by which the best epoch was chosen."""
+        return self._parts.validation_scores
+
+    @property
+    def validation_rows(self) -> Array | None:
+        """Rows of the table of `fit` that it held out, ascending; None where it was given others.
+
+        A model from a file does not know them.
+        """
+        return self._validation_rows
+
+    @property
+    def training_seconds(self) -> float:
+        """How long `fit` made inputs and trained with them, trials included.
+
+        NaN of a model from a file.
+        """
+        return self._training_seconds
+
+    @property
+    def _parts(self) -> Fitted:
+        if self._fitted is None:
+            raise ValueError("the model is not fitted yet: call fit first")
+        return self._fitted
+
+    def __repr__(self) -> str:
+        if self._fitted is None:
+            return f"TabularModel(members={self.members}, seed={self.seed})  # not fitted yet"
+        used = sum(column.used for column in self.columns)
+        return (
+            f"TabularModel(members={self.members}, seed={self.seed})  # {self.target.task} of "
+            f"{self.target.name!r} from {used} columns"
+        )
+
+    # ---- what it does ------------------------------------------------------------------------
+
+    @checked_keywords
+    def fit(
+        self,
+        frame: Any,
+        y: Any = None,
+        *,
+        target: str | None = None,
+        validation_data: Any = None,
+        progress: Progress = False,
+    ) -> Self:
+        """Works out the columns and trains; a model that was fitted before begins anew.
+
+        Parameters
+        ----------
+        frame : data frame, dict of columns, ndarray, str or path-like
+            A frame of pandas or polars; an array of shape (n_rows, n_columns), whose columns are
+            called x0, x1, ...; or the path of a .csv, .tsv, .parquet or .npz file.
+        y : array-like of shape (n_rows,), optional
+            What to predict, where it is no column of `frame`.
+        target : str, optional
+            The column of `frame` to predict.
+        validation_data : optional
+            A table with the target, or a pair (table, y), to choose the best epoch by. None: a
+            share of the rows is held out, of each class alike.
+        progress : bool or "epochs"
+            As for `fastnn.Network.fit`; of the first member.
+
+        Returns
+        -------
+        TabularModel
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above, or there is nothing to learn. Nothing has changed then.
+        ImportError
+            If a file needs a library that is not installed.
+
+        Warns
+        -----
+        TableWarning
+            Of rows without a target, and of columns that repeat it.
+        """
+        if (y is None) == (target is None):
+            raise ValueError("fit needs either target, the name of a column, or y")
+        table, raw, name = _split_target(read_table(frame), y, target)
+        cells, answers = _read(table), read_cells(raw, name)
+        known = np.flatnonzero(~is_missing(answers))
+        cells, answers = _with_target(cells, answers, name)
+        described = Target.fitted(name, answers, self.task)
+        true = described.encode(answers)
+        if validation_data is None:
+            labels = true if described.task == "classification" else None
+            rows, aside = _split.split_rows(len(true), self.recipe.validation, self.seed, labels)
+            held_cells = {key: taken(each, aside) for key, each in cells.items()}
+            held_true = true[aside]
+        else:
+            rows = np.arange(len(true))
+            held_cells, held_true = self._validation_part(validation_data, described, y is None)
+        _warn_of_repeats(cells, described, true)
+        encoding = self._fitted_encoding(cells, len(true))
+        _check_columns(encoding, held_cells, "validation_data")
+        training_cells = {key: taken(each, rows) for key, each in cells.items()}
+        y_training, y_held = _scaled(described, true[rows]), _scaled(described, held_true)
+
+        def parts(height: float) -> tuple[Encoding, tuple[Array, Array], tuple[Array, Array]]:
+            """The encoding with ramps of this height, and what it makes of the two parts."""
+            changed = encoding.with_height(height)
+            X, _ = changed.encode(training_cells, len(rows))
+            X_held, _ = changed.encode(held_cells, len(held_true))
+            return changed, (X, y_training), (X_held, y_held)
+
+        def loss(height: float) -> float:
+            _, training, held = parts(height)
+            return trial_loss(self.recipe, described, training, held, self.seed, self.threads)
+
+        began = time.perf_counter()
+        heights = self.recipe.ramp_heights
+        best = heights[0] if len(heights) == 1 else min(heights, key=loss)
+        encoding, training, held = parts(best)
+        networks = train_members(
+            self.recipe,
+            described,
+            training,
+            held,
+            [self.seed + i for i in range(self.members)],
+            self.threads,
+            progress,
+        )
+        kept = linear_inputs(encoding)
+        linear = train_linear(
+            described,
+            (training[0][:, kept], training[1]),
+            self.seed,
+            self.threads,
+        )
+        self._training_seconds = time.perf_counter() - began
+        self._validation_rows = known[aside] if validation_data is None else None
+        fitted = Fitted(described, encoding, tuple(networks), linear, {})
+        fitted.validation_scores = fitted.compare(held[0], held_true, self.threads)
+        self._fitted = fitted
+        return self
+
+    def predict(self, frame: Any) -> Array:
+        """The class, or the number, of each row.
+
+        Parameters
+        ----------
+        frame : as for `fit`
+            Columns in any order; those that are not used are not needed.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Classes as they came in the target; numbers in float64.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or the model is not fitted yet.
+
+        Warns
+        -----
+        TableWarning
+            Of categories that the training rows did not have.
+        """
+        fitted = self._parts
+        output = fitted.output(self._inputs(frame)[0], self.threads)
+        return fitted.target.decode(output.argmax(axis=1)) if output.ndim == 2 else output
+
+    def predict_proba(self, frame: Any) -> Array:
+        """The probabilities of the classes.
+
+        Parameters
+        ----------
+        frame : as for `predict`
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_rows, n_classes)
+            In the order of ``model.target.classes``.
+
+        Raises
+        ------
+        ValueError
+            As `predict`; or if the target is a number.
+        """
+        fitted = self._parts
+        self._need_classes("predict_proba")
+        return fitted.output(self._inputs(frame)[0], self.threads)
+
+    def evaluate(self, frame: Any, y: Any = None) -> Scores:
+        """The scores of the predictions for rows whose target is known.
+
+        Parameters
+        ----------
+        frame : as for `predict`
+            With the target, where `y` is not given.
+        y : array-like of shape (n_rows,), optional
+
+        Returns
+        -------
+        dict of str to float
+            Of classes ``accuracy``, ``balanced_accuracy``, ``roc_auc`` and ``log_loss``; of
+            numbers ``r2``, ``rmse`` and ``mae``.
+
+        Raises
+        ------
+        ValueError
+            As `predict`; or if the target is missing, or has a class that is not known.
+        """
+        fitted = self._parts
+        inputs, true = self._known(frame, y)
+        return _scores.scores(fitted.target, true, fitted.output(inputs, self.threads))
+
+    def compare(self, frame: Any, y: Any = None) -> dict[str, Scores]:
+        """The scores beside those of a baseline and of a linear model.
+
+        Parameters
+        ----------
+        frame, y
+            As for `evaluate`.
+
+        Returns
+        -------
+        dict of str to dict
+            Scores as `evaluate` gives them, of ``"model"``, ``"linear"`` (logistic or linear
+            regression on the same columns) and ``"baseline"`` (the most frequent class with the
+            shares of all, or the mean).
+
+        Raises
+        ------
+        As `evaluate`.
+        """
+        inputs, true = self._known(frame, y)
+        return self._parts.compare(inputs, true, self.threads)
+
+    def confusion(self, frame: Any, y: Any = None) -> Confusion:
+        """Which classes are taken for which, as a table that prints.
+
+        Parameters
+        ----------
+        frame, y
+            As for `evaluate`.
+
+        Returns
+        -------
+        fastnn.tabular.Confusion
+
+        Raises
+        ------
+        ValueError
+            As `evaluate`; or if the target is a number.
+        """
+        fitted = self._parts
+        self._need_classes("confusion")
+        inputs, true = self._known(frame, y)
+        return Confusion.of(fitted.target, true, fitted.output(inputs, self.threads))
+
+    @checked_keywords
+    def importance(self, frame: Any, y: Any = None, *, repeats: int = 3) -> dict[str, float]:
+        """What each column is worth: how far the score falls when its values are shuffled.
+
+        Parameters
+        ----------
+        frame, y
+            As for `evaluate`.
+        repeats : int
+            Shuffles of each column, whose mean counts.
+
+        Returns
+        -------
+        dict of str to float
+            Falls of R2, or of the area under the ROC curve, by column; the largest first.
+
+        Raises
+        ------
+        As `evaluate`.
+        """
+        fitted = self._parts
+        repeats = _validation.positive_int(repeats, "repeats")
+        inputs, true = self._known(frame, y)
+        return _scores.permutation_importance(
+            fitted.target,
+            true,
+            inputs,
+            fitted.encoding.places,
+            lambda changed: fitted.output(changed, self.threads),
+            repeats,
+            self.seed,
+        )
+
+    # ---- files -------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model to one file: networks, encoding and target, as plain data.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A safetensors file, like that of `fastnn.Network.save`.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. A file that was there stays as it was.
+        ValueError
+            If the model is not fitted yet.
+        """
+        from fastnn.tabular import _files
+
+        _files.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a model from a file written by `save`. No code in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        TabularModel
+
+        Raises
+        ------
+        ValueError
+            If the file is not such a file, or is damaged.
+        OSError
+            If it cannot be read.
+        """
+        from fastnn.tabular import _files
+
+        return _files.read(path, cls)
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    def _need_classes(self, method: str) -> None:
+        if self.target.task == "regression":
+            raise ValueError(f"{method} needs classes, the target {self.target.name!r} is a number")
+
+    def _inputs(self, frame: Any) -> tuple[Array, Table]:
+        table = read_table(frame)
+        encoding = self._parts.encoding
+        _check_columns(encoding, table, "frame")
+        n_rows = len(next(iter(table.values())))
+        cells = _read({name: table[name] for name in encoding.encoders})
+        inputs, remarks = encoding.encode(cells, n_rows)
+        for name, remark in remarks.items():
+            warnings.warn(f"the column {name!r} has {remark}", TableWarning, stacklevel=4)
+        return inputs, table
+
+    def _known(self, frame: Any, y: Any) -> tuple[Array, Array]:
+        """Inputs and targets of rows whose target is known."""
+        target = self._parts.target
+        inputs, table = self._inputs(frame)
+        _, raw, _ = _split_target(table, y, target.name if y is None else None)
+        return inputs, _encoded(target, raw, len(inputs))
+
+    def _fitted_encoding(self, cells: dict[str, Cells], n_rows: int) -> Encoding:
+        columns = tuple(describe(name, each) for name, each in cells.items())
+        used = [column for column in columns if column.used]
+        if not used:
+            notes = "; ".join(f"{column.name!r} is {column.kind}" for column in columns[:5])
+            raise ValueError(f"frame must have a column to predict from, got {notes or 'none'}")
+        n_numbers = sum(column.kind in ("number", "date") for column in used)
+        n_ramps = self.recipe.ramps(n_rows, n_numbers)
+        encoders = {
+            column.name: fitted_encoder(column, cells[column.name], self.recipe, n_ramps)
+            for column in used
+        }
+        return Encoding(columns, encoders)
+
+    def _validation_part(
+        self, data: Any, target: Target, is_column: bool
+    ) -> tuple[dict[str, Cells], Array]:
+        is_pair = isinstance(data, tuple) and len(data) == 2
+        frame, y = data if is_pair else (data, None)
+        if y is None and not is_column:
+            raise ValueError("validation_data must be a pair (table, y), as fit was given y")
+        table, raw, _ = _split_target(read_table(frame, "validation_data"), y, target.name)
+        return _read(table), _encoded(target, raw, len(raw))
+
+
+class Fitted:
+    """What `fit` finds, and `save` writes."""
+
+    def __init__(
+        self,
+        target: Target,
+        encoding: Encoding,
+        networks: tuple[Network, ...],
+        linear: Network,
+        validation_scores: dict[str, Scores],
+    ) -> None:
+        self.target = target
+        self.encoding = encoding
+        self.networks = networks
+        self.linear = linear
+        self.validation_scores = validation_scores
+
+    def output(self, inputs: Array, threads: int | None) -> Array:
+        """Probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), in float64."""
+        return self._mean(self.networks, inputs, threads)
+
+    def _mean(self, networks: Sequence[Network], inputs: Array, threads: int | None) -> Array:
+        total = np.zeros((len(inputs), self.target.n_outputs))
+        for network in networks:
+            total += network.predict_proba(inputs, threads=threads)
+        total /= len(networks)
+        if self.target.task == "regression":
+            return total[:, 0] * self.target.scale + self.target.center
+        return total
+
+    def compare(self, inputs: Array, true: Array, threads: int | None) -> dict[str, Scores]:
+        linear = self._mean([self.linear], inputs[:, linear_inputs(self.encoding)], threads)
+        outputs = {
+            "model": self.output(inputs, threads),
+            "linear": linear,
+            "baseline": _scores.without_model(self.target, len(true)),
+        }
+        return {name: _scores.scores(self.target, true, each) for name, each in outputs.items()}
+
+
+# ---- helpers -------------------------------------------------------------------------------------
+
+
+def _split_target(table: Table, y: Any, target: str | None) -> tuple[Table, Array, str]:
+    """The other columns, the target, and its name."""
+    if not table:
+        raise ValueError("frame must have columns, it has none")
+    n_rows = len(next(iter(table.values())))
+    if y is not None:
+        raw = values_of(y, "y")
+        if len(raw) != n_rows:
+            raise ValueError(f"y must have a value for each of {n_rows} rows, got {len(raw)}")
+        return table, raw, str(getattr(y, "name", None) or "y")
+    if target not in table:
+        names = ", ".join(map(repr, list(table)[:20])) + ", ..." * (len(table) > 20)
+        raise ValueError(f"target must be a column of the table, got {target!r}; it has {names}")
+    return {name: each for name, each in table.items() if name != target}, table[target], target
+
+
+def _read(table: Table) -> dict[str, Cells]:
+    return {name: read_cells(values, name) for name, values in table.items()}
+
+
+def _with_target(
+    cells: dict[str, Cells], answers: Cells, name: str
+) -> tuple[dict[str, Cells], Cells]:
+    """The rows that have a target; a warning tells how many have none."""
+    missing = is_missing(answers)
+    n_missing, n_rows = int(missing.sum()), len(missing)
+    if n_rows - n_missing < _LEAST_ROWS:
+        raise ValueError(
+            f"frame must have at least {_LEAST_ROWS} rows with a target, got {n_rows - n_missing}"
+            + f" of {n_rows} in which {name!r} is there" * (n_missing > 0)
+        )
+    if n_missing:
+        warnings.warn(
+            f"{n_missing} of {n_rows} rows have no {name!r} and are left out",
+            TableWarning,
+            stacklevel=4,
+        )
+        rows = np.flatnonzero(~missing)
+        cells = {key: taken(each, rows) for key, each in cells.items()}
+        answers = taken(answers, rows)
+    return cells, answers
+
+
+def _encoded(target: Target, raw: Array, n_rows: int) -> Array:
+    """The target of rows to measure; ValueError where it is missing or not known."""
+    if n_rows == 0:
+        raise ValueError("frame must have rows, it has none")
+    cells = read_cells(raw, target.name)
+    true = target.encode(cells)
+    unknown = np.isnan(true)
+    if unknown.any():
+        row = int(unknown.argmax())
+        known = (
+            f"one of {', '.join(map(str, target.classes[:10]))}" if target.classes else "numbers"
+        )
+        raise ValueError(
+            f"the target {target.name!r} must be {known}, got {_validation.short(raw[row])} in row "
+            f"{row}"
+        )
+    return true
+
+
+def _scaled(target: Target, true: Array) -> Array:
+    """What a network is trained on."""
+    if target.task == "regression":
+        return ((true - target.center) / target.scale).astype(np.float32)
+    return true.astype(np.int64)
+
+
+def _check_columns(encoding: Encoding, table: Any, name: str) -> None:
+    absent = [each for each in encoding.encoders if each not in table]
+    if absent:
+        raise ValueError(
+            f"{name} must have the columns of the training table, it lacks "
+            + ", ".join(map(repr, absent[:10]))
+            + ", ..." * (len(absent) > 10)
+        )
+
+
+def _warn_of_repeats(cells: dict[str, Cells], target: Target, true: Array) -> None:
+    for name, each in cells.items():
+        if repeats(each, target, true):
+            warnings.warn(
+                f"the column {name!r} repeats the target {target.name!r}: leave it out if it is "
+                "not known when you predict",
+                TableWarning,
+                stacklevel=4,
+            )

@@ -1,0 +1,171 @@
+"""The networks of a model for tables, made and trained by the recipe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Literal
+
+from fastnn.callbacks import Callback, EarlyStopping, StopTraining
+from fastnn.config import get_num_threads
+from fastnn.layers import Dense, Dropout, Layer
+from fastnn.network import Network
+from fastnn.optimizers import AdamW
+from fastnn.schedules import CosineDecay
+from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.target import Target
+from fastnn.tabular.values import Array
+
+Progress = bool | Literal["epochs"]
+Part = tuple[Array, Array]
+
+_LINEAR_STEPS = 3000
+
+
+def train_members(
+    recipe: Recipe,
+    target: Target,
+    training: Part,
+    validation: Part,
+    seeds: Sequence[int],
+    threads: int | None,
+    progress: Progress,
+) -> list[Network]:
+    """Networks with these seeds, side by side; each is that of its best epoch.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    target : Target
+    training, validation : (inputs, targets)
+    seeds : sequence of int
+    threads : int or None
+        The most to use, of all networks together.
+    progress : bool or "epochs"
+        As for `Network.fit`; of the first one.
+
+    Returns
+    -------
+    list of Network
+        Without the states of their optimisers.
+    """
+    n_threads = get_num_threads() if threads is None else threads
+    side_by_side = min(n_threads, len(seeds))
+    stop = threading.Event()
+
+    def train(i: int) -> Network:
+        shown = progress if i == 0 else False
+        share = threads if side_by_side == 1 else max(1, n_threads // side_by_side)
+        return _train(recipe, target, training, validation, seeds[i], share, shown, stop)
+
+    if side_by_side == 1:
+        return [train(i) for i in range(len(seeds))]
+    with ThreadPoolExecutor(side_by_side) as pool:
+        try:
+            return list(pool.map(train, range(len(seeds))))
+        except BaseException:
+            stop.set()  # of Ctrl-C, only this thread knows
+            raise
+
+
+def _train(
+    recipe: Recipe,
+    target: Target,
+    training: Part,
+    validation: Part,
+    seed: int,
+    threads: int | None,
+    progress: Progress,
+    stop: threading.Event,
+) -> Network:
+    X, y = training
+    net = Network(_layers(recipe, target), X.shape[1], seed=seed)
+    epochs = recipe.epochs(len(X))
+    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
+    patience = max(epochs // (recipe.restarts + 1), 1) + 1  # a whole way down, at least
+    net.fit(
+        X,
+        y,
+        epochs=epochs,
+        batch_size=recipe.batch_size(len(X)),
+        optimizer=AdamW(rate, beta_2=recipe.beta_2, weight_decay=recipe.weight_decay),
+        label_smoothing=recipe.label_smoothing if target.task == "classification" else 0.0,
+        ema=recipe.ema,
+        validation_data=validation,
+        callbacks=[EarlyStopping(patience=patience), _Stop(stop)],
+        threads=threads,
+        progress=progress,
+    )
+    return _slim(net)
+
+
+def trial_loss(
+    recipe: Recipe,
+    target: Target,
+    training: Part,
+    validation: Part,
+    seed: int,
+    threads: int | None,
+) -> float:
+    """The validation loss after a short training."""
+    short = replace(
+        recipe,
+        samples=max(int(recipe.trial * recipe.samples), 1),
+        least_epochs=max(int(recipe.trial * recipe.least_epochs), 1),
+        most_epochs=max(int(recipe.trial * recipe.most_epochs), 1),
+        restarts=0,
+    )
+    net = _train(short, target, training, validation, seed, threads, False, threading.Event())
+    return net.evaluate(*validation, threads=threads)["loss"]
+
+
+class _Stop(Callback):
+    """Ends a training that nobody waits for any more."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def on_epoch_end(self, net: Network, epoch: int, metrics: Mapping[str, float]) -> None:
+        if self._stop.is_set():
+            raise StopTraining
+
+
+def _layers(recipe: Recipe, target: Target) -> list[Layer]:
+    layers: list[Layer] = []
+    for n_units in recipe.hidden:
+        layers.append(Dense(n_units, recipe.activation))
+        if recipe.dropout > 0:
+            layers.append(Dropout(recipe.dropout))
+    if layers and isinstance(layers[0], Dense):
+        layers[0] = replace(layers[0], learning_rate_factor=recipe.first_layer_factor)
+    return [*layers, _output(target)]
+
+
+def _output(target: Target) -> Dense:
+    return Dense(target.n_outputs, "softmax" if target.task == "classification" else "linear")
+
+
+def train_linear(target: Target, training: Part, seed: int, threads: int | None) -> Network:
+    """Logistic or linear regression: a network of one layer.
+
+    Returns
+    -------
+    Network
+    """
+    X, y = training
+    net = Network([_output(target)], X.shape[1], seed=seed)
+    batch_size = min(len(X), 256)
+    steps_per_epoch = -(-len(X) // batch_size)
+    epochs = max(_LINEAR_STEPS // steps_per_epoch, 3)
+    rate = CosineDecay(1e-2)
+    net.fit(X, y, epochs=epochs, batch_size=batch_size, learning_rate=rate, threads=threads)
+    return _slim(net)
+
+
+def _slim(net: Network) -> Network:
+    """The same network without the state of its optimiser."""
+    slim = Network(net.layers, net.n_features, loss=net.loss, dtype=net.dtype, seed=net.seed)
+    slim.parameters[:] = net.parameters
+    return slim

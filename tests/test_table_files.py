@@ -1,0 +1,165 @@
+"""Tables in files, however they are written."""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn.datasets import table_path
+from fastnn.datasets.deliveries import make_deliveries
+from fastnn.tabular.table_files import read_bytes, read_file
+
+pytest.importorskip("pyarrow")
+
+PLAIN = {"name": ["a", "b", "c"], "size": [1.5, 2.25, -3.0], "n": [1, 2, 3]}
+
+
+def lists(table) -> dict:
+    return {name: values.tolist() for name, values in table.items()}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("mark", [".", ","])
+def test_csv_however_it_is_written(separator, encoding, end, mark):
+    if mark == separator:
+        return
+    lines = ["name;size;n", "a;1.5;1", "b;2.25;2", "c;-3.0;3", ""]
+    text = end.join(lines).replace(".", mark).replace(";", separator)
+    assert lists(read_bytes(text.encode(encoding), "t")) == PLAIN
+
+
+def test_texts_that_are_no_utf_are_said_to_be_windows_1252():
+    with pytest.warns(UserWarning, match="t.csv is not UTF-8 and was read as Windows-1252"):
+        table = read_bytes("größe,b\n1,ä\n".encode("cp1252"), "t.csv")
+    assert lists(table) == {"größe": [1], "b": ["ä"]}
+
+
+def test_quotes_with_newlines_separators_and_quotes():
+    table = read_bytes(b'"a\nb",c\n"x\ny",1\n"u, ""v""",2\n', "t")
+    assert lists(table) == {"a\nb": ["x\ny", 'u, "v"'], "c": [1, 2]}
+
+
+def test_what_is_missing():
+    table = read_bytes(b"x,t,d\n1,a,2020-01-31\n,,\nNA,null,NaN\n", "t")
+    np.testing.assert_array_equal(table["x"], [1, np.nan, np.nan])
+    assert table["t"].tolist() == ["a", None, None]
+    assert np.isnat(table["d"]).tolist() == [False, True, True]
+    assert table["d"][0] == np.datetime64("2020-01-31")
+
+
+def test_leading_zeros_are_no_numbers():
+    assert lists(read_bytes(b"zip,n\n01234,1\n22222,2\n", "t"))["zip"] == ["01234", "22222"]
+
+
+def test_a_type_that_shows_late_is_that_of_the_whole_column():
+    data = b"a,b\n" + b"1,2\n" * 600_000 + b"x,2.5\n"
+    table = read_bytes(data, "t")
+    assert table["a"].tolist()[-2:] == ["1", "x"]
+    assert table["b"].tolist()[-2:] == [2.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "names"),
+    [
+        ("5.1,3.5,setosa\n4.9,3,virginica\n", (), ["1", "2", "3"]),
+        ("1,5;2,5\n3,5;4,5\n", (), ["1", "2"]),
+        ("7,8\n5,6\n", ("2",), ["1", "2"]),
+        ("7,8\n", ("1",), ["1", "2"]),
+        ("x,8\n5,6\n", (), ["x", "8"]),
+        ("0,1,2\n5,6,9\n", (), ["0", "1", "2"]),  # of an array
+        (",2019,2020\nSpain,5,9\n", (), ["column 1", "2019", "2020"]),
+        ("2019,2022\n5,6\n", ("2022",), ["2019", "2022"]),
+        ("a,b\nx,y\n", (), ["a", "b"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the first line of t holds numbers")
+def test_whether_there_is_a_header(text, expected, names):
+    table = read_bytes(text.encode(), "t", expected)
+    assert list(table) == names
+    assert len(table[names[0]]) == text.count("\n") - (names[0] not in ("1",))
+
+
+def test_a_missing_header_is_told():
+    with pytest.warns(UserWarning, match="the first line of t holds numbers.* called 1 to 2"):
+        read_bytes(b"7.5,8\n5,6\n", "t")
+
+
+def test_npz(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, X=np.arange(6.0).reshape(3, 2), y=np.array(["a", "b", "a"]))
+    assert lists(read_file(path)) == {"X0": [0, 2, 4], "X1": [1, 3, 5], "y": ["a", "b", "a"]}
+
+
+def test_parquet():
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {"x": [1.5, None], "c": pyarrow.array(["u", "v"]).dictionary_encode(), "b": [True, None]}
+    )
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    columns = read_bytes(file.getvalue(), "t")
+    np.testing.assert_array_equal(columns["x"], [1.5, np.nan])
+    assert columns["c"].tolist() == ["u", "v"]
+    assert columns["b"].tolist() == [True, None]
+
+
+def archive(**arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "t is empty"),
+        (b"\xef\xbb\xbf\n \n", "t is empty"),
+        (b"a,b\n", "t has column names and no rows"),
+        (b"a,b,a\n1,2,3\n", "t has 2 columns named 'a': rename one"),
+        (b"a,b\n1,2\n1,2,3\n", "t as CSV, whose rows .* Expected 2 columns, got 3"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "t is no table: it has bytes that no text has"),
+        (b"a,b\n\x81,2\n", "t is no table: it is no text in cp1252"),
+        (b"\xff\xfea\0,", "t is no table: it is no text in utf-16"),
+        (b"PK\x03\x04 and so on", "cannot read t as NPZ"),
+        (b"PAR1 and so on", "cannot read t as Parquet"),
+        (archive(a=np.zeros(2), b=np.zeros(3)), "t: 'a' has 2 rows, and 'b' has 3"),
+        (archive(a=np.zeros((2, 2, 2))), "t: 'a' must have one or two dimensions, not 3"),
+        (archive(a=np.array([object()])), "cannot read t as NPZ"),
+        (archive(X=np.zeros((2, 1)), X0=np.zeros(2)), "t has 2 columns named 'X0'"),
+    ],
+)
+def test_what_is_no_table_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        read_bytes(data, "t")
+
+
+def test_a_sheet_is_no_archive_of_arrays():
+    import zipfile
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as sheet:
+        sheet.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(ValueError, match=r"t is an archive, but no table: .*save a sheet as CSV"):
+        read_bytes(file.getvalue(), "t")
+
+
+def test_without_pyarrow_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pyarrow is not installed; the extra 'data' brings it"):
+        read_bytes(b"a,b\n1,2\n", "t")
+
+
+def test_the_table_of_the_package_is_what_its_generator_makes(tmp_path):
+    assert table_path().stat().st_size < 40_000
+    made: Path = tmp_path / "made.csv"
+    make_deliveries(made)
+    assert made.read_bytes() == table_path().read_bytes()
+    table = read_file(table_path())
+    assert len(table["late"]) == 400
+    assert set(table["late"]) == {"yes", "no"}

@@ -1,0 +1,545 @@
+"""TabularModel: from tables of every kind to predictions, scores and files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import Network
+from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel
+from fastnn.tabular.reading import read_table
+
+N = 300
+QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_heights=(0.1,), ema=None)
+
+
+def table(n: int = N, seed: int = 0) -> dict[str, Any]:
+    """A number, a category, a date, a yes/no, each of which tells something of the price."""
+    rng = np.random.default_rng(seed)
+    size = rng.uniform(20, 200, n)
+    town = rng.integers(0, 3, n)
+    days = rng.integers(0, 1000, n)
+    garden = rng.random(n) < 0.5
+    price = 5 * size + 200.0 * town + 0.3 * days + 100 * garden
+    return {
+        "size": size,
+        "town": np.array(["Ulm", "Bonn", "Jena"], object)[town],
+        "sold": np.datetime64("2020-01-01") + days.astype("timedelta64[D]"),
+        "garden": garden,
+        "price": price,
+    }
+
+
+@pytest.fixture(scope="module")
+def of_prices() -> TabularModel:
+    return TabularModel(seed=0, recipe=QUICK).fit(table(), target="price")
+
+
+@pytest.fixture(scope="module")
+def of_towns() -> TabularModel:
+    return TabularModel(2, seed=0, recipe=QUICK).fit(table(), target="town")
+
+
+def kinds(model: TabularModel) -> dict[str, str]:
+    return {column.name: column.kind for column in model.columns}
+
+
+def fitted(columns: dict[str, Any], target: str = "y", **options: Any) -> TabularModel:
+    return TabularModel(seed=0, recipe=QUICK, **options).fit(columns, target=target)
+
+
+def with_column(**columns: Any) -> dict[str, Any]:
+    x = np.linspace(-1, 1, 60)
+    return {"x": x, "y": np.sin(x) + 2 * x**2, **columns}
+
+
+# ---- what is learnt ------------------------------------------------------------------------------
+
+
+def test_every_kind_of_column_is_known_and_used(of_prices: TabularModel) -> None:
+    assert kinds(of_prices) == {
+        "size": "number",
+        "town": "category",
+        "sold": "date",
+        "garden": "yes/no",
+    }
+    assert of_prices.evaluate(table(200, seed=1))["r2"] > 0.97
+
+
+def test_a_regression_beats_the_mean_and_says_so(of_prices: TabularModel) -> None:
+    found = of_prices.compare(table(200, seed=1))
+    assert list(found) == ["model", "linear", "baseline"]
+    assert found["model"]["rmse"] < found["baseline"]["rmse"] / 3
+    assert found["linear"]["r2"] > 0.95  # the price is a sum
+    assert abs(found["baseline"]["r2"]) < 0.1
+    assert of_prices.validation_scores["model"]["r2"] > 0.9
+
+
+def test_classes_come_back_as_they_came(of_towns: TabularModel) -> None:
+    rows = table(100, seed=1)
+    predicted = of_towns.predict(rows)
+    probabilities = of_towns.predict_proba(rows)
+    assert of_towns.target.classes == ("Bonn", "Jena", "Ulm")
+    assert set(predicted) <= {"Bonn", "Jena", "Ulm"}
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert (np.array(of_towns.target.classes)[probabilities.argmax(axis=1)] == predicted).all()
+    accuracy = np.mean(predicted == rows["town"])
+    assert of_towns.evaluate(rows)["accuracy"] == pytest.approx(accuracy)
+    assert accuracy > 0.7
+
+
+@pytest.mark.parametrize("classes", [[3, 7], [False, True], [0.5, 1.5], ["a", "b", "c"]])
+def test_classes_keep_their_type(classes: list[Any]) -> None:
+    y = np.array(classes * 20)
+    x = np.arange(len(y)) % len(classes) + np.random.default_rng(0).random(len(y)) / 2
+    model = TabularModel(seed=0, task="classification", recipe=QUICK).fit(x[:, np.newaxis], y)
+    assert model.predict(x[:, np.newaxis]).dtype == np.array(classes).dtype
+    assert model.evaluate(x[:, np.newaxis], y)["accuracy"] > 0.9
+
+
+def test_the_confusion_table_counts(of_towns: TabularModel) -> None:
+    rows = table(100, seed=1)
+    confusion = of_towns.confusion(rows)
+    predicted = of_towns.predict(rows)
+    for i, true in enumerate(confusion.classes):
+        for j, said in enumerate(confusion.classes):
+            expected = np.sum((rows["town"] == true) & (predicted == said))
+            assert confusion.counts[i, j] == expected
+    assert str(confusion).splitlines()[0].split() == ["true", "\\", "predicted", *confusion.classes]
+
+
+def test_importance_finds_the_column_that_counts(of_prices: TabularModel) -> None:
+    found = of_prices.importance(table(200, seed=1))
+    assert next(iter(found)) == "size"
+    assert set(found) == {"size", "town", "sold", "garden"}
+    assert found["size"] > 0.3
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_members_are_networks_whose_mean_predicts(of_towns: TabularModel) -> None:
+    rows = table(50, seed=1)
+    first, second = of_towns.networks
+    assert first.parameters.tobytes() != second.parameters.tobytes()
+    cells, _ = of_towns._inputs(rows)
+    mean = (first.predict_proba(cells).astype(float) + second.predict_proba(cells)) / 2
+    np.testing.assert_array_equal(of_towns.predict_proba(rows), mean)
+    assert of_towns.network is first
+
+
+def test_threads_and_calls_do_not_change_the_bits() -> None:
+    models = [
+        TabularModel(2, seed=5, threads=threads, recipe=QUICK).fit(table(), target="price")
+        for threads in (1, 2)
+    ]
+    one, two = (model.networks for model in models)
+    for a, b in zip(one, two, strict=True):
+        assert a.parameters.tobytes() == b.parameters.tobytes()
+    other = TabularModel(2, seed=6, recipe=QUICK).fit(table(), target="price")
+    assert other.network.parameters.tobytes() != one[0].parameters.tobytes()
+
+
+def test_own_validation_data_choose_the_epoch() -> None:
+    rows, held = table(), table(100, seed=3)
+    model = TabularModel(seed=0, recipe=QUICK).fit(rows, target="price", validation_data=held)
+    assert model.validation_scores["model"] == model.evaluate(held)
+    y, x = held.pop("price"), held
+    again = TabularModel(seed=0, recipe=QUICK)
+    again.fit(rows, target="price", validation_data=(x, y))
+    assert again.network.parameters.tobytes() == model.network.parameters.tobytes()
+
+
+def test_the_recipe_is_data_that_is_followed(of_prices: TabularModel) -> None:
+    assert [layer.n_units for layer in of_prices.network.layers[::2]] == [32, 1]
+    assert of_prices.recipe == QUICK
+    assert Recipe() == RECIPE
+    assert RECIPE.epochs(10**9) == RECIPE.least_epochs
+    assert RECIPE.epochs(10) == RECIPE.most_epochs
+    assert RECIPE.ramps(10**9, 10**3) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(lambda x: x[:, 0], 0.01), (lambda x: np.sign(np.sin(9 * x[:, 0])), 1.0)],
+    ids=["smooth", "jumps"],
+)
+def test_the_validation_part_chooses_the_height_of_the_ramps(
+    function: Callable[[Any], Any], expected: float
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (400, 3))
+    y = function(X) + 0.3 * rng.standard_normal(400)
+    recipe = replace(QUICK, ramp_heights=(0.01, 1.0), trial=0.5)
+    model = TabularModel(seed=0, recipe=recipe).fit(X, y)
+    assert {each.height for each in model.encoding.encoders.values()} == {expected}  # type: ignore[union-attr]
+
+
+def test_rare_large_values_get_ramps_of_their_own() -> None:
+    x = np.concatenate([np.repeat(np.arange(100.0), 20), np.linspace(1000, 2000, 100)])
+    model = TabularModel(seed=0, recipe=replace(QUICK, bins=40, rows_per_bin=8))
+    model.fit({"x": x, "y": np.cos(x)}, target="y")
+    edges = np.array(model.encoding.encoders["x"].edges)  # type: ignore[union-attr]
+    assert (edges > 1000).sum() >= 8  # 5 % of the values, half of the distinct ones
+    assert (edges < 100).sum() >= 20
+    assert len(edges) <= 41
+
+
+# ---- kinds of tables -----------------------------------------------------------------------------
+
+
+def frames(rows: dict[str, Any], folder: Path) -> Iterator[Any]:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rows)
+    yield frame
+    yield frame.astype({"town": "category", "garden": "boolean", "size": "Float64"})
+    frame.to_csv(folder / "rows.csv", index=False)
+    yield folder / "rows.csv"
+    yield str(folder / "rows.csv")
+
+
+def test_frames_and_files_are_like_dicts(of_prices: TabularModel, tmp_path: Path) -> None:
+    rows = table(50, seed=1)
+    expected = of_prices.predict(rows)
+    for source in frames(rows, tmp_path):
+        np.testing.assert_allclose(of_prices.predict(source), expected, rtol=1e-6)
+
+
+def test_frames_of_polars_are_like_dicts(of_prices: TabularModel) -> None:
+    polars = pytest.importorskip("polars")
+    rows = table(50, seed=1)
+    frame = polars.DataFrame({**rows, "town": rows["town"].tolist()})
+    frame = frame.with_columns(polars.col("town").cast(polars.Categorical))
+    np.testing.assert_allclose(of_prices.predict(frame), of_prices.predict(rows), rtol=1e-6)
+
+
+def test_parquet_files_are_like_dicts(of_prices: TabularModel, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    rows = table(50, seed=1)
+    pandas.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
+    found = of_prices.predict(tmp_path / "rows.parquet")
+    np.testing.assert_allclose(found, of_prices.predict(rows), rtol=1e-6)
+
+
+def test_npz_files_have_a_column_an_array(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((100, 2)), rng.standard_normal(100)
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    model = TabularModel(seed=0, recipe=QUICK).fit(tmp_path / "rows.npz", target="y")
+    assert [column.name for column in model.columns] == ["X0", "X1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '\ufeffa;b;y\n1,5;x, y;2,5\n3;"z;z";4\n',
+        "a\tb\ty\n1.5\tx, y\t2.5\n3\tz;z\t4\n",
+        'a,b,y\n1.5,"x, y",2.5\n3,z;z,4\n',
+    ],
+    ids=["semicolons", "tabs", "commas"],
+)
+def test_csv_files_of_every_make_are_read(text: str, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
+    columns = read_table(tmp_path / "rows.csv")
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "a": [1.5, 3.0],
+        "b": ["x, y", "z;z"],
+        "y": [2.5, 4.0],
+    }
+
+
+def test_a_csv_file_in_another_encoding_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "rows.csv").write_text("a,y\nKöln,1\nUlm,2\n", encoding="latin-1")
+    assert read_table(tmp_path / "rows.csv")["a"].tolist() == ["Köln", "Ulm"]
+
+
+def test_a_series_names_the_target() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(table())
+    model = TabularModel(seed=0, recipe=QUICK)
+    model.fit(frame.drop(columns="price"), frame["price"])
+    assert model.target.name == "price"
+    assert model.evaluate(frame)["r2"] > 0.9
+
+
+def test_columns_in_any_order_and_more_of_them(of_prices: TabularModel) -> None:
+    rows = table(50, seed=1)
+    turned = {"more": np.zeros(50), **dict(reversed(rows.items()))}
+    np.testing.assert_array_equal(of_prices.predict(turned), of_prices.predict(rows))
+
+
+# ---- hard cases ----------------------------------------------------------------------------------
+
+
+def test_missing_values_are_filled_and_marked() -> None:
+    rng = np.random.default_rng(0)
+    rows = {f"c{i}": rng.standard_normal(400) for i in range(3)}
+    absent = rng.random(400) < 0.4
+    y = 3.0 * absent + rows["c1"]
+    rows["c0"][absent] = np.nan
+    names = np.array(["a", "b", None], object)[rng.integers(0, 3, 400)]
+    model = fitted({**rows, "name": names, "y": y})
+    assert model.evaluate({**rows, "name": names, "y": y})["r2"] > 0.9
+    assert "marked" in model.columns[0].note
+    nothing = {"c0": [np.nan], "c1": [None], "c2": [float("nan")], "name": [None]}
+    assert np.isfinite(model.predict(nothing)).all()
+
+
+def test_a_thousand_categories() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 1000, 6000)
+    effect = rng.standard_normal(1000)
+    rows = {"shop": np.array([f"s{c}" for c in codes]), "y": effect[codes]}
+    model = fitted(rows)
+    assert kinds(model) == {"shop": "category"}
+    assert model.evaluate(rows)["r2"] > 0.5
+    encoder = model.encoding.encoders["shop"]
+    assert encoder.width <= 1001
+
+
+def test_unknown_categories_are_named(of_prices: TabularModel) -> None:
+    rows = table(50, seed=1)
+    rows["town"][:3] = "Oslo"
+    with pytest.warns(TableWarning, match=r"'town' has 3 rows of 1 unknown categories \('Oslo'\)"):
+        assert np.isfinite(of_prices.predict(rows)).all()
+
+
+def test_missing_columns_are_named(of_prices: TabularModel) -> None:
+    rows = table(50)
+    del rows["town"], rows["size"]
+    with pytest.raises(ValueError, match="it lacks 'size', 'town'"):
+        of_prices.predict(rows)
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"),
+    [
+        ([(date(2021, 1, 1) + timedelta(days=i)).isoformat() for i in range(60)], "ymd"),
+        ([f"{1 + i % 28}.{1 + i % 12}.2021" for i in range(60)], "dmy"),
+        ([f"{1 + i % 12}/{1 + i % 28}/2021" for i in range(60)], "mdy"),
+        ([f"{1 + i % 28}/{1 + i % 12}/2021 13:45" for i in range(60)], "dmy"),
+    ],
+)
+def test_dates_as_text(dates: list[str], order: str) -> None:
+    model = fitted(with_column(d=dates))
+    column = model.columns[1]
+    assert (column.kind, column.date_order) == ("date", order)
+
+
+def test_dates_of_python_with_time_zones() -> None:
+    days = [datetime(2024, 1, 1, 23, tzinfo=UTC) + timedelta(hours=7 * i) for i in range(60)]
+    model = fitted(with_column(d=days))
+    assert kinds(model)["d"] == "date"
+    text = [each.isoformat() for each in days]
+    rows = {"x": np.zeros(60)}
+    expected = model.predict({**rows, "d": days})
+    np.testing.assert_array_equal(model.predict({**rows, "d": text}), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "used"),
+    [
+        ([f"this is sentence {i} of many" for i in range(60)], "text", False),
+        ([f"u{i:05}" for i in range(60)], "identifier", False),
+        (np.arange(60) + 1000, "identifier", False),
+        ([7] * 60, "constant", False),
+        (["same"] * 60, "constant", False),
+        ([None] * 60, "empty", False),
+        ([float("nan")] * 60, "empty", False),
+        ([True, False] * 30, "yes/no", True),
+        ([0, 1, 0] * 20, "yes/no", True),
+        (["yes", "no", None] * 20, "yes/no", True),
+        ([1, 2, 3] * 20, "number", True),
+        (["1", "2", "3"] * 20, "category", True),
+        (["01234", "56789", "00001"] * 20, "category", True),
+        ([f"{i / 7:.3f}".replace(".", ",") for i in range(60)], "number", True),
+        ([*(f"{i / 7:.3f}" for i in range(58)), "n/a", "?"], "number", True),
+        ([1, "a", 2.5, None] * 15, "category", True),
+        (np.array(["a", "b", "c"] * 20), "category", True),
+        (np.array([b"a", b"b", b"c"] * 20), "category", True),
+        ([2**70, 2**70 + 1, 3] * 20, "number", True),
+        (np.full(60, 2**63, np.uint64) + np.arange(60, dtype=np.uint64) ** 3, "number", True),
+        ([timedelta(hours=i**2) for i in range(60)], "number", True),
+    ],
+)
+def test_what_a_column_is(values: Any, kind: str, used: bool) -> None:
+    if isinstance(values, list) and isinstance(values[0], timedelta):
+        values = np.array(values, "timedelta64[s]")
+    model = fitted(with_column(c=values))
+    column = {each.name: each for each in model.columns}["c"]
+    assert (column.kind, column.used) == (kind, used)
+    assert column.used or column.note.startswith("left out: ")
+    assert np.isfinite(model.predict(with_column(c=values))).all()
+
+
+def test_a_column_that_repeats_the_target_is_warned_about() -> None:
+    y = np.random.default_rng(0).standard_normal(60)
+    with pytest.warns(TableWarning, match="'c' repeats the target 'y'"):
+        fitted(with_column(c=2 * y + 1) | {"y": y})
+    town = table()["town"]
+    with pytest.warns(TableWarning, match="'code' repeats the target 'town'"):
+        fitted({**table(), "code": [len(t) * 7 + ord(t[0]) for t in town]}, "town")
+
+
+def test_rows_without_a_target_are_left_out_and_counted() -> None:
+    rows = table()
+    rows["price"][:7] = np.nan
+    with pytest.warns(TableWarning, match="7 of 300 rows have no 'price'"):
+        model = fitted(rows, "price")
+    with pytest.raises(ValueError, match=r"'price' must be numbers, got .*nan.* in row 0"):
+        model.evaluate(rows)
+
+
+HUGE = [10**400] * 60
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "message"),
+    [
+        ({}, "y", "must have columns"),
+        ({"x": [], "y": []}, "y", "at least 10 rows with a target, got 0"),
+        ({"x": [1, 2], "y": [1, 2]}, "y", "at least 10 rows with a target, got 2"),
+        (with_column(), "z", "must be a column of the table, got 'z'; it has 'x', 'y'"),
+        (with_column(y=["a"] * 60), "y", "at least two different values, it is always 'a'"),
+        (with_column(y=[None] * 60), "y", "at least 10 rows with a target, got 0 of 60"),
+        (with_column(x=[np.inf] * 60), "y", "'x' must be finite or missing, got inf in row 0"),
+        (with_column(y=[1.5, np.inf] * 30), "y", "'y' must be finite or missing, got inf in row 1"),
+        (with_column(c=HUGE), "y", "'c' has an integer that is too large"),
+        (with_column(c=[[1]] * 60), "y", "'c' must be numbers, dates or texts, got list"),
+        (with_column(c=np.zeros((60, 2))), "y", "columns of one dimension, 'c' is of shape"),
+        (with_column(c=[{}] * 60), "y", "'c' must be numbers, dates or texts, got dict"),
+        (with_column(c=[1j] * 60), "y", "'c' must be numbers, dates or texts"),
+        (with_column(c=[1]), "y", "columns of one length"),
+        (with_column(y=[f"t{i}" for i in range(60)]), "y", "60 classes in 60 rows"),
+        ({"c": [1] * 60, "y": range(60)}, "y", "a column to predict from, got 'c' is constant"),
+        ({1: [1] * 60, "1": [2] * 60}, "1", "different names, got '1' twice"),
+    ],
+)
+def test_what_cannot_be_used_is_one_clear_error(
+    columns: dict[str, Any], target: str, message: str
+) -> None:
+    model = TabularModel(seed=0, recipe=QUICK)
+    with pytest.raises(ValueError, match=message):
+        model.fit(columns, target=target)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        model.predict(columns)
+
+
+def test_names_that_occur_twice_are_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.zeros((20, 2)), columns=["a", "a"])
+    with pytest.raises(ValueError, match="different names, got 'a' twice"):
+        TabularModel().fit(frame, target="a")
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
+    with pytest.raises(ValueError, match=r"empty.csv is empty"):
+        TabularModel().fit(tmp_path / "empty.csv", target="a")
+    with pytest.raises(ValueError, match="different names, got 'a' twice"):
+        TabularModel().fit(tmp_path / "twice.csv", target="a")
+    with pytest.raises(ValueError, match=r"must be the path of a .csv"):
+        TabularModel().fit(tmp_path / "table.xlsx", target="a")
+    with pytest.raises(FileNotFoundError):
+        TabularModel().fit(tmp_path / "absent.csv", target="a")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"members": 0}, ValueError, "members must be"),
+        ({"seed": -1}, ValueError, "seed must be"),
+        ({"threads": 0}, ValueError, "threads must be"),
+        ({"task": "clustering"}, ValueError, "task must be"),
+        ({"recipe": "best"}, TypeError, "recipe must be a Recipe"),
+    ],
+)
+def test_bad_arguments_are_named(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        TabularModel(**options)
+
+
+def test_fit_needs_a_target_of_one_kind() -> None:
+    with pytest.raises(ValueError, match="either target, the name of a column, or y"):
+        TabularModel().fit(table())
+    with pytest.raises(ValueError, match="y must have a value for each of 300 rows, got 2"):
+        TabularModel().fit(table(), [1, 2])
+
+
+def test_numbers_have_no_probabilities(of_prices: TabularModel) -> None:
+    for method in (of_prices.predict_proba, of_prices.confusion):
+        with pytest.raises(ValueError, match="needs classes, the target 'price' is a number"):
+            method(table(20))
+
+
+def test_a_class_that_is_not_known_cannot_be_measured(of_towns: TabularModel) -> None:
+    rows = table(20)
+    rows["town"][4] = "Oslo"
+    with pytest.raises(ValueError, match="one of Bonn, Jena, Ulm, got 'Oslo' in row 4"):
+        of_towns.evaluate(rows)
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["of_prices", "of_towns"])
+def test_a_file_carries_everything(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    model = request.getfixturevalue(name)
+    model.save(tmp_path / "model.fastnn")
+    again = TabularModel.load(tmp_path / "model.fastnn")
+    rows = table(50, seed=1)
+    np.testing.assert_array_equal(again.predict(rows), model.predict(rows))
+    assert again.columns == model.columns
+    assert again.target == model.target
+    assert again.recipe == model.recipe
+    assert again.encoding == model.encoding
+    assert again.validation_scores == model.validation_scores
+    assert (again.seed, again.members) == (model.seed, model.members)
+    assert again.compare(rows) == model.compare(rows)
+    again.save(tmp_path / "again.fastnn")
+    first, second = ((tmp_path / f"{n}.fastnn").read_bytes() for n in ("model", "again"))
+    assert first == second
+
+
+def test_other_files_are_refused(of_prices: TabularModel, tmp_path: Path) -> None:
+    Network.from_sizes([2, 1], seed=0).save(tmp_path / "net.fastnn")
+    with pytest.raises(ValueError, match="not a model for tables"):
+        TabularModel.load(tmp_path / "net.fastnn")
+    of_prices.save(tmp_path / "model.fastnn")
+    with pytest.raises(ValueError, match="not a network that this version can read"):
+        Network.load(tmp_path / "model.fastnn")
+    content = bytearray((tmp_path / "model.fastnn").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "model.fastnn").write_bytes(content)
+    with pytest.raises(ValueError, match="checksum"):
+        TabularModel.load(tmp_path / "model.fastnn")
+
+
+def test_a_file_whose_parts_do_not_fit_is_refused(of_prices: TabularModel, tmp_path: Path) -> None:
+    from fastnn import _files
+
+    of_prices.save(tmp_path / "model.fastnn")
+    description, tensors = _files.read_model(tmp_path / "model.fastnn")
+    text = tensors["table"].tobytes().decode()
+    changes = [
+        ({**description, "kind": "Network"}, text),
+        ({**description, "members": 2}, text),
+        (description, text.replace('"is_marked": false', '"is_marked": true', 1)),
+        (description, text.replace('"scale"', '"scales"', 1)),
+        (description, text.replace('"used": true', '"used": false', 1)),
+        (description, text.replace('"kind": "categories"', '"kind": "numbers"', 1)),
+        (description, "[" * 100_000),
+    ]
+    for changed, table_text in changes:
+        data = np.frombuffer(table_text.encode(), np.uint8)
+        _files.write_model(tmp_path / "other.fastnn", changed, {**tensors, "table": data})
+        with pytest.raises(ValueError, match="not a model for tables"):
+            TabularModel.load(tmp_path / "other.fastnn")
