@@ -220,7 +220,10 @@ def test_sanitizers_find_nothing(dtype: str | None, tmp_path: Path) -> None:
     if dtype is None:
         Y = np.loadtxt(result.stdout.splitlines(), np.float32)
         assert difference(Y, net.predict_proba(X)) <= 1e-6
-    assert printed("1 2\n", program).returncode == 1
+    for row in ("1 2", "3" * 100, "1" + " 2" * 100):
+        refused = printed(f"{row}\n", program)
+        assert refused.stderr == "model: line 1 is not a row of 7 finite numbers\n"
+        assert refused.returncode == 1
 
 
 # ---- the file ------------------------------------------------------------------------------------
@@ -228,7 +231,8 @@ def test_sanitizers_find_nothing(dtype: str | None, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_constants_are_the_parameters(dtype: str, tmp_path: Path) -> None:
-    net = trained([Dense(9, "relu"), LayerNorm(), PReLU(), Dense(4, "softmax")], 5, dtype)
+    net = trained([Dense(90, "relu"), LayerNorm(), PReLU(), Dense(4, "softmax")], 50, dtype)
+    net.weights[0][:] *= np.logspace(-30, 30, 50)[:, np.newaxis]
     to_c(net, tmp_path / "net.c")
     text = (tmp_path / "net.c").read_text()
     arrays = dict(re.findall(r"static const \w+ net_(\w+)\[\d+\] = \{(.*?)\};", text, re.S))
@@ -320,7 +324,7 @@ def test_a_cortex_m4_predicts_the_same_in_the_stated_memory(
     for net in (
         Network.from_sizes([4, 16, 16, 3], output="softmax", seed=0),
         everything(),
-        Network.from_sizes([64, 10], output="sigmoid", seed=0),
+        Network.from_sizes([30, 1], seed=0),
     ):
         source = tmp_path / "model.c"
         stated = to_c(net, source, dtype=dtype)
@@ -365,6 +369,10 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         to_c(net, tmp_path / "absent" / "net.c")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        to_c(net, tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize("dtype", [None, "int8"])

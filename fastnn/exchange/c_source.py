@@ -118,7 +118,7 @@ def to_c(
     >>> from fastnn import Network
     >>> from fastnn.exchange import to_c
     >>> net = Network.from_sizes([4, 16, 3], output="softmax", seed=0)
-    >>> to_c(net, "/tmp/iris.c").name
+    >>> to_c(net, "iris.c").name
     'iris'
     """
     if not isinstance(net, Network):
