@@ -32,7 +32,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Trains by a quick recipe, but for `trained`."""
     monkeypatch.chdir(tmp_path)
-    quick = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_heights=(0.1,), ema=None)
+    quick = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
     monkeypatch.setattr("fastnn.cli.train.RECIPE", quick)
 
 
