@@ -285,7 +285,7 @@ def test_rows_without_a_target_are_left_out_and_counted(capsys):
         ("x,y\n" + "1,a\n2,a\n" * 9, "always 'a': there is nothing to learn"),
         ("x,z\n1,2\n3,4\n", "t.csv has no column 'y': it has 'x', 'z'"),
         ("x, Y \n1,2\n3,4\n", "t.csv has no column 'y': did you mean 'Y'? it has"),
-        ("x,x,y\n1,2,3\n", "t.csv has 2 columns named 'x': rename one"),
+        ("x,x,y\n1,2,3\n", "t.csv must have columns of different names, got 'x' twice"),
         ("x,y\n" + "1,\n2,\n" * 9, "got 0 of 18 in which 'y' is there"),
         ("y\n" + "1\n2\n" * 9, "must have a column to predict from"),
         ("x,y\n" + "inf,1\n2,3\n" * 9, "the column 'x' must be finite or missing"),

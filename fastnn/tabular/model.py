@@ -16,9 +16,10 @@ from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
 from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
-from fastnn.tabular.reading import Table, read_table, values_of
+from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
+from fastnn.tabular.table_files import Table
 from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
 from fastnn.tabular.training import Progress, train_linear, train_members
 from fastnn.tabular.values import Array, Cells, read_cells
