@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 import fastnn
 from fastnn.cli import main
 from fastnn.datasets import table_path
-from fastnn.tabular import TabularModel
+from fastnn.tabular import RECIPE, TabularModel
 
 pytest.importorskip("pyarrow")
 
@@ -29,7 +30,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Trains by a quick recipe, but for `trained`."""
     monkeypatch.chdir(tmp_path)
+    quick = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
+    monkeypatch.setattr("fastnn.cli.train.RECIPE", quick)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +186,8 @@ def test_a_seed_repeats_exactly_and_another_does_not(monkeypatch, capsys):
     assert outputs[0] == outputs[1] != outputs[2]
 
 
-def test_a_number_is_predicted_beside_the_mean_and_linear_regression(capsys):
+def test_a_number_is_predicted_beside_the_mean_and_linear_regression(monkeypatch, capsys):
+    monkeypatch.setattr("fastnn.cli.train.RECIPE", RECIPE)
     rng = np.random.default_rng(0)
     x = rng.normal(size=300)
     rows = [{"x": f"{v:.4f}", "z": f"{v * v:.3f}"} for v in x]
@@ -200,13 +205,14 @@ def test_a_number_is_predicted_beside_the_mean_and_linear_regression(capsys):
     assert line == "fastnn: --probabilities needs classes, but 'z' is a number"
 
 
-def test_standard_input_is_a_table(monkeypatch, capsys, model):
+def test_standard_input_is_a_table(monkeypatch, capsys):
+    assert main(["train", TABLE, "--target", "late", "--quiet", "--output", "file.fastnn"]) == 0
     stream = types.SimpleNamespace(buffer=io.BytesIO(table_path().read_bytes()))
     monkeypatch.setattr(sys, "stdin", stream)
     assert main(["train", "-", "--target", "late", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["data"] == "standard input"
-    assert Path("model.fastnn").read_bytes() == Path(model).read_bytes()
+    assert Path("model.fastnn").read_bytes() == Path("file.fastnn").read_bytes()
 
 
 # --- tables that are hard
@@ -279,7 +285,7 @@ def test_rows_without_a_target_are_left_out_and_counted(capsys):
         ("x,y\n" + "1,a\n2,a\n" * 9, "always 'a': there is nothing to learn"),
         ("x,z\n1,2\n3,4\n", "t.csv has no column 'y': it has 'x', 'z'"),
         ("x, Y \n1,2\n3,4\n", "t.csv has no column 'y': did you mean 'Y'? it has"),
-        ("x,x,y\n1,2,3\n", "t.csv has 2 columns named 'x': rename one"),
+        ("x,x,y\n1,2,3\n", "t.csv must have columns of different names, got 'x' twice"),
         ("x,y\n" + "1,\n2,\n" * 9, "got 0 of 18 in which 'y' is there"),
         ("y\n" + "1\n2\n" * 9, "must have a column to predict from"),
         ("x,y\n" + "inf,1\n2,3\n" * 9, "the column 'x' must be finite or missing"),

@@ -121,7 +121,7 @@ def archive(**arrays) -> bytes:
         (b"", "t is empty"),
         (b"\xef\xbb\xbf\n \n", "t is empty"),
         (b"a,b\n", "t has column names and no rows"),
-        (b"a,b,a\n1,2,3\n", "t has 2 columns named 'a': rename one"),
+        (b"a,b,a\n1,2,3\n", "t must have columns of different names, got 'a' twice"),
         (b"a,b\n1,2\n1,2,3\n", "t as CSV, whose rows .* Expected 2 columns, got 3"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "t is no table: it has bytes that no text has"),
         (b"a,b\n\x81,2\n", "t is no table: it is no text in cp1252"),
@@ -131,7 +131,7 @@ def archive(**arrays) -> bytes:
         (archive(a=np.zeros(2), b=np.zeros(3)), "t: 'a' has 2 rows, and 'b' has 3"),
         (archive(a=np.zeros((2, 2, 2))), "t: 'a' must have one or two dimensions, not 3"),
         (archive(a=np.array([object()])), "cannot read t as NPZ"),
-        (archive(X=np.zeros((2, 1)), X0=np.zeros(2)), "t has 2 columns named 'X0'"),
+        (archive(X=np.zeros((2, 1)), X0=np.zeros(2)), "different names, got 'X0' twice"),
     ],
 )
 def test_what_is_no_table_is_refused(data, message):

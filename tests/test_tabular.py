@@ -1,6 +1,7 @@
 """TabularModel: from tables of every kind to predictions, scores and files."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import Network
-from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel
+from fastnn import Network, StopTraining
+from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel, training
+from fastnn.tabular.encoding import Numbers
 from fastnn.tabular.reading import read_table
 
 N = 300
-QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_heights=(0.1,), ema=None)
+QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
 
 
 def table(n: int = N, seed: int = 0) -> dict[str, Any]:
@@ -161,22 +163,6 @@ def test_the_recipe_is_data_that_is_followed(of_prices: TabularModel) -> None:
     assert RECIPE.ramps(10**9, 10**3) == 1
 
 
-@pytest.mark.parametrize(
-    ("function", "expected"),
-    [(lambda x: x[:, 0], 0.01), (lambda x: np.sign(np.sin(9 * x[:, 0])), 1.0)],
-    ids=["smooth", "jumps"],
-)
-def test_the_validation_part_chooses_the_height_of_the_ramps(
-    function: Callable[[Any], Any], expected: float
-) -> None:
-    rng = np.random.default_rng(0)
-    X = rng.uniform(-1, 1, (400, 3))
-    y = function(X) + 0.3 * rng.standard_normal(400)
-    recipe = replace(QUICK, ramp_heights=(0.01, 1.0), trial=0.5)
-    model = TabularModel(seed=0, recipe=recipe).fit(X, y)
-    assert {each.height for each in model.encoding.encoders.values()} == {expected}  # type: ignore[union-attr]
-
-
 def test_rare_large_values_get_ramps_of_their_own() -> None:
     x = np.concatenate([np.repeat(np.arange(100.0), 20), np.linspace(1000, 2000, 100)])
     model = TabularModel(seed=0, recipe=replace(QUICK, bins=40, rows_per_bin=8))
@@ -185,6 +171,41 @@ def test_rare_large_values_get_ramps_of_their_own() -> None:
     assert (edges > 1000).sum() >= 8  # 5 % of the values, half of the distinct ones
     assert (edges < 100).sum() >= 20
     assert len(edges) <= 41
+
+
+def test_a_number_enters_scaled_in_ramps_and_marked() -> None:
+    encoder = Numbers(
+        center=2.0, scale=4.0, edges=(0.0, 1.0, 3.0, 10.0), height=0.5, is_marked=True
+    )
+    x = np.array([-5.0, 0.0, 0.25, 1.0, 2.0, 10.0, 99.0, np.nan])
+    out = np.full((len(x), encoder.width), 7, np.float32)
+    encoder.encode(x, out)
+    scaled = (np.nan_to_num(x, nan=2.0) - 2.0) / 4.0
+    np.testing.assert_allclose(out[:, 0], scaled / np.sqrt(1 + (scaled / 3) ** 2), rtol=1e-6)
+    for i, (low, high) in enumerate([(0, 1), (1, 3), (3, 10)]):
+        ramp = 0.5 * (np.clip((x - low) / (high - low), 0, 1) - 0.5)
+        np.testing.assert_allclose(out[:, 1 + i], np.nan_to_num(ramp), atol=1e-7)
+    assert out[:, 4].tolist() == [0] * 7 + [1]
+
+
+def test_members_that_nobody_waits_for_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*arguments: Any) -> Network:
+        seed, stop = arguments[4], arguments[-1]
+        both_run.wait(20)
+        if seed == 0:
+            raise KeyboardInterrupt
+        assert stop.wait(20)
+        with pytest.raises(StopTraining):
+            training._Stop(stop).on_epoch_end(Network.from_sizes([1, 1]), 1, {})
+        ended.append(seed)
+        return Network.from_sizes([1, 1])
+
+    both_run = threading.Barrier(2)
+    ended: list[int] = []
+    monkeypatch.setattr(training, "_train", train)
+    with pytest.raises(KeyboardInterrupt):
+        TabularModel(2, seed=0, threads=2).fit(table(), target="price")
+    assert ended == [1]
 
 
 # ---- kinds of tables -----------------------------------------------------------------------------
@@ -242,7 +263,7 @@ def test_npz_files_have_a_column_an_array(tmp_path: Path) -> None:
     ids=["semicolons", "tabs", "commas"],
 )
 def test_csv_files_of_every_make_are_read(text: str, tmp_path: Path) -> None:
-    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
     columns = read_table(tmp_path / "rows.csv")
     assert {name: column.tolist() for name, column in columns.items()} == {
@@ -253,9 +274,10 @@ def test_csv_files_of_every_make_are_read(text: str, tmp_path: Path) -> None:
 
 
 def test_a_csv_file_in_another_encoding_is_read(tmp_path: Path) -> None:
-    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     (tmp_path / "rows.csv").write_text("a,y\nKöln,1\nUlm,2\n", encoding="latin-1")
-    assert read_table(tmp_path / "rows.csv")["a"].tolist() == ["Köln", "Ulm"]
+    with pytest.warns(UserWarning, match="rows.csv is not UTF-8 and was read as Windows-1252"):
+        assert read_table(tmp_path / "rows.csv")["a"].tolist() == ["Köln", "Ulm"]
 
 
 def test_a_series_names_the_target() -> None:
@@ -438,13 +460,15 @@ def test_names_that_occur_twice_are_refused() -> None:
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
     with pytest.raises(ValueError, match=r"empty.csv is empty"):
         TabularModel().fit(tmp_path / "empty.csv", target="a")
     with pytest.raises(ValueError, match="different names, got 'a' twice"):
         TabularModel().fit(tmp_path / "twice.csv", target="a")
-    with pytest.raises(ValueError, match=r"must be the path of a .csv"):
+    (tmp_path / "table.xlsx").write_bytes(b"\x89PNG\0")
+    with pytest.raises(ValueError, match=r"table.xlsx is no table"):
         TabularModel().fit(tmp_path / "table.xlsx", target="a")
     with pytest.raises(FileNotFoundError):
         TabularModel().fit(tmp_path / "absent.csv", target="a")

@@ -123,7 +123,6 @@ def _recipe(value: Any) -> Recipe:
     names = [field.name for field in fields(Recipe)]
     values = dict(zip(names, entries(value, names, "the recipe"), strict=True))
     values["hidden"] = tuple(values["hidden"])
-    values["ramp_heights"] = tuple(values["ramp_heights"])
     values["batch_sizes"] = tuple(tuple(pair) for pair in values["batch_sizes"])
     return Recipe(**values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,7 +53,7 @@ class Numbers:
         if not (scale > 0 and np.isfinite(scale)):
             scale = 1.0
         edges = _edges(there, n_ramps)
-        return cls(float(median), scale, edges, recipe.ramp_heights[0], len(there) < len(numbers))
+        return cls(float(median), scale, edges, recipe.ramp_height, len(there) < len(numbers))
 
     @property
     def width(self) -> int:
@@ -72,13 +72,13 @@ class Numbers:
         n = self.n_ramps
         if n:
             edges = np.array(self.edges)
-            place = np.clip(np.searchsorted(edges, filled, side="right") - 1, 0, n - 1)
-            within = np.clip((filled - edges[place]) / np.diff(edges)[place], 0, 1)
-            climbed = np.tri(n, k=-1, dtype=out.dtype) - 0.5  # row i: the ramps before i are full
-            ramps = (climbed * self.height)[place]
-            ramps[np.arange(len(ramps)), place] = (within - 0.5) * self.height
+            bins = np.clip(np.searchsorted(edges, filled, side="right") - 1, 0, n - 1)
+            within = np.clip((filled - edges[bins]) / np.diff(edges)[bins], 0, 1) - 0.5
+            whole = np.tri(n, n, -1, np.float32) - np.float32(0.5)  # the ramps below bin i are done
+            ramps = out[:, 1 : 1 + n]
+            ramps[:] = (self.height * whole).astype(np.float32)[bins]
+            ramps[np.arange(len(bins)), bins] = self.height * within
             ramps[missing] = 0
-            out[:, 1 : 1 + n] = ramps
         if self.is_marked:
             out[:, 1 + n] = missing
 
@@ -249,11 +249,6 @@ class Encoding:
             begin += encoder.width
         return places
 
-    def with_height(self, height: float) -> Encoding:
-        """The same with ramps of this height."""
-        encoders = {name: _with_height(each, height) for name, each in self.encoders.items()}
-        return replace(self, encoders=encoders)
-
     def encode(self, cells: dict[str, Cells], n_rows: int) -> tuple[Array, dict[str, str]]:
         """The inputs of some rows.
 
@@ -288,12 +283,6 @@ class Encoding:
                 rows = slice(begin, begin + _BLOCK)
                 encoder.encode(numbers[rows], out[rows])
         return inputs, remarks
-
-
-def _with_height(encoder: Encoder, height: float) -> Encoder:
-    if isinstance(encoder, Dates):
-        return replace(encoder, days=replace(encoder.days, height=height))
-    return replace(encoder, height=height) if isinstance(encoder, Numbers) else encoder
 
 
 def _of_unknown(texts: Texts, unknown: list[str]) -> str:

@@ -16,11 +16,12 @@ from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
 from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
-from fastnn.tabular.reading import Table, read_table, values_of
+from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
+from fastnn.tabular.table_files import Table
 from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
-from fastnn.tabular.training import Progress, train_linear, train_members, trial_loss
+from fastnn.tabular.training import Progress, train_linear, train_members
 from fastnn.tabular.values import Array, Cells, read_cells
 
 _LEAST_ROWS = 10
@@ -136,10 +137,7 @@ class TabularModel:
 
     @property
     def training_seconds(self) -> float:
-        """How long `fit` made inputs and trained with them, trials included.
-
-        NaN of a model from a file.
-        """
+        """How long the networks and the linear model trained; NaN of a model from a file."""
         return self._training_seconds
 
     @property
@@ -221,30 +219,15 @@ class TabularModel:
             held_cells, held_true = self._validation_part(validation_data, described, y is None)
         _warn_of_repeats(cells, described, true)
         encoding = self._fitted_encoding(cells, len(true))
+        training = encoding.encode({k: taken(v, rows) for k, v in cells.items()}, len(rows))[0]
         _check_columns(encoding, held_cells, "validation_data")
-        training_cells = {key: taken(each, rows) for key, each in cells.items()}
-        y_training, y_held = _scaled(described, true[rows]), _scaled(described, held_true)
-
-        def parts(height: float) -> tuple[Encoding, tuple[Array, Array], tuple[Array, Array]]:
-            """The encoding with ramps of this height, and what it makes of the two parts."""
-            changed = encoding.with_height(height)
-            X, _ = changed.encode(training_cells, len(rows))
-            X_held, _ = changed.encode(held_cells, len(held_true))
-            return changed, (X, y_training), (X_held, y_held)
-
-        def loss(height: float) -> float:
-            _, training, held = parts(height)
-            return trial_loss(self.recipe, described, training, held, self.seed, self.threads)
-
+        held, _ = encoding.encode(held_cells, len(held_true))
         began = time.perf_counter()
-        heights = self.recipe.ramp_heights
-        best = heights[0] if len(heights) == 1 else min(heights, key=loss)
-        encoding, training, held = parts(best)
         networks = train_members(
             self.recipe,
             described,
-            training,
-            held,
+            (training, _scaled(described, true[rows])),
+            (held, _scaled(described, held_true)),
             [self.seed + i for i in range(self.members)],
             self.threads,
             progress,
@@ -252,14 +235,14 @@ class TabularModel:
         kept = linear_inputs(encoding)
         linear = train_linear(
             described,
-            (training[0][:, kept], training[1]),
+            (training[:, kept], _scaled(described, true[rows])),
             self.seed,
             self.threads,
         )
         self._training_seconds = time.perf_counter() - began
         self._validation_rows = known[aside] if validation_data is None else None
         fitted = Fitted(described, encoding, tuple(networks), linear, {})
-        fitted.validation_scores = fitted.compare(held[0], held_true, self.threads)
+        fitted.validation_scores = fitted.compare(held, held_true, self.threads)
         self._fitted = fitted
         return self
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn.tabular.table_files import Table, read_file
 
 Array = npt.NDArray[Any]
-
-#: Columns by name, of one length; the values are as they came.
-Table = dict[str, Array]
-
-_SEPARATORS = ",;\t|"
-_SAMPLE = 1 << 16  # bytes of a CSV file that tell what it looks like
 
 
 def read_table(source: Any, name: str = "frame") -> Table:
@@ -30,8 +24,7 @@ def read_table(source: Any, name: str = "frame") -> Table:
     ----------
     source : data frame, mapping, ndarray, str or path-like
         A frame of pandas or polars; a mapping of names to columns; an array of shape (n_rows,
-        n_columns), whose columns are called x0, x1, ...; or the path of a file: ``.csv``,
-        ``.tsv``, ``.txt``, ``.parquet``, ``.npz``.
+        n_columns), whose columns are called x0, x1, ...; or the path of a CSV, Parquet or NPZ file.
     name : str
         Of the argument, for errors.
 
@@ -47,7 +40,7 @@ def read_table(source: Any, name: str = "frame") -> Table:
         If a file needs a library that is not installed.
     """
     if isinstance(source, (str, os.PathLike)):
-        return _read_file(_validation.checked_path(source))
+        return read_file(Path(_validation.checked_path(source)))
     if isinstance(source, Mapping):
         columns: Iterable[tuple[Any, Any]] = source.items()
     elif hasattr(source, "get_columns"):  # polars
@@ -121,94 +114,3 @@ def _values(column: Any) -> Array:
         objects[:] = column
         return objects
     return np.asarray(column)
-
-
-# ---- files ---------------------------------------------------------------------------------------
-
-
-def _read_file(path: str) -> Table:
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".npz":
-        return _read_npz(path)
-    if suffix == ".parquet":
-        return read_table(_frames("pyarrow").read_parquet(path))
-    if suffix in (".csv", ".tsv", ".txt"):
-        return _read_csv(path)
-    raise ValueError(
-        f"frame must be the path of a .csv, .tsv, .txt, .parquet or .npz file, got {path!r}"
-    )
-
-
-def _read_npz(path: str) -> Table:
-    """The arrays of one dimension; those of two are columns called after them: X0, X1, ..."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    columns: list[tuple[Any, Array]] = []
-    for name, array in arrays.items():
-        if array.ndim == 2:
-            columns += [(f"{name}{i}", array[:, i]) for i in range(array.shape[1])]
-        else:
-            columns.append((name, array))
-    return _checked(columns, path)
-
-
-def _read_csv(path: str) -> Table:
-    with open(path, "rb") as file:
-        sample = file.read(_SAMPLE)
-    encoding = "utf-8-sig" if _is_utf8(sample) else "latin-1"
-    lines = sample.decode(encoding, "replace").splitlines()
-    if not any(line.strip() for line in lines):
-        raise ValueError(f"{path} is empty: it must have a line of column names, and rows")
-    separator = _separator(lines)
-    header = next(csv.reader([next(line for line in lines if line.strip())], delimiter=separator))
-    twice = [name for name, count in Counter(header).items() if count > 1 and name]
-    if twice:
-        raise ValueError(f"{path} must have columns of different names, got {twice[0]!r} twice")
-    decimal = "," if separator != "," and _has_decimal_commas(lines, separator) else "."
-    frame = _frames().read_csv(
-        path, sep=separator, decimal=decimal, encoding=encoding, low_memory=False
-    )
-    return read_table(frame)
-
-
-def _is_utf8(sample: bytes) -> bool:
-    try:
-        sample.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start > len(sample) - 4  # cut within a character
-    return True
-
-
-def _separator(lines: list[str]) -> str:
-    """What splits most lines into the same number of fields, more than one."""
-    whole = lines[:50] if len(lines) <= 50 else lines[:49]
-
-    def fitness(separator: str) -> tuple[float, int]:
-        counts = [len(row) for row in csv.reader(whole, delimiter=separator) if row]
-        width, share = Counter(counts).most_common(1)[0]
-        return (share / len(counts) if width > 1 else 0.0, width)
-
-    return max(_SEPARATORS, key=fitness)
-
-
-def _has_decimal_commas(lines: list[str], separator: str) -> bool:
-    fields = [field.strip() for row in csv.reader(lines[1:], delimiter=separator) for field in row]
-    commas = sum(bool(re.fullmatch(r"[+-]?\d+,\d+", field)) for field in fields)
-    points = sum(bool(re.fullmatch(r"[+-]?\d+\.\d+", field)) for field in fields)
-    return commas > points
-
-
-def _frames(engine: str | None = None) -> Any:
-    """pandas; ImportError with the remedy where it, or the library that it needs, is missing."""
-    import importlib
-
-    for library in ("pandas", engine):
-        try:
-            if library is not None:
-                importlib.import_module(library)
-        except ImportError as error:
-            raise ImportError(
-                f"{library} is not installed; the extra 'data' brings it: pip install '.[data]' "
-                "in a copy of fastnn's sources"
-            ) from error
-    return importlib.import_module("pandas")

@@ -13,12 +13,8 @@ class Recipe:
     ----------
     bins : int
         The most ramps that a number is encoded by.
-    ramp_heights : tuple of float
-        Of a ramp, beside numbers of standard deviation 1: low ones keep the network smooth, high
-        ones let it bend and jump. The validation part chooses one of these, by a short training
-        with each.
-    trial : float
-        Length of such a training, as a share of that of the whole.
+    ramp_height : float
+        Of a ramp, beside numbers of standard deviation 1: small ones keep the network smooth.
     rows_per_bin : int
         A table has no more ramps a number than one for this many rows.
     rarest : int
@@ -55,9 +51,8 @@ class Recipe:
         Share of the rows that is held out to find the best epoch.
     """
 
-    bins: int = 48
-    ramp_heights: tuple[float, ...] = (0.03, 0.1, 0.3)
-    trial: float = 0.2
+    bins: int = 64
+    ramp_height: float = 0.03
     rows_per_bin: int = 8
     rarest: int = 4
     most_categories: int = 1024
@@ -72,7 +67,7 @@ class Recipe:
     beta_2: float = 0.99
     restarts: int = 3
     ema: float | None = 0.995
-    samples: int = 600_000
+    samples: int = 800_000
     least_epochs: int = 16
     most_epochs: int = 200
     batch_sizes: tuple[tuple[int, int], ...] = ((0, 32), (2_000, 128), (10_000, 256))

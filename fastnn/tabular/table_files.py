@@ -154,9 +154,7 @@ def _pyarrow() -> Any:
 def _refuse_twins(names: list[str], name: str) -> None:
     twice = [key for key, count in Counter(names).items() if count > 1]
     if twice:
-        raise ValueError(
-            f"{name} has {names.count(twice[0])} columns named {twice[0]!r}: rename one"
-        )
+        raise ValueError(f"{name} must have columns of different names, got {twice[0]!r} twice")
 
 
 # ---- CSV -----------------------------------------------------------------------------------------

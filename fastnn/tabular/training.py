@@ -101,26 +101,6 @@ def _train(
     return _slim(net)
 
 
-def trial_loss(
-    recipe: Recipe,
-    target: Target,
-    training: Part,
-    validation: Part,
-    seed: int,
-    threads: int | None,
-) -> float:
-    """The validation loss after a short training."""
-    short = replace(
-        recipe,
-        samples=max(int(recipe.trial * recipe.samples), 1),
-        least_epochs=max(int(recipe.trial * recipe.least_epochs), 1),
-        most_epochs=max(int(recipe.trial * recipe.most_epochs), 1),
-        restarts=0,
-    )
-    net = _train(short, target, training, validation, seed, threads, False, threading.Event())
-    return net.evaluate(*validation, threads=threads)["loss"]
-
-
 class _Stop(Callback):
     """Ends a training that nobody waits for any more."""
 
