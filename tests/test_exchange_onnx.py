@@ -143,7 +143,8 @@ def test_forms_that_exporters_write() -> None:
         node("Gemm", "X T", "h", transB=1),
         node("PRelu", "h s", "p"),
         node("Dropout", "p", "d"),
-        node("Gemm", "d W b", "g"),
+        node("Identity", "b", "also_b"),
+        node("Gemm", "d W also_b", "g"),
         node("Identity", "g", "i"),
         node("Softmax", "i", "y", axis=1),
     ]
@@ -155,6 +156,22 @@ def test_forms_that_exporters_write() -> None:
     assert net.layers == (Dense(3), PReLU(), Dropout(0.5), Dense(2, "softmax"))
     np.testing.assert_array_equal(net.weights[1], [0.5] * 3)
     np.testing.assert_array_equal(net.biases[-1], [1, 1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_model_that_pytorch_exports(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch")
+    nn, path = torch.nn, tmp_path / "x.onnx"
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 8), nn.BatchNorm1d(8), nn.SiLU(), nn.Dropout(0.3),
+        nn.Linear(8, 8, bias=False), nn.LayerNorm(8), nn.PReLU(), nn.Linear(8, 3), nn.Softmax(1),
+    ).eval()  # fmt: skip
+    X = torch.randn(5, 3, 4)
+    torch.onnx.export(module, (X,), path, opset_version=18, dynamo=False)
+    with torch.no_grad():
+        theirs = module(X).numpy()
+    assert difference(from_onnx(path).predict_proba(X.numpy().reshape(5, 12)), theirs) <= 1e-6
 
 
 def external() -> Any:
@@ -187,6 +204,9 @@ def other_opset(version: int) -> Any:
 
 
 REFUSED = {
+    "two of its tensors have the name 'W'": lambda: model_of(
+        [node("Identity", "W", "W"), node("MatMul", "X W", "y")], W=W
+    ),
     "in a file of its own": external,
     "must hold 1208925819614629174706176 numbers": huge,
     "must hold 6 numbers": lambda: typed("float_data", [1.0]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
@@ -151,7 +151,7 @@ def _parts(model: Any, onnx: Any) -> tuple[list[Part], np.dtype[Any], int | None
         )
     end = inputs[0].name
     names = {end, *constants}
-    steps = _steps(graph.node, onnx)
+    steps = _steps(graph.node, constants, onnx)
     is_flattened = bool(steps) and steps[0].operator == "Flatten"
     dtype, n_features = _rows(inputs[0], is_flattened, onnx)
     parts: list[Part] = []
@@ -230,16 +230,29 @@ def _constants(graph: Any, onnx: Any) -> dict[str, _Constant]:
     """The tensors of a graph by name."""
     if graph.sparse_initializer:
         raise ValueError("it has sparse tensors; fastnn has dense ones alone")
-    named = [(tensor.name, tensor) for tensor in graph.initializer]
+    constants: dict[str, _Constant] = {}
+
+    def add(name: str, constant: _Constant) -> None:
+        if name in constants:
+            raise ValueError(f"two of its tensors have the name {name!r}")
+        constants[name] = constant
+
+    for tensor in graph.initializer:
+        add(tensor.name, _Constant(tensor, onnx))
     for node in graph.node:
         if node.op_type == "Constant" and len(node.output) == 1:
-            named += [
-                (node.output[0], entry.t) for entry in node.attribute if entry.name == "value"
-            ]
-    constants = {name: _Constant(tensor, onnx) for name, tensor in named}
-    if len(constants) < len(named):
-        raise ValueError("two of its tensors have the same name")
+            for entry in node.attribute:
+                if entry.name == "value":
+                    add(node.output[0], _Constant(entry.t, onnx))
+        elif _is_another_name(node, constants):
+            add(node.output[0], constants[node.input[0]])
     return constants
+
+
+def _is_another_name(node: Any, constants: Container[str]) -> bool:
+    """Whether a node gives a tensor of the model another name, as PyTorch's exporter does."""
+    is_one = len(node.input) == len(node.output) == 1
+    return node.op_type == "Identity" and is_one and node.input[0] in constants
 
 
 def _rows(value: Any, is_flattened: bool, onnx: Any) -> tuple[np.dtype[Any], int | None]:
@@ -263,11 +276,11 @@ def _rows(value: Any, is_flattened: bool, onnx: Any) -> tuple[np.dtype[Any], int
     return dtypes[kind.elem_type], prod(size.dim_value for size in sizes[1:])
 
 
-def _steps(nodes: Iterable[Any], onnx: Any) -> list[_Step]:
+def _steps(nodes: Iterable[Any], constants: Container[str], onnx: Any) -> list[_Step]:
     """The nodes but for constants; ``x sigmoid(x)`` is one step."""
     steps: list[_Step] = []
     for node in nodes:
-        if node.op_type == "Constant":
+        if node.op_type == "Constant" or _is_another_name(node, constants):
             continue
         place = f"node {node.name or ', '.join(node.output)!r} ({node.op_type})"
         before = steps[-1] if steps else None
