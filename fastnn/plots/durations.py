@@ -52,8 +52,8 @@ def bar_chart(
     --------
     >>> from fastnn import plots
     >>> ax = plots.bar_chart({"digits": {"one": 1e-3, "other": 2e-2}}, title="an epoch")
-    >>> [bar.get_width() for bar in ax.patches]
-    [0.001, 0.02]
+    >>> [f"{bar.get_width():g}" for bar in ax.patches]
+    ['0.001', '0.02']
     """
     _check(groups, title, caption)
     n_bars = sum(len(bars) + 1 for bars in groups.values())  # a group's name takes the place of one
