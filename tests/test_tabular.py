@@ -12,8 +12,9 @@ import pytest
 
 from fastnn import Network, StopTraining
 from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel, training
-from fastnn.tabular.encoding import Numbers
+from fastnn.tabular.encoding import Categories, Numbers
 from fastnn.tabular.reading import read_table
+from fastnn.tabular.values import Texts
 
 N = 300
 QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
@@ -186,6 +187,16 @@ def test_a_number_enters_scaled_in_ramps_and_marked() -> None:
         ramp = 0.5 * (np.clip((x - low) / (high - low), 0, 1) - 0.5)
         np.testing.assert_allclose(out[:, 1 + i], np.nan_to_num(ramp), atol=1e-7)
     assert out[:, 4].tolist() == [0] * 7 + [1]
+
+
+def test_a_category_enters_one_hot_and_unknown_ones_as_the_rare() -> None:
+    texts = Texts(["b", "r", "new", "a"], np.array([0, 1, 2, 3, -1]))
+    out = np.full((5, 4), 7, np.float32)
+    Categories(levels=("a", "b"), rare=("r", "s"), is_marked=True).encode(texts, out)
+    assert out.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+    without = np.full((5, 2), 7, np.float32)
+    Categories(levels=("a", "b"), rare=(), is_marked=False).encode(texts, without)
+    assert without.tolist() == [[0, 1], [0, 0], [0, 0], [1, 0], [0, 0]]
 
 
 def test_members_that_nobody_waits_for_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,7 +389,7 @@ def test_dates_of_python_with_time_zones() -> None:
         (["yes", "no", None] * 20, "yes/no", True),
         ([1, 2, 3] * 20, "number", True),
         (["1", "2", "3"] * 20, "category", True),
-        (["01234", "56789", "00001"] * 20, "category", True),
+        ([f"{i % 30:05}" for i in range(60)], "category", True),
         ([f"{i / 7:.3f}".replace(".", ",") for i in range(60)], "number", True),
         ([*(f"{i / 7:.3f}" for i in range(58)), "n/a", "?"], "number", True),
         ([1, "a", 2.5, None] * 15, "category", True),
