@@ -169,7 +169,7 @@ config.warn_of_unknown_variables()
 
 def __getattr__(name: str) -> Any:
     """Imports a module when it is first used: most programs need none of these."""
-    if name in ("datasets", "plots", "reference", "sklearn"):
+    if name in ("datasets", "exchange", "plots", "reference", "sklearn", "tabular"):
         import importlib
 
         return importlib.import_module(f"fastnn.{name}")
