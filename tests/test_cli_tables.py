@@ -501,7 +501,7 @@ def test_inspect_shows_a_network(capsys):
     assert (content["kind"], content["n_features"], content["n_parameters"]) == ("Network", 4, 23)
 
 
-def test_export_hands_the_model_to_exchange(monkeypatch, capsys):
+def test_export_hands_the_model_to_exchange(model, monkeypatch, capsys):
     net = fastnn.Network.from_sizes([4, 3, 2], "tanh", "softmax", seed=1)
     net.save("n.safetensors")
     calls = []
@@ -524,6 +524,8 @@ def test_export_hands_the_model_to_exchange(monkeypatch, capsys):
     exchange.to_c = refuse
     line = failure(["export", "n.safetensors", "--to", "c", "n.c"], capsys)
     assert line == "fastnn: cannot export n.safetensors to c: net must be a Network"
+    line = failure(["export", model, "--to", "c", "n.c"], capsys)
+    assert "; of a model for tables, fastnn.exchange.to_c writes the network alone" in line
 
 
 # --- all of them
