@@ -372,6 +372,7 @@ def test_a_folder_of_images_a_class(capsys):
     assert predicted == ["cat"] * 12 + ["dog"] * 12
     assert main(["inspect", "m.fastnn"]) == 0
     assert re.search(r"number +used +\d+", capsys.readouterr().out)
+    assert TabularModel.load("m.fastnn").network.n_features <= 32 * 32 * 3  # no ramps
 
 
 def test_images_of_one_class_teach_nothing(capsys):
@@ -402,6 +403,19 @@ def test_predictions_go_to_a_file(model, capsys):
     assert main(["predict", model, TABLE]) == 0
     assert capsys.readouterr().out == Path("p.csv").read_text()
     assert Path("p.csv").read_text().startswith("late\n")
+
+
+def test_tables_without_a_header_have_columns_called_by_their_places(capsys):
+    text = "".join(
+        f"{x},{i % 9},{sign}\n" for i, (x, sign) in enumerate(zip(NUMBERS, SIGNS, strict=True))
+    )
+    Path("t.csv").write_text(text)
+    assert main(["train", "t.csv", "--target", "3"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("fastnn: warning: the first line of t.csv holds numbers, so it")
+    Path("new.csv").write_text("2.5,1\n")
+    assert main(["predict", "model.fastnn", "new.csv"]) == 0
+    assert capsys.readouterr().out == "3\nup\n"
 
 
 def test_missing_columns_and_unknown_categories_are_named(model, capsys):
@@ -453,6 +467,14 @@ def test_evaluate_needs_the_target(model, capsys):
     assert "must be one of no, yes, got 'perhaps' in row 3" in line
 
 
+def test_a_score_that_does_not_exist_is_null_in_json(model, capsys):
+    rows = [row for row in deliveries() if row["late"] == "no"]
+    assert main(["evaluate", model, write("t.csv", rows), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]["model"]
+    assert scores["roc_auc"] is None
+    assert scores["accuracy"] > 0.8
+
+
 def test_inspect_shows_a_model_for_tables(model, trained, capsys):
     assert main(["inspect", model]) == 0
     output = capsys.readouterr().out
@@ -479,7 +501,7 @@ def test_inspect_shows_a_network(capsys):
     assert (content["kind"], content["n_features"], content["n_parameters"]) == ("Network", 4, 23)
 
 
-def test_export_hands_the_model_to_exchange(monkeypatch, capsys):
+def test_export_hands_the_model_to_exchange(model, monkeypatch, capsys):
     net = fastnn.Network.from_sizes([4, 3, 2], "tanh", "softmax", seed=1)
     net.save("n.safetensors")
     calls = []
@@ -502,6 +524,8 @@ def test_export_hands_the_model_to_exchange(monkeypatch, capsys):
     exchange.to_c = refuse
     line = failure(["export", "n.safetensors", "--to", "c", "n.c"], capsys)
     assert line == "fastnn: cannot export n.safetensors to c: net must be a Network"
+    line = failure(["export", model, "--to", "c", "n.c"], capsys)
+    assert "; of a model for tables, fastnn.exchange.to_c writes the network alone" in line
 
 
 # --- all of them

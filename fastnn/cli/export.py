@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastnn.cli.inspect import load_any
 from fastnn.cli.parsing import Commands
+from fastnn.tabular import TabularModel
 
 _FUNCTIONS = {"c": "to_c", "onnx": "to_onnx"}
 
@@ -38,5 +39,13 @@ def _run(arguments: argparse.Namespace) -> None:
     try:
         write(model, arguments.output)
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"cannot export {arguments.model} to {arguments.to}: {error}") from error
+        remedy = (
+            f"; of a model for tables, fastnn.exchange.{name} writes the network alone, in Python: "
+            "TabularModel.load(path).network, whose inputs are those of its encoding"
+            if isinstance(model, TabularModel)
+            else ""
+        )
+        raise ValueError(
+            f"cannot export {arguments.model} to {arguments.to}: {error}{remedy}"
+        ) from error
     print(arguments.output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -17,8 +16,7 @@ from fastnn.tabular.table_files import Table, read_bytes, read_file
 #: The column of a folder of images that holds the names of its sub-folders.
 CLASS = "class"
 
-_PIXEL = "pixel "
-_SIDE = 32  # pixels of images to train on: height and width
+_SIDE = 32  # pixels of an image: height and width
 
 
 def read_table(data: str, expected: Collection[str] = ()) -> Table:
@@ -30,7 +28,7 @@ def read_table(data: str, expected: Collection[str] = ()) -> Table:
         The path of a CSV, Parquet or NPZ file; ``-`` for standard input; or the path of a folder
         with a sub-folder of images for each class, which has columns of pixels, and `CLASS`.
     expected : collection of str
-        Names of columns that a header has. Images get as many pixels as there are among them.
+        Names of columns that a header has.
 
     Returns
     -------
@@ -48,7 +46,7 @@ def read_table(data: str, expected: Collection[str] = ()) -> Table:
     if data == "-":
         return read_bytes(sys.stdin.buffer.read(), "standard input", expected)
     path = Path(data)
-    return _read_images(data, expected) if path.is_dir() else read_file(path, expected)
+    return _read_images(data) if path.is_dir() else read_file(path, expected)
 
 
 def is_images(data: str) -> bool:
@@ -61,12 +59,11 @@ def title(data: str) -> str:
     return "standard input" if data == "-" else Path(data).name or data
 
 
-def _read_images(data: str, expected: Collection[str]) -> Table:
+def _read_images(data: str) -> Table:
     from fastnn.datasets import read_image_folder
 
-    n_values = sum(name.startswith(_PIXEL) for name in expected)
-    X, y, classes = read_image_folder(data, math.isqrt(n_values // 3) or _SIDE)
-    columns = {f"{_PIXEL}{i}": column for i, column in enumerate(X.T)}
+    X, y, classes = read_image_folder(data, _SIDE)
+    columns = {f"pixel {i}": column for i, column in enumerate(X.T)}
     return {**columns, CLASS: np.array(classes, object)[y]}
 
 

@@ -213,11 +213,11 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
         if _LEADING_ZERO.fullmatch(field.strip())
     }
 
-    def read(block_size: int | None) -> Any:
-        return arrow_csv.read_csv(
+    try:
+        table = arrow_csv.read_csv(
             pyarrow.BufferReader(data),
             read_options=arrow_csv.ReadOptions(
-                column_names=names, skip_rows_after_names=int(has_header), block_size=block_size
+                column_names=names, skip_rows_after_names=int(has_header)
             ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=separator, newlines_in_values=b'"' in data
@@ -229,12 +229,6 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
                 column_types=dict.fromkeys(texts, pyarrow.string()),
             ),
         )
-
-    try:
-        try:
-            table = read(None)
-        except pyarrow.ArrowInvalid:  # a column is of another type behind its first megabyte
-            table = read(len(data) + 1)
     except pyarrow.ArrowException as error:
         raise ValueError(
             f"cannot read {name} as CSV, whose rows must have as many fields as the first: {error}"
@@ -275,7 +269,7 @@ def _has_header(rows: list[list[str]], expected: Collection[str]) -> bool:
     found = {field.strip() for field in first}.intersection(expected)
     if found - places:
         return True
-    if expected and places.issuperset(expected) and not found:
+    if places.issuperset(expected) and len(found) < len(set(expected)):
         return False
     if not others or _are_in_a_row(first):
         return True
