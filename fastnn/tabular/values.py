@@ -30,9 +30,6 @@ _YEAR_LAST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _TIME)
 #: How dates are written: the places of year, month and day.
 DATE_ORDERS = {"ymd": (1, 2, 3), "dmy": (3, 2, 1), "mdy": (3, 1, 2)}
 
-#: What a cell may be, where a column has several types: all of it becomes text then.
-_CELLS = (str, bytes, Real, Decimal, np.bool_, datetime.date, datetime.time)
-
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
