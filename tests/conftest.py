@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,13 @@ from pathlib import Path
 import pytest
 
 import fastnn
+
+
+def pytest_configure() -> None:
+    """Programs that the tests interrupt are to hear it, also where a shell that runs the tests in
+    the background has let them ignore SIGINT, which children inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -4,16 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-def snippets_of(name: str) -> tuple[str, list[str], list[str]]:
-    """The first snippet, those behind it, and the titles of the sections."""
-    text = (DOCS / name).read_text()
-    setup, *of_sections = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    return setup, of_sections, re.findall(r"^## (.*)$", text, re.M)
-
+from doc_snippets import DOCS, snippets_of
 
 SETUP, OF_SECTIONS, TITLES = snippets_of("training.md")
 PLOTS_SETUP, OF_PLOTS, PLOTS_TITLES = snippets_of("plots.md")

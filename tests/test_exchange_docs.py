@@ -1,14 +1,12 @@
 """The snippets of docs/exchange.md run as they are pasted."""
 
 import os
-import re
 from pathlib import Path
 
 import pytest
+from doc_snippets import snippets_of
 
-TEXT = (Path(__file__).parents[1] / "docs" / "exchange.md").read_text()
-SETUP, *SNIPPETS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
-TITLES = re.findall(r"^## (.*)$", TEXT, re.M)
+SETUP, SNIPPETS, TITLES = snippets_of("exchange.md")
 LIBRARIES = {"ONNX": "onnx", "PyTorch": "torch", "Keras": "keras", "scikit-learn": "sklearn"}
 
 

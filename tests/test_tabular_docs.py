@@ -1,13 +1,11 @@
 """The snippets of docs/tables.md run as they are pasted."""
 
-import re
 from pathlib import Path
 
 import pytest
+from doc_snippets import snippets_of
 
-TEXT = (Path(__file__).parents[1] / "docs" / "tables.md").read_text()
-SETUP, *OF_SECTIONS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
-TITLES = re.findall(r"^## (.*)$", TEXT, re.M)
+SETUP, OF_SECTIONS, TITLES = snippets_of("tables.md")
 
 
 def test_every_section_has_a_snippet() -> None:
