@@ -122,6 +122,8 @@ typedef struct fnn_input {
 /* Columns, at most, of a product whose elements may be sums in another order than those of a wider
  * one: who cuts a product by columns leaves no part with so few. */
 enum { FNN_NARROW_COLUMNS = 8 };
+/* The same of a product with a transposed a: who cuts a wider one by rows may leave a part with few. */
+enum { FNN_FEW_COLUMNS = 16 };
 
 /* Bytes between two rows that lie far apart: such rows fall into few sets of the L1 cache, and each into
  * another page. */

@@ -58,18 +58,17 @@ static __attribute__((noinline)) void NAME(gemm_by_columns)(
 
 /* ---- transposed a: a handful of long sums ---- */
 
-/* At most FEW_ROWS rows (or columns) of FEW_COLUMNS columns (or rows), of FEW_PRODUCTS or more: too
+/* At most FEW_ROWS rows (or columns) of FNN_FEW_COLUMNS columns (or rows), of FEW_PRODUCTS or more: too
  * few chains to fill the time that an addition takes, so that each is split into FEW_CHAINS, of every
  * eighth product each, and those are added in pairs. Decided by the sizes alone, not by the width of
  * the vectors, so that the bits are the same under every instruction set. */
 #define FEW_ROWS 4
-#define FEW_COLUMNS 16
 #define FEW_CHAINS 8
 #define FEW_PRODUCTS 32
 
 static int NAME(is_few_long_sums)(size_t m, size_t n, size_t k)
 {
-    return (m < n ? m : n) <= FEW_ROWS && (m < n ? n : m) <= FEW_COLUMNS && k >= FEW_PRODUCTS;
+    return (m < n ? m : n) <= FEW_ROWS && (m < n ? n : m) <= FNN_FEW_COLUMNS && k >= FEW_PRODUCTS;
 }
 
 /* sums (n,) = transposed column a (k, 1) @ b (k, n) */
@@ -104,7 +103,7 @@ static __attribute__((noinline)) void NAME(gemm_few)(size_t m, size_t n, size_t 
                                                      const real *bias, int accumulate,
                                                      const fnn_matrix *c)
 {
-    real sums[FEW_COLUMNS];
+    real sums[FNN_FEW_COLUMNS];
     size_t ldc;
     real *to = NAME(panel_at)(c, 0, &ldc);
     const real *start = accumulate ? to : bias;

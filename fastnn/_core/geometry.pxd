@@ -264,12 +264,13 @@ cdef inline Matrix rows_from(Matrix matrix, size_t first) noexcept nogil:
 
 
 cdef inline Matrix columns_from(Matrix matrix, size_t first, size_t itemsize) noexcept nogil:
-    """The same matrix from column `first` on, where a panel begins or in the only one."""
-    if first < matrix.width:
-        matrix.data = <char *> matrix.data + first * itemsize
-    else:
-        matrix.data = <char *> matrix.data + first // matrix.width * matrix.panel * itemsize
-        matrix.columns -= first
+    """The same matrix from column `first` on; to the end of its panel, where that began before."""
+    cdef size_t panel = 0
+    if first >= matrix.width:
+        panel = first // matrix.width
+        first -= panel * matrix.width
+        matrix.columns -= panel * matrix.width
+    matrix.data = <char *> matrix.data + itemsize * (panel * matrix.panel + first)
     return matrix
 
 

@@ -58,6 +58,7 @@ cdef extern from "fastnn.h" nogil:
 
     enum:
         FNN_NARROW_COLUMNS
+        FNN_FEW_COLUMNS
         FNN_FAR_APART
 
     ctypedef struct fnn_ahead:

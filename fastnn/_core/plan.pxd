@@ -22,6 +22,7 @@ cdef class Plan:
     cdef Pool pool  # the buffers of the last training run, for the next one
 
     cdef int add_layer(self, size_t i, size_t n_in, object layer) except -1
+    cdef void cut_weights(self) noexcept
     cdef int leave_out_what_only_training_has(self) except -1
     cdef int add_loss(self, parameters) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL

@@ -10,7 +10,14 @@ from libc.string cimport memset
 
 from fastnn._core.gemm cimport gemm_for
 from fastnn._core.geometry cimport Geometry, LayerPlan
-from fastnn._core.kernels cimport find_activation, find_caches, find_input, find_loss, kernels_for
+from fastnn._core.kernels cimport (
+    FNN_FEW_COLUMNS,
+    find_activation,
+    find_caches,
+    find_input,
+    find_loss,
+    kernels_for,
+)
 from fastnn._core.layers cimport find_layer
 from fastnn._core.tuner cimport Tuner
 
@@ -26,9 +33,14 @@ cdef size_t MANY_WEIGHTS_BYTES = 512 << 10
 cdef size_t MANY_WEIGHTS_ROWS = 64
 # Samples of a tile, at most, where the weights do not fit the L2 cache beside them.
 cdef size_t TALL_ROW_TILE = 256
-# A tile of the weight phase: 64 KiB of float32, and whole panels.
+# A tile of the weight phase: at most 64 KiB of float32; less of few weights, which are a share for
+# each of a team then, but at least a microsecond of work in a mini-batch of some 200. Its rows are
+# whole panels, or a power of two within one, from what fills the product's tiles on.
 cdef size_t WEIGHT_TILE_ELEMENTS = 16384
+cdef size_t MIN_WEIGHT_TILE_ELEMENTS = 1024
+cdef size_t WEIGHT_TILES = 16
 cdef size_t WEIGHT_TILE_COLUMNS = 256
+cdef size_t MIN_WEIGHT_TILE_ROWS = 8
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
 cdef size_t MIN_SLAB_ROWS = 64
@@ -119,6 +131,7 @@ cdef class Plan:
             n_in = g.layers[i].n_out
             row_elements += 3 * n_in  # z, activations, derivatives
         g.n_outputs = n_in
+        self.cut_weights()
         self.add_loss(loss_parameters)
         self.own_input = find_input(g.kernels, dtype)
         g.row_block = min(<size_t> (ROW_BLOCK_FLOPS / self.training_flops(1)),
@@ -135,7 +148,7 @@ cdef class Plan:
     cdef int add_layer(self, size_t i, size_t n_in, object description) except -1:
         cdef Geometry *g = &self.geometry
         cdef LayerPlan *layer = &g.layers[i]
-        cdef size_t panel = g.kernels.single_panel_width, n_out
+        cdef size_t n_out
         check_size(description.n_units)
         n_out = description.n_units
         layer.operations = find_layer(description.kind)
@@ -150,24 +163,41 @@ cdef class Plan:
         layer.setting = description.setting
         layer.momentum = description.momentum
         layer.noise_key = description.noise_key
-        # Without a product the gradient is that of all units at once: one tile
-        layer.tile_columns = (min(n_out, WEIGHT_TILE_COLUMNS) if layer.operations.is_product
-                              else n_out)
-        layer.tile_rows = max(<size_t> 1, WEIGHT_TILE_ELEMENTS // layer.tile_columns // panel) * panel
-        layer.n_tiles_down = (layer.weight_rows + layer.tile_rows - 1) // layer.tile_rows
-        layer.n_tiles = (layer.n_tiles_down
-                         * ((n_out + layer.tile_columns - 1) // layer.tile_columns))
-        g.n_weight_tiles += layer.n_tiles
         g.widest = max(g.widest, n_out)
         g.n_parameters = checked_sum(g.n_parameters, layer.weight_rows * n_out + layer.n_bias)
         if layer.operations.finish_step != NULL:
             g.n_running = checked_sum(g.n_running, 2 * n_out)
-        if layer.n_tiles > 0:
+        if layer.weight_rows > 0:
             g.first_trained = min(g.first_trained, i)
         g.mixes_rows |= layer.operations.mixes_rows
         g.mixes_units |= layer.operations.mixes_units
         self.flops_a_row += 2 * <double> layer.weight_rows * n_out
         return 0
+
+    cdef void cut_weights(self) noexcept:
+        """The tiles of the weight phase."""
+        cdef Geometry *g = &self.geometry
+        cdef size_t panel = g.kernels.single_panel_width, elements, rows, i
+        cdef LayerPlan *layer
+        for i in range(g.n_layers):
+            layer = &g.layers[i]
+            elements = WEIGHT_TILE_ELEMENTS
+            if FNN_FEW_COLUMNS < layer.n_out <= WEIGHT_TILE_COLUMNS:
+                elements = min(elements, max(MIN_WEIGHT_TILE_ELEMENTS,
+                                             g.n_parameters // WEIGHT_TILES))
+            # Without a product the gradient is that of all units at once: one tile
+            layer.tile_columns = (min(layer.n_out, WEIGHT_TILE_COLUMNS)
+                                  if layer.operations.is_product else layer.n_out)
+            rows = elements // layer.tile_columns
+            layer.tile_rows = rows // panel * panel
+            if rows < panel:
+                layer.tile_rows = MIN_WEIGHT_TILE_ROWS
+                while 2 * layer.tile_rows <= rows:
+                    layer.tile_rows *= 2
+            layer.n_tiles_down = (layer.weight_rows + layer.tile_rows - 1) // layer.tile_rows
+            layer.n_tiles = (layer.n_tiles_down
+                             * ((layer.n_out + layer.tile_columns - 1) // layer.tile_columns))
+            g.n_weight_tiles += layer.n_tiles
 
     cdef int leave_out_what_only_training_has(self) except -1:
         cdef Geometry *g = &self.inference

@@ -332,7 +332,7 @@ cdef int update(Run *run, const WeightTile *tile, const Rows *rows, Matrix dweig
 
 cdef int fused_network(Run *run, const Rows *rows, char *own_gradient,
                        const StepConstants *constants) noexcept nogil:
-    """The same for a network so small that calls count; each layer is one tile."""
+    """The same for a network so small that calls count."""
     cdef WeightTile tile
     cdef size_t layer
     cdef int bad = 0

@@ -12,9 +12,9 @@ from fastnn._core.geometry cimport (
     copy_in,
     one_panel,
     owns_bias,
+    row_elements,
     rows_from,
     whole_layer,
-    width_at,
 )
 from fastnn._core.kernels cimport FNN_MAX_SLOTS, fnn_ahead, fnn_kernels
 
@@ -127,7 +127,7 @@ cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil:
     cdef const LayerPlan *layer = &net.geometry.layers[tile.layer]
     cdef const LayerPass *buffers = &net.layers[tile.layer]
     cdef const fnn_kernels *kernels = net.geometry.kernels
-    cdef size_t itemsize = net.geometry.itemsize, done = 0, n
+    cdef size_t itemsize = net.geometry.itemsize, done = 0, n, column
     cdef Matrix weights = rows_from(columns_from(
         one_panel(net.parameters + layer.weights * itemsize, layer.n_out), tile.first_column,
         itemsize), tile.first_row)
@@ -137,9 +137,10 @@ cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil:
                 at(weights, 0, 0, itemsize), layer.n_out, tile.n_rows, tile.n_columns)
     if buffers.transposed.data != NULL:
         while done < tile.n_rows:
-            width = width_at(buffers.transposed, tile.first_row + done)
-            n = min(width, tile.n_rows - done)
+            column = tile.first_row + done
+            width = row_elements(buffers.transposed, column)
+            n = min(width - column % buffers.transposed.width, tile.n_rows - done)
             kernels.transpose(
-                at(buffers.transposed, tile.first_column, tile.first_row + done, itemsize), width,
+                at(buffers.transposed, tile.first_column, column, itemsize), width,
                 at(weights, done, 0, itemsize), layer.n_out, n, tile.n_columns)
             done += n

@@ -45,7 +45,7 @@ cdef double UNINTERRUPTED_FLOPS = 5e9
 # Networks up to this, and steps up to this, get one update for all layers, on one thread: their
 # gradient, of 32 KiB in float32, is still in the L1 cache.
 cdef size_t SMALL_PARAMETERS = 8192
-cdef double SMALL_FLOPS = 3e6
+cdef double SMALL_FLOPS = 1.5e6
 # A look at the signals costs a clock, and a clock 25 ns: only between tiles of steps of more
 # operations than this, and between steps of fewer only at every CLOCK_INTERVAL-th.
 cdef double SIGNALS_IN_TILES_FLOPS = 1e8
@@ -60,14 +60,6 @@ cdef int NOBODY = 0
 # nothing to do with vectors, so that the bits are the same under every instruction set.
 cdef size_t ALONG_SAMPLES_ROWS = 32
 cdef size_t CACHE_LINE = 64
-
-
-cdef bint has_one_tile_a_layer(const Geometry *g) noexcept nogil:
-    cdef size_t i
-    for i in range(g.n_layers):
-        if g.layers[i].n_tiles > 1:
-            return False
-    return True
 
 
 cdef class Workspace:
@@ -278,7 +270,7 @@ cdef class Workspace:
             run.gradient = self.hold_writable(gradient, self.plan.dtype, (g.n_parameters,))
             return 0
         run.gradient_mode = FUSED
-        if (has_one_tile_a_layer(g) and g.n_parameters <= SMALL_PARAMETERS and flops <= SMALL_FLOPS):
+        if g.n_parameters <= SMALL_PARAMETERS and flops <= SMALL_FLOPS:
             run.gradient_mode = FUSED_AT_ONCE
         run.tile_gradient_bytes = self.tile_gradient_bytes()
         run.tile_gradients = self.scratch(self.n_threads, run.tile_gradient_bytes)
