@@ -115,6 +115,15 @@ def archive(**arrays) -> bytes:
     return file.getvalue()
 
 
+def damaged_archive() -> bytes:
+    """Whose compressed bytes cannot be expanded."""
+    file = io.BytesIO()
+    np.savez_compressed(file, y=np.arange(1000) % 7)
+    content = bytearray(file.getvalue())
+    content[60:160] = b"\xff" * 100
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -127,6 +136,7 @@ def archive(**arrays) -> bytes:
         (b"a,b\n\x81,2\n", "t is no table: it is no text in cp1252"),
         (b"\xff\xfea\0,", "t is no table: it is no text in utf-16"),
         (b"PK\x03\x04 and so on", "cannot read t as NPZ"),
+        (damaged_archive(), "cannot read t as NPZ"),
         (b"PAR1 and so on", "cannot read t as Parquet"),
         (archive(a=np.zeros(2), b=np.zeros(3)), "t: 'a' has 2 rows, and 'b' has 3"),
         (archive(a=np.zeros((2, 2, 2))), "t: 'a' must have one or two dimensions, not 3"),

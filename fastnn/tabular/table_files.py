@@ -6,7 +6,6 @@ import csv
 import io
 import re
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Collection
 from itertools import pairwise
@@ -97,7 +96,9 @@ def _read_npz(data: bytes, name: str) -> Table:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile and zlib raise whatever a damaged file provokes
         raise ValueError(f"cannot read {name} as NPZ: {error}") from error
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise ValueError(f"{name} is an archive, but no table: {_KINDS} (save a sheet as CSV)")
