@@ -544,6 +544,29 @@ def test_the_example_of_the_help_works_as_printed(command, trained, capsys):
         assert shlex.split(example[0]) == ["fastnn", "train", TABLE, "--target", "late"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("closed", "data", "code", "said"),
+    [
+        (">&-", TABLE, 0, ""),
+        ("2>&-", "absent.csv", 2, ""),
+        ("<&-", "-", 2, "fastnn: standard input is empty"),
+    ],
+)
+def test_closed_streams_read_and_write_nothing(closed, data, code, said, model):
+    command = shlex.join([*COMMAND, "predict", model, data])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {command} {closed}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
 def test_a_reader_that_went_away_is_no_error(model):
     reader, writer = os.pipe()
