@@ -405,6 +405,39 @@ def test_predictions_go_to_a_file(model, capsys):
     assert Path("p.csv").read_text().startswith("late\n")
 
 
+def test_predictions_that_cannot_be_written_leave_the_old_file(model, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("p.csv").write_text("late\nold\n")
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in failure(["predict", model, TABLE, "--output", "p.csv"], capsys)
+    assert Path("p.csv").read_text() == "late\nold\n"
+    assert os.listdir() == ["p.csv"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX devices")
+def test_predictions_go_to_a_device(model, capsys):
+    assert main(["predict", model, TABLE, "--output", os.devnull]) == 0
+
+
+def test_files_that_are_read_are_not_written(model, capsys):
+    content = table_path().read_bytes()
+    Path("t.csv").write_bytes(content)
+    Path("sub").mkdir()
+    train = ["train", "t.csv", "--target", "late"]
+    for argv in (
+        [*train, "--output", "sub/../t.csv"],
+        [*train, "--report", "t.csv"],
+        ["predict", model, "t.csv", "--output", "t.csv"],
+        ["predict", model, "t.csv", "--output", model],
+    ):
+        assert "must be another file than " in failure(argv, capsys)
+    line = failure([*train, "--output", "m", "--report", "sub/../m"], capsys)
+    assert "--report must be another file than --output" in line
+    assert Path("t.csv").read_bytes() == content
+
+
 def test_tables_without_a_header_have_columns_called_by_their_places(capsys):
     text = "".join(
         f"{x},{i % 9},{sign}\n" for i, (x, sign) in enumerate(zip(NUMBERS, SIGNS, strict=True))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
+from fastnn.cli.printing import write_text
 
 #: Numbers of held-out rows, and what is predicted for them.
 Points = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -86,7 +87,7 @@ def write_report(
             "</html>\n",
         ]
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _pictures(result: Mapping[str, Any], points: Points | None) -> list[str]:
