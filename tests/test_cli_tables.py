@@ -150,6 +150,14 @@ def test_names_of_columns_are_text_in_the_report():
     assert "&lt;b&gt;" in page
 
 
+def test_names_with_dollars_and_rare_letters_are_drawn_as_they_are(capsys):
+    rows = [{"$\\x$ 🎉": i % 10, "late": "$\\y$" if i % 10 > 5 else "no"} for i in range(60)]
+    train = ["train", write("t.csv", rows), "--target", "late", "--quiet"]
+    assert main(train) == 0
+    assert "Glyph" not in capsys.readouterr().err
+    assert Path("model.html").read_text(encoding="utf-8").count("data:image/svg+xml") == 2
+
+
 def test_json_is_one_object_and_nothing_else(capsys):
     argv = ["train", TABLE, "--target", "late", "--json", "--validation", "0.25", "--members", "2"]
     assert main([*argv, "--output", "m.fastnn", "--report", "r.html"]) == 0
