@@ -51,6 +51,21 @@ def test_what_is_missing():
     assert table["d"][0] == np.datetime64("2020-01-31")
 
 
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1,234", "617", "12,345,678", "-2,000.5"], ["1234", "617", "12345678", "-2000.5"]),
+        (["1,234", "0,617"], ["1,234", "0,617"]),  # decimal commas
+        (["1,234", "1,5"], ["1,234", "1,5"]),
+        (["1,234", "rooms 1,2"], ["1,234", "rooms 1,2"]),
+        (["1,234", "-"], ["1234", "-"]),
+    ],
+)
+def test_commas_between_thousands_are_left_out_where_they_separate_fields(cells, numbers):
+    lines = [f'{i},"{cell}"' for i, cell in enumerate(cells)]
+    assert read_bytes("\n".join(["a,b", *lines]).encode(), "t")["b"].tolist() == numbers
+
+
 def test_leading_zeros_are_no_numbers():
     assert lists(read_bytes(b"zip,n\n01234,1\n22222,2\n", "t"))["zip"] == ["01234", "22222"]
 
