@@ -109,8 +109,10 @@ def _picture(name: str, size: tuple[float, float], draw: Any, content: Any) -> s
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    settings = {"svg.hashsalt": "fastnn", "svg.fonttype": "path", "text.parse_math": False}
-    with rc_context(settings), warnings.catch_warnings():
+    with (
+        rc_context({"svg.hashsalt": "fastnn", "svg.fonttype": "path", "text.parse_math": False}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is a box
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.add_subplot(), content)
