@@ -1,5 +1,6 @@
 """TabularModel: from tables of every kind to predictions, scores and files."""
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -572,7 +573,17 @@ def test_a_file_whose_parts_do_not_fit_is_refused(of_prices: TabularModel, tmp_p
         (description, text.replace('"used": true', '"used": false', 1)),
         (description, text.replace('"kind": "categories"', '"kind": "numbers"', 1)),
         (description, "[" * 100_000),
+        (description, text.replace('"date_order": ""', '"date_order": "myd"', 1)),
+        (description, re.sub(r'"note": "[^"]*"', '"note": null', text, count=1)),
+        (description, re.sub(r'"used": true', '"used": "yes"', text, count=1)),
+        (description, re.sub(r'"center": [^,]*', '"center": NaN', text, count=1)),
+        (description, re.sub(r'"center": [^,]*', f'"center": {10**400}', text, count=1)),
+        (description, re.sub(r'"r2": [^,]*', '"r2": "good"', text, count=1)),
+        (description, re.sub(r'"r2": [^,]*', '"r3": 0.5', text, count=1)),
+        (description, re.sub(r'"validation_scores": .*', '"validation_scores": 3}', text)),
+        (description, re.sub(r'"validation_scores": .*', '"validation_scores": {}}', text)),
     ]
+    assert all(change != (description, text) for change in changes)
     for changed, table_text in changes:
         data = np.frombuffer(table_text.encode(), np.uint8)
         _files.write_model(tmp_path / "other.fastnn", changed, {**tensors, "table": data})
