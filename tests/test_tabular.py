@@ -4,7 +4,8 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fastnn import Network, StopTraining
 from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel, training
 from fastnn.tabular.encoding import Categories, Numbers
 from fastnn.tabular.reading import read_table
-from fastnn.tabular.values import Texts
+from fastnn.tabular.values import Texts, read_cells
 
 N = 300
 QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
@@ -188,6 +189,14 @@ def test_a_number_enters_scaled_in_ramps_and_marked() -> None:
         ramp = 0.5 * (np.clip((x - low) / (high - low), 0, 1) - 0.5)
         np.testing.assert_allclose(out[:, 1 + i], np.nan_to_num(ramp), atol=1e-7)
     assert out[:, 4].tolist() == [0] * 7 + [1]
+
+
+def test_numbers_far_from_all_others_enter_at_the_ends() -> None:
+    encoder = Numbers(0.0, 1e-3, (0.0, 1.0, 2.0), 0.5, False)
+    out = np.empty((4, encoder.width), np.float32)
+    with np.errstate(all="raise"):
+        encoder.encode(np.array([1e300, 1.7e308, -1e200, -1.7e308]), out)
+    np.testing.assert_allclose(out[:, 0], [3, 3, -3, -3], rtol=1e-6)
 
 
 def test_a_category_enters_one_hot_and_unknown_ones_as_the_rare() -> None:
@@ -365,6 +374,19 @@ def test_dates_as_text(dates: list[str], order: str) -> None:
     assert (column.kind, column.date_order) == ("date", order)
 
 
+def test_a_signalling_nan_is_missing() -> None:
+    cells = read_cells(np.array([Decimal("sNaN"), Decimal(1)], object), "c")
+    np.testing.assert_array_equal(cells.numbers, [np.nan, 1])
+
+
+def test_the_first_date_of_python_in_a_zone_ahead() -> None:
+    ahead = timezone(timedelta(hours=5))
+    first = datetime.min.replace(tzinfo=ahead)
+    cells = read_cells(np.array([first, datetime(1970, 1, 2, 5, tzinfo=ahead)], object), "d")
+    assert cells.numbers is not None
+    np.testing.assert_allclose(cells.numbers, [-719162 - 5 / 24, 1])
+
+
 def test_dates_of_python_with_time_zones() -> None:
     days = [datetime(2024, 1, 1, 23, tzinfo=UTC) + timedelta(hours=7 * i) for i in range(60)]
     model = fitted(with_column(d=days))
@@ -444,6 +466,12 @@ HUGE = [10**400] * 60
         (with_column(x=[np.inf] * 60), "y", "'x' must be finite or missing, got inf in row 0"),
         (with_column(y=[1.5, np.inf] * 30), "y", "'y' must be finite or missing, got inf in row 1"),
         (with_column(c=HUGE), "y", "'c' has an integer that is too large"),
+        (
+            with_column(y=[2**53, 2**53 + 2] * 30),
+            "y",
+            "must be below 2\\*\\*53, got 9007199254740994",
+        ),
+        (with_column(y=[2.0**70, 1.0] * 30), "y", "target 'y' has whole numbers .* make texts"),
         (with_column(c=[[1]] * 60), "y", "'c' must be numbers, dates or texts, got list"),
         (with_column(c=np.zeros((60, 2))), "y", "columns of one dimension, 'c' is of shape"),
         (with_column(c=[{}] * 60), "y", "'c' must be numbers, dates or texts, got dict"),
