@@ -147,6 +147,19 @@ def test_threads_and_calls_do_not_change_the_bits() -> None:
     assert other.network.parameters.tobytes() != one[0].parameters.tobytes()
 
 
+def test_an_interrupted_fit_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    model = fitted(with_column())
+    rows, seconds, networks = model.validation_rows, model.training_seconds, model.networks
+    monkeypatch.setattr("fastnn.tabular.model.Fitted.compare", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(table(), target="price")
+    assert model.validation_rows is rows
+    assert (model.training_seconds, model.networks) == (seconds, networks)
+
+
 def test_own_validation_data_choose_the_epoch() -> None:
     rows, held = table(), table(100, seed=3)
     model = TabularModel(seed=0, recipe=QUICK).fit(rows, target="price", validation_data=held)
