@@ -150,6 +150,14 @@ def test_names_of_columns_are_text_in_the_report():
     assert "&lt;b&gt;" in page
 
 
+def test_names_with_dollars_and_rare_letters_are_drawn_as_they_are(capsys):
+    rows = [{"$\\x$ 🎉": i % 10, "late": "$\\y$" if i % 10 > 5 else "no"} for i in range(60)]
+    train = ["train", write("t.csv", rows), "--target", "late", "--quiet"]
+    assert main(train) == 0
+    assert "Glyph" not in capsys.readouterr().err
+    assert Path("model.html").read_text(encoding="utf-8").count("data:image/svg+xml") == 2
+
+
 def test_json_is_one_object_and_nothing_else(capsys):
     argv = ["train", TABLE, "--target", "late", "--json", "--validation", "0.25", "--members", "2"]
     assert main([*argv, "--output", "m.fastnn", "--report", "r.html"]) == 0
@@ -405,6 +413,39 @@ def test_predictions_go_to_a_file(model, capsys):
     assert Path("p.csv").read_text().startswith("late\n")
 
 
+def test_predictions_that_cannot_be_written_leave_the_old_file(model, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("p.csv").write_text("late\nold\n")
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in failure(["predict", model, TABLE, "--output", "p.csv"], capsys)
+    assert Path("p.csv").read_text() == "late\nold\n"
+    assert os.listdir() == ["p.csv"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX devices")
+def test_predictions_go_to_a_device(model, capsys):
+    assert main(["predict", model, TABLE, "--output", os.devnull]) == 0
+
+
+def test_files_that_are_read_are_not_written(model, capsys):
+    content = table_path().read_bytes()
+    Path("t.csv").write_bytes(content)
+    Path("sub").mkdir()
+    train = ["train", "t.csv", "--target", "late"]
+    for argv in (
+        [*train, "--output", "sub/../t.csv"],
+        [*train, "--report", "t.csv"],
+        ["predict", model, "t.csv", "--output", "t.csv"],
+        ["predict", model, "t.csv", "--output", model],
+    ):
+        assert "must be another file than " in failure(argv, capsys)
+    line = failure([*train, "--output", "m", "--report", "sub/../m"], capsys)
+    assert "--report must be another file than --output" in line
+    assert Path("t.csv").read_bytes() == content
+
+
 def test_tables_without_a_header_have_columns_called_by_their_places(capsys):
     text = "".join(
         f"{x},{i % 9},{sign}\n" for i, (x, sign) in enumerate(zip(NUMBERS, SIGNS, strict=True))
@@ -542,6 +583,29 @@ def test_the_example_of_the_help_works_as_printed(command, trained, capsys):
     assert (name, main(arguments)) == ("fastnn", 0)
     if command != "train":
         assert shlex.split(example[0]) == ["fastnn", "train", TABLE, "--target", "late"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("closed", "data", "code", "said"),
+    [
+        (">&-", TABLE, 0, ""),
+        ("2>&-", "absent.csv", 2, ""),
+        ("<&-", "-", 2, "fastnn: standard input is empty"),
+    ],
+)
+def test_closed_streams_read_and_write_nothing(closed, data, code, said, model):
+    command = shlex.join([*COMMAND, "predict", model, data])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {command} {closed}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")

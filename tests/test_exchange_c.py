@@ -1,6 +1,7 @@
 """`fastnn.exchange.to_c`: the C file compiles, predicts as the network does, and says the truth."""
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -347,6 +348,19 @@ def test_a_name_is_an_identifier(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pass name="):
         to_c(net, tmp_path / "double.c")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX pipes")
+def test_a_pipe_and_a_folder_stay_what_they_are(tmp_path: Path) -> None:
+    net = Network.from_sizes([2, 1], seed=0)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match=r"must name a regular file, .* is a pipe or a device"):
+        to_c(net, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(IsADirectoryError) as caught:
+        to_c(net, tmp_path, name="net")
+    assert caught.value.filename == str(tmp_path)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:

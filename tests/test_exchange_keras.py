@@ -102,6 +102,18 @@ def with_nan() -> Any:
     return model
 
 
+def with_lora() -> Any:
+    model = sequential(kinds.Dense(3))
+    model.layers[0].enable_lora(2)
+    return model
+
+
+def quantized() -> Any:
+    model = sequential(kinds.Dense(3))
+    model.layers[0].quantize("float8")
+    return model
+
+
 class Twice(keras.Sequential):  # type: ignore[misc]
     def call(self, *arguments: Any, **options: Any) -> Any:
         return 2 * super().call(*arguments, **options)
@@ -125,6 +137,8 @@ REFUSED = {
     "whose layers are not known to be a chain": lambda: Twice([keras.Input((3,)), kinds.Dense(1)]),
     "not built yet": lambda: keras.Sequential([kinds.Dense(3)]),
     "weights must be finite": with_nan,
+    "must have a kernel and a bias alone, got 4 arrays": with_lora,
+    "alone, got 8 arrays": quantized,
     "must not be the last layer": lambda: keras.Sequential(
         [keras.Input((3,)), kinds.Dense(2), kinds.Dropout(0.1)]
     ),

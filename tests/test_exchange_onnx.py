@@ -207,6 +207,9 @@ REFUSED = {
     "two of its tensors have the name 'W'": lambda: model_of(
         [node("Identity", "W", "W"), node("MatMul", "X W", "y")], W=W
     ),
+    "a tensor must have a name": lambda: model_of(
+        [node("Gemm", "X W", "y")], W=W, **{"": np.float32([1, 2])}
+    ),
     "in a file of its own": external,
     "must hold 1208925819614629174706176 numbers": huge,
     "must hold 6 numbers": lambda: typed("float_data", [1.0]),

@@ -98,6 +98,8 @@ def test_forms_that_users_write() -> None:
     half = nn.Sequential(nn.Linear(4, 3)).to(torch.bfloat16)
     assert from_torch(half).dtype == np.float32
     np.testing.assert_array_equal(from_torch(half).biases[0], half[0].bias.detach().float())
+    quarter = nn.Sequential(nn.Linear(3, 2)).to(torch.float8_e4m3fn)
+    np.testing.assert_array_equal(from_torch(quarter).biases[0], quarter[0].bias.detach().float())
 
 
 class Twice(nn.Sequential):  # type: ignore[misc]
@@ -109,6 +111,12 @@ def with_nan() -> Any:
     module = nn.Linear(3, 2)
     with torch.no_grad():
         module.weight[0, 0] = torch.nan
+    return module
+
+
+def with_own_forward() -> Any:
+    module = nn.Linear(3, 2)
+    module.forward = lambda x: 2 * x
     return module
 
 
@@ -137,6 +145,7 @@ REFUSED = {
     "LazyLinear": [nn.LazyLinear(3)],
     "activation must not be softmax": [LAST, nn.PReLU(), nn.Softmax(1), nn.Linear(2, 1)],
     "only the last layer can have": [LAST, nn.Softmax(1), nn.Linear(2, 1)],
+    "has a forward of its own": [with_own_forward()],
     "has hooks": [nn.utils.spectral_norm(nn.Linear(3, 2))],
 }
 

@@ -51,6 +51,21 @@ def test_what_is_missing():
     assert table["d"][0] == np.datetime64("2020-01-31")
 
 
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1,234", "617", "12,345,678", "-2,000.5"], ["1234", "617", "12345678", "-2000.5"]),
+        (["1,234", "0,617"], ["1,234", "0,617"]),  # decimal commas
+        (["1,234", "1,5"], ["1,234", "1,5"]),
+        (["1,234", "rooms 1,2"], ["1,234", "rooms 1,2"]),
+        (["1,234", "-"], ["1234", "-"]),
+    ],
+)
+def test_commas_between_thousands_are_left_out_where_they_separate_fields(cells, numbers):
+    lines = [f'{i},"{cell}"' for i, cell in enumerate(cells)]
+    assert read_bytes("\n".join(["a,b", *lines]).encode(), "t")["b"].tolist() == numbers
+
+
 def test_leading_zeros_are_no_numbers():
     assert lists(read_bytes(b"zip,n\n01234,1\n22222,2\n", "t"))["zip"] == ["01234", "22222"]
 
@@ -115,6 +130,15 @@ def archive(**arrays) -> bytes:
     return file.getvalue()
 
 
+def damaged_archive() -> bytes:
+    """Whose compressed bytes cannot be expanded."""
+    file = io.BytesIO()
+    np.savez_compressed(file, y=np.arange(1000) % 7)
+    content = bytearray(file.getvalue())
+    content[60:160] = b"\xff" * 100
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -127,6 +151,7 @@ def archive(**arrays) -> bytes:
         (b"a,b\n\x81,2\n", "t is no table: it is no text in cp1252"),
         (b"\xff\xfea\0,", "t is no table: it is no text in utf-16"),
         (b"PK\x03\x04 and so on", "cannot read t as NPZ"),
+        (damaged_archive(), "cannot read t as NPZ"),
         (b"PAR1 and so on", "cannot read t as Parquet"),
         (archive(a=np.zeros(2), b=np.zeros(3)), "t: 'a' has 2 rows, and 'b' has 3"),
         (archive(a=np.zeros((2, 2, 2))), "t: 'a' must have one or two dimensions, not 3"),

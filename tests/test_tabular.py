@@ -1,9 +1,11 @@
 """TabularModel: from tables of every kind to predictions, scores and files."""
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from fastnn import Network, StopTraining
 from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel, training
 from fastnn.tabular.encoding import Categories, Numbers
 from fastnn.tabular.reading import read_table
-from fastnn.tabular.values import Texts
+from fastnn.tabular.values import Texts, read_cells
 
 N = 300
 QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
@@ -145,6 +147,19 @@ def test_threads_and_calls_do_not_change_the_bits() -> None:
     assert other.network.parameters.tobytes() != one[0].parameters.tobytes()
 
 
+def test_an_interrupted_fit_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    model = fitted(with_column())
+    rows, seconds, networks = model.validation_rows, model.training_seconds, model.networks
+    monkeypatch.setattr("fastnn.tabular.model.Fitted.compare", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(table(), target="price")
+    assert model.validation_rows is rows
+    assert (model.training_seconds, model.networks) == (seconds, networks)
+
+
 def test_own_validation_data_choose_the_epoch() -> None:
     rows, held = table(), table(100, seed=3)
     model = TabularModel(seed=0, recipe=QUICK).fit(rows, target="price", validation_data=held)
@@ -187,6 +202,14 @@ def test_a_number_enters_scaled_in_ramps_and_marked() -> None:
         ramp = 0.5 * (np.clip((x - low) / (high - low), 0, 1) - 0.5)
         np.testing.assert_allclose(out[:, 1 + i], np.nan_to_num(ramp), atol=1e-7)
     assert out[:, 4].tolist() == [0] * 7 + [1]
+
+
+def test_numbers_far_from_all_others_enter_at_the_ends() -> None:
+    encoder = Numbers(0.0, 1e-3, (0.0, 1.0, 2.0), 0.5, False)
+    out = np.empty((4, encoder.width), np.float32)
+    with np.errstate(all="raise"):
+        encoder.encode(np.array([1e300, 1.7e308, -1e200, -1.7e308]), out)
+    np.testing.assert_allclose(out[:, 0], [3, 3, -3, -3], rtol=1e-6)
 
 
 def test_a_category_enters_one_hot_and_unknown_ones_as_the_rare() -> None:
@@ -364,6 +387,19 @@ def test_dates_as_text(dates: list[str], order: str) -> None:
     assert (column.kind, column.date_order) == ("date", order)
 
 
+def test_a_signalling_nan_is_missing() -> None:
+    cells = read_cells(np.array([Decimal("sNaN"), Decimal(1)], object), "c")
+    np.testing.assert_array_equal(cells.numbers, [np.nan, 1])
+
+
+def test_the_first_date_of_python_in_a_zone_ahead() -> None:
+    ahead = timezone(timedelta(hours=5))
+    first = datetime.min.replace(tzinfo=ahead)
+    cells = read_cells(np.array([first, datetime(1970, 1, 2, 5, tzinfo=ahead)], object), "d")
+    assert cells.numbers is not None
+    np.testing.assert_allclose(cells.numbers, [-719162 - 5 / 24, 1])
+
+
 def test_dates_of_python_with_time_zones() -> None:
     days = [datetime(2024, 1, 1, 23, tzinfo=UTC) + timedelta(hours=7 * i) for i in range(60)]
     model = fitted(with_column(d=days))
@@ -443,6 +479,12 @@ HUGE = [10**400] * 60
         (with_column(x=[np.inf] * 60), "y", "'x' must be finite or missing, got inf in row 0"),
         (with_column(y=[1.5, np.inf] * 30), "y", "'y' must be finite or missing, got inf in row 1"),
         (with_column(c=HUGE), "y", "'c' has an integer that is too large"),
+        (
+            with_column(y=[2**53, 2**53 + 2] * 30),
+            "y",
+            "must be below 2\\*\\*53, got 9007199254740994",
+        ),
+        (with_column(y=[2.0**70, 1.0] * 30), "y", "target 'y' has whole numbers .* make texts"),
         (with_column(c=[[1]] * 60), "y", "'c' must be numbers, dates or texts, got list"),
         (with_column(c=np.zeros((60, 2))), "y", "columns of one dimension, 'c' is of shape"),
         (with_column(c=[{}] * 60), "y", "'c' must be numbers, dates or texts, got dict"),
@@ -572,7 +614,17 @@ def test_a_file_whose_parts_do_not_fit_is_refused(of_prices: TabularModel, tmp_p
         (description, text.replace('"used": true', '"used": false', 1)),
         (description, text.replace('"kind": "categories"', '"kind": "numbers"', 1)),
         (description, "[" * 100_000),
+        (description, text.replace('"date_order": ""', '"date_order": "myd"', 1)),
+        (description, re.sub(r'"note": "[^"]*"', '"note": null', text, count=1)),
+        (description, re.sub(r'"used": true', '"used": "yes"', text, count=1)),
+        (description, re.sub(r'"center": [^,]*', '"center": NaN', text, count=1)),
+        (description, re.sub(r'"center": [^,]*', f'"center": {10**400}', text, count=1)),
+        (description, re.sub(r'"r2": [^,]*', '"r2": "good"', text, count=1)),
+        (description, re.sub(r'"r2": [^,]*', '"r3": 0.5', text, count=1)),
+        (description, re.sub(r'"validation_scores": .*', '"validation_scores": 3}', text)),
+        (description, re.sub(r'"validation_scores": .*', '"validation_scores": {}}', text)),
     ]
+    assert all(change != (description, text) for change in changes)
     for changed, table_text in changes:
         data = np.frombuffer(table_text.encode(), np.uint8)
         _files.write_model(tmp_path / "other.fastnn", changed, {**tensors, "table": data})

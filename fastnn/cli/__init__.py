@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after an error; 130 after Ctrl-C and 141 when the reader of the output went away, as
         shells number the two signals.
     """
+    _open_closed_streams()
     try:
         try:
             arguments = _parser().parse_args(argv)
@@ -53,6 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ArithmeticError, ImportError, MemoryError, RuntimeError, ValueError) as error:
         return _fail(str(error) or type(error).__name__)
     return 0
+
+
+def _open_closed_streams() -> None:
+    """What the shell closed (``>&-``) reads and writes nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
 
 
 def _fail(message: str) -> int:

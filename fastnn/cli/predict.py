@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from fastnn.cli.parsing import Commands
-from fastnn.cli.reading import naming, read_table, title
+from fastnn.cli.printing import write_text
+from fastnn.cli.reading import naming, read_table, refuse_same, title
 from fastnn.datasets import table_path
 from fastnn.tabular import TabularModel
 
@@ -43,6 +44,9 @@ def add(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.output is not None:
+        refuse_same("--output", arguments.output, "MODEL", arguments.model)
+        refuse_same("--output", arguments.output, "DATA", arguments.data)
     model = TabularModel.load(arguments.model)
     target = model.target
     names = [target.name]
@@ -70,4 +74,4 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.output is None:
         sys.stdout.write(text.getvalue())
     else:
-        arguments.output.write_text(text.getvalue(), encoding="utf-8")
+        write_text(arguments.output, text.getvalue())

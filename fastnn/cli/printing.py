@@ -1,4 +1,4 @@
-"""What commands print: tables of text, or one JSON object."""
+"""What commands print and write: tables of text, or one JSON object."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from fastnn import _files
 from fastnn.history import format_number
 from fastnn.tabular import Column, Confusion, TabularModel
 
@@ -100,6 +102,14 @@ def plain_model(model: TabularModel) -> dict[str, Any]:
         "columns": [asdict(column) for column in model.columns],
         "scores": model.validation_scores,
     }
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file, which holds its old content or the new one, never a part."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a pipe or a device has no old content
+    else:
+        _files.replace_file(path, [text.encode()])
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -67,6 +67,14 @@ def _read_images(data: str) -> Table:
     return {**columns, CLASS: np.array(classes, object)[y]}
 
 
+def refuse_same(option: str, path: Path, other_option: str, other: str | Path) -> None:
+    """ValueError, if a file is to be written that is read, or another one that is written."""
+    if path.is_file() or not path.exists():  # a device may be both
+        same = path.resolve() == Path(other).resolve()
+        if same and str(other) != "-":
+            raise ValueError(f"{option} must be another file than {other_option}, got {path}")
+
+
 def refuse_absent(column: str, table: Table, name: str) -> None:
     """ValueError, with the name that was probably meant, if a table has no such column."""
     if column in table:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
+from fastnn.cli.printing import write_text
 
 #: Numbers of held-out rows, and what is predicted for them.
 Points = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -86,7 +87,7 @@ def write_report(
             "</html>\n",
         ]
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _pictures(result: Mapping[str, Any], points: Points | None) -> list[str]:
@@ -108,7 +109,11 @@ def _picture(name: str, size: tuple[float, float], draw: Any, content: Any) -> s
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": "fastnn", "svg.fonttype": "path"}):
+    with (
+        rc_context({"svg.hashsalt": "fastnn", "svg.fonttype": "path", "text.parse_math": False}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is a box
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.add_subplot(), content)
         file = io.BytesIO()

@@ -28,6 +28,7 @@ from fastnn.cli.reading import (
     naming,
     read_table,
     refuse_absent,
+    refuse_same,
     rows_of,
     title,
 )
@@ -102,8 +103,9 @@ def _run(arguments: argparse.Namespace) -> None:
     _refuse_unwritable(output)
     report = arguments.report or output.with_suffix(".html")
     _refuse_unwritable(report)
-    if report == output:
-        raise ValueError(f"--report must be another file than --output, got {report} for both")
+    refuse_same("--report", report, "--output", output)
+    refuse_same("--output", output, "DATA", arguments.data)
+    refuse_same("--report", report, "DATA", arguments.data)
     model = _new_model(arguments)
     with _noted() as warned:
         result, tables, points = _trained(arguments, model)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._files import replace_file
 from fastnn._keywords import checked_keywords
 from fastnn._version import __version__
 from fastnn.exchange.c.program import Program
@@ -105,7 +104,7 @@ def to_c(
     ------
     TypeError, ValueError
         If an argument is not as above, the network is not built yet, or a number of it is not
-        finite. Nothing is written then.
+        finite; or `path` is a pipe or a device. Nothing is written then.
     OSError
         If the file cannot be written. A file that was there stays as it was.
 
@@ -137,7 +136,7 @@ def to_c(
     remarks = [_summary(source, n_features, name)]
     if dtype is None:
         program = Program(name, steps_of(source), source.dtype, remarks)
-        _write(target, program.text())
+        replace_file(target, [program.text().encode("ascii")])
         return CSource(name, program.flash, program.stack)
     stored = source.copy("float32")
     integers = int8_weights(stored)
@@ -157,11 +156,11 @@ def to_c(
         f"network by at most {largest:.2g}, on average by {mean:.2g}."
     )
     program = Program(name, steps, stored.dtype, remarks)
-    _write(target, program.text())
+    replace_file(target, [program.text().encode("ascii")])
     return CSource(name, program.flash, program.stack, largest, mean)
 
 
-# ---- what is said, checked and written -----------------------------------------------------------
+# ---- what is said and checked --------------------------------------------------------------------
 
 
 def _summary(net: Network, n_features: int, name: str) -> str:
@@ -193,17 +192,3 @@ def _checked_name(name: str | None, path: str) -> str:
             f"name must be a C identifier and no keyword of C or C++, got {name!r}{remedy}"
         )
     return name
-
-
-def _write(path: str, text: str) -> None:
-    """Replaces the file by a whole one."""
-    path = os.path.realpath(path)
-    temporary = f"{path}.{secrets.token_hex(8)}.tmp"
-    try:
-        with open(temporary, "x", encoding="ascii", newline="\n") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise

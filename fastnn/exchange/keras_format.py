@@ -220,6 +220,8 @@ def _read(layer: Any, numbers: list[Array], keras: Any) -> list[dict[str, Any]]:
     """What `Part` needs to know of a layer, but for its place; of its activation too."""
     kinds, kind = keras.layers, type(layer)
     if kind is kinds.Dense:
+        if len(numbers) != 1 + layer.use_bias:  # LoRA and quantization have more
+            raise ValueError(f"must have a kernel and a bias alone, got {len(numbers)} arrays")
         weights, *bias = numbers
         dense = {"layer": Dense(layer.units), "weights": weights, "bias": (*bias, None)[0]}
         return [dense, {"layer": _function(layer.activation, keras)}]

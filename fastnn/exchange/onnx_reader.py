@@ -233,6 +233,8 @@ def _constants(graph: Any, onnx: Any) -> dict[str, _Constant]:
     constants: dict[str, _Constant] = {}
 
     def add(name: str, constant: _Constant) -> None:
+        if name == "":  # which stands for an input that is left out
+            raise ValueError("a tensor must have a name, got ''")
         if name in constants:
             raise ValueError(f"two of its tensors have the name {name!r}")
         constants[name] = constant

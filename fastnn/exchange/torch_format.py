@@ -219,6 +219,8 @@ def _refuse_hooks(module: Any) -> None:
     """Such as those of weight norm and pruning, which compute other weights at every call."""
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError("has hooks, which may change what it computes; remove them first")
+    if "forward" in vars(module):
+        raise ValueError("has a forward of its own, which may compute anything")
 
 
 def _read(module: Any, torch: Any) -> dict[str, Any]:
@@ -283,6 +285,6 @@ def _array(tensor: Any, torch: Any) -> Array:
             f"its numbers must be dense and real, got {tensor.dtype}, {tensor.layout}, on "
             f"{tensor.device}"
         )
-    dtype = torch.promote_types(tensor.dtype, torch.float32)
+    dtype = torch.float64 if tensor.dtype == torch.float64 else torch.float32
     array: Array = tensor.detach().to("cpu", dtype).numpy().copy()
     return array

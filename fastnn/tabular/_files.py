@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fastnn import _files
+from fastnn import _files, _validation
 from fastnn._description import entries
+from fastnn._description import text as _text
 from fastnn.network import Network
 from fastnn.tabular.columns import Column
 from fastnn.tabular.encoding import (
@@ -25,7 +26,7 @@ from fastnn.tabular.encoding import (
 )
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.target import TASKS, Target
-from fastnn.tabular.values import Array
+from fastnn.tabular.values import DATE_ORDERS, Array
 
 if TYPE_CHECKING:
     from fastnn.tabular.model import TabularModel
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 KIND = "TabularModel"
 
 _KEYS = ["kind", "members", "seed", "task", "recipe", "networks", "linear"]
+_COMPARED = ["model", "linear", "baseline"]
 _TABLE = "table"  # a tensor: the bytes of JSON, which may be longer than a header
 
 ModelType = TypeVar("ModelType", bound="TabularModel")
@@ -93,7 +95,7 @@ def _model(
     if text is None or text.dtype != np.uint8 or text.ndim != 1:
         raise ValueError(f"the tensor {_TABLE!r} must be the bytes of a JSON object")
     target, columns, encoders, scores = entries(
-        json.loads(text.tobytes()),
+        json.loads(text.tobytes(), parse_constant=_refuse_constant),
         ["target", "columns", "encoders", "validation_scores"],
         f"the tensor {_TABLE!r}",
     )
@@ -110,6 +112,10 @@ def _model(
             )
     model._fitted = Fitted(described, encoding, tuple(nets[:-1]), nets[-1], _scores(scores))
     return model
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not a finite number")
 
 
 def _own(tensors: dict[str, Array], i: int) -> dict[str, Array]:
@@ -130,16 +136,21 @@ def _recipe(value: Any) -> Recipe:
 def _target(value: Any) -> Target:
     names = [field.name for field in fields(Target)]
     values = dict(zip(names, entries(value, names, "the target"), strict=True))
-    target = Target(**values | {key: tuple(values[key]) for key in ("classes", "shares")})
+    for name in ("name", "source"):
+        _text(values[name], f"the target's {name}")
+    for name in ("center", "scale"):
+        values[name] = _validation.finite_number(values[name], f"the target's {name}")
+    shares = tuple(_validation.finite_number(each, "a share") for each in values["shares"])
+    target = Target(**values | {"classes": tuple(values["classes"]), "shares": shares})
     is_classes = target.task == "classification"
     if target.task not in TASKS or is_classes != (len(target.classes) >= 2):
         raise ValueError("the target must have a task, and classes where it is a classification")
-    if len(target.shares) != len(target.classes) or not all(
-        isinstance(each, (int, float)) for each in (*target.shares, target.center, target.scale)
-    ):
-        raise ValueError("the target must have a share for each class, and numbers")
+    if len(target.shares) != len(target.classes):
+        raise ValueError("the target must have a share for each class")
     if not all(isinstance(each, (str, int, float)) for each in target.classes):
         raise ValueError("classes must be texts, numbers or booleans")
+    if len(set(map(str, target.classes))) < len(target.classes):
+        raise ValueError("classes must be different ones")
     return target
 
 
@@ -149,7 +160,15 @@ def _encoding(columns: Any, encoders: Any) -> Encoding:
         Column(**dict(zip(names, entries(each, names, "a column"), strict=True)))
         for each in columns
     )
+    for column in described:
+        for name in ("name", "kind", "source", "note"):
+            _text(getattr(column, name), f"a column's {name}")
+        _validation.boolean(column.used, "a column's used")
+        if column.date_order not in ("", *DATE_ORDERS):
+            raise ValueError(f"a column's date_order must be one of {', '.join(DATE_ORDERS)}")
     used = [column.name for column in described if column.used]
+    if len(used) > len(set(used)):
+        raise ValueError("columns must have different names")
     values = dict(zip(used, entries(encoders, used, "the encoders"), strict=True))
     read = {name: of_data(each) for name, each in values.items()}
     for column in described:
@@ -166,7 +185,16 @@ def _kinds(column: Column) -> type[Encoder]:
 
 
 def _scores(value: Any) -> dict[str, dict[str, float]]:
+    rows = entries(value, _COMPARED, "the scores")
+    names = list(rows[0]) if isinstance(rows[0], dict) else []
+    if not names:
+        raise ValueError("the scores must be those of a model")
     return {
-        str(name): {str(key): float("nan") if each is None else each for key, each in row.items()}
-        for name, row in value.items()
+        key: dict(zip(names, map(_score, entries(row, names, "the scores")), strict=True))
+        for key, row in zip(_COMPARED, rows, strict=True)
     }
+
+
+def _score(value: Any) -> float:
+    """A number; None stands for NaN."""
+    return float("nan") if value is None else _validation.finite_number(value, "a score")

@@ -14,6 +14,7 @@ from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.values import Array, Cells, Texts, as_text, distinct_of
 
 _BLOCK = 1024  # rows at a time, which stay in a cache
+_FARTHEST = 1e100  # a standardised number, whose square is finite
 _DAYS_A_YEAR = 365.2425
 
 
@@ -67,7 +68,9 @@ class Numbers:
     def encode(self, numbers: Array, out: Array) -> None:
         missing = np.isnan(numbers)
         filled = np.where(missing, self.center, numbers)
-        scaled = (filled - self.center) / self.scale
+        with np.errstate(over="ignore"):
+            scaled = (filled - self.center) / self.scale
+        scaled = np.clip(scaled, -_FARTHEST, _FARTHEST)
         out[:, 0] = scaled / np.sqrt(1 + (scaled / 3) ** 2)
         n = self.n_ramps
         if n:

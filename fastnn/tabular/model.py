@@ -239,11 +239,12 @@ class TabularModel:
             self.seed,
             self.threads,
         )
-        self._training_seconds = time.perf_counter() - began
-        self._validation_rows = known[aside] if validation_data is None else None
+        seconds = time.perf_counter() - began
         fitted = Fitted(described, encoding, tuple(networks), linear, {})
         fitted.validation_scores = fitted.compare(held, held_true, self.threads)
         self._fitted = fitted
+        self._training_seconds = seconds
+        self._validation_rows = known[aside] if validation_data is None else None
         return self
 
     def predict(self, frame: Any) -> Array:

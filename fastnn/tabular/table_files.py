@@ -6,7 +6,6 @@ import csv
 import io
 import re
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Collection
 from itertools import pairwise
@@ -26,6 +25,7 @@ _SAMPLE = 1 << 16  # bytes of a CSV file that tell how it is written
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _LEADING_ZERO = re.compile(r"0\d+")
 _MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan"]
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
@@ -52,7 +52,8 @@ def read_bytes(data: bytes, name: str, expected: Collection[str] = ()) -> Table:
         Of a Parquet file; of an NPZ file, whose arrays of shape (n_rows, n_columns) become columns
         that are called X0, X1, ... after the array X; or of a text in UTF-8, UTF-16 or
         Windows-1252 with a comma, a semicolon, a tab or a bar between the fields, and decimal
-        points or, where fields are not separated by commas, decimal commas.
+        points or, where fields are not separated by commas, decimal commas. Where they are, commas
+        between thousands ("1,234") are left out.
     name : str
         Of the table, for errors.
     expected : collection of str
@@ -97,7 +98,9 @@ def _read_npz(data: bytes, name: str) -> Table:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile and zlib raise whatever a damaged file provokes
         raise ValueError(f"cannot read {name} as NPZ: {error}") from error
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise ValueError(f"{name} is an archive, but no table: {_KINDS} (save a sheet as CSV)")
@@ -233,7 +236,19 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
         raise ValueError(
             f"cannot read {name} as CSV, whose rows must have as many fields as the first: {error}"
         ) from error
-    return _columns(table, names, name)
+    columns = _columns(table, names, name)
+    if separator == "," and b'"' in data:  # else no field has a comma
+        columns |= {k: _without_commas(v) for k, v in columns.items() if v.dtype == object}
+    return columns
+
+
+def _without_commas(texts: Array) -> Array:
+    """1,234.5 as 1234.5, unless a comma stands elsewhere than between thousands."""
+    with_comma = {text for text in texts.tolist() if isinstance(text, str) and "," in text}
+    if not with_comma or not all(_THOUSANDS.fullmatch(text) for text in with_comma):
+        return texts
+    plain = {text: text.replace(",", "") for text in with_comma}
+    return np.array([plain.get(text, text) for text in texts.tolist()], object)
 
 
 def _separator(data: bytes) -> str:

@@ -71,7 +71,7 @@ class Target:
             if not (scale > 0 and np.isfinite(scale)):
                 raise ValueError(f"target {name!r} has numbers that are too large, or all the same")
             return cls(name, task, cells.kind, center=center, scale=scale)
-        classes, counts = _classes(cells)
+        classes, counts = _classes(name, cells)
         n_rows = int(counts.sum())
         if len(classes) > _MOST_CLASSES or len(classes) > n_rows / 2:
             raise ValueError(
@@ -143,7 +143,7 @@ def _is_quantity(cells: Cells, numbers: Array | None) -> bool:
     return not is_whole or len(distinct) > _MOST_WHOLE_CLASSES
 
 
-def _classes(cells: Cells) -> tuple[tuple[Any, ...], Array]:
+def _classes(name: str, cells: Cells) -> tuple[tuple[Any, ...], Array]:
     """Ascending, and the rows of each."""
     texts = cells.texts
     if texts is not None:
@@ -153,6 +153,12 @@ def _classes(cells: Cells) -> tuple[tuple[Any, ...], Array]:
     if cells.kind == "boolean":
         return tuple(bool(value) for value in values), counts
     are_whole = (values == np.floor(values)).all()
+    largest = np.abs(values).max()
+    if are_whole and largest >= 2**53:  # float64 has not all of them
+        raise ValueError(
+            f"target {name!r} has whole numbers as classes, which must be below 2**53, got "
+            f"{largest:.0f}: make texts of them"
+        )
     return tuple((values.astype(np.int64) if are_whole else values).tolist()), counts
 
 

@@ -159,6 +159,8 @@ def _is_missing(value: Any) -> bool:
         return bool(value != value)
     except TypeError:  # pandas.NA cannot tell
         return type(value).__name__ == "NAType"
+    except ArithmeticError:  # a signalling NaN
+        return True
     except ValueError:  # an array in a cell
         return False
 
@@ -191,9 +193,9 @@ def _days(values: Array) -> Array:
 def _day(value: datetime.date) -> float:
     if not isinstance(value, datetime.datetime):
         return float(value.toordinal() - _EPOCH.toordinal())
-    if value.tzinfo is not None:
-        value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-    return (value - _EPOCH).total_seconds() / 86400
+    # Not astimezone, which fails on the first and the last day there are
+    ahead = value.utcoffset() or datetime.timedelta()
+    return (value.replace(tzinfo=None) - _EPOCH - ahead).total_seconds() / 86400
 
 
 # ---- texts that are numbers or dates -------------------------------------------------------------
