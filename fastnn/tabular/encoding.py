@@ -67,7 +67,7 @@ class Numbers:
     def encode(self, numbers: Array, out: Array) -> None:
         missing = np.isnan(numbers)
         filled = np.where(missing, self.center, numbers)
-        scaled = (filled - self.center) / self.scale
+        scaled = np.clip((filled - self.center) / self.scale, -1e6, 1e6)  # whose squares are finite
         out[:, 0] = scaled / np.sqrt(1 + (scaled / 3) ** 2)
         n = self.n_ramps
         if n:
