@@ -352,7 +352,7 @@ def test_a_name_is_an_identifier(name: str, tmp_path: Path) -> None:
 def test_arguments_are_checked(tmp_path: Path) -> None:
     net = Network.from_sizes([2, 1], seed=0)
     path = tmp_path / "net.c"
-    with pytest.raises(TypeError, match="net must be a Network, got"):
+    with pytest.raises(TypeError, match="net must be a Network or a TabularModel, got"):
         to_c([1], path)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="name must be a C identifier, got 3"):
         to_c(net, path, 3)  # type: ignore[arg-type]
