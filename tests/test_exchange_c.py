@@ -406,7 +406,7 @@ def test_a_folded_norm_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_the_snippet_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[1] / "docs" / "embedded.md").read_text()
-    (snippet,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    snippet, _of_tables = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(snippet, names)

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doc_snippets import DOCS, snippets_of
 from tables import classes, model_of, odd_rows, prices, table
 from test_exchange_c import compile_library, compile_program, compilers, cortex_m4, needs_gcc
 
+from fastnn.datasets import table_path
 from fastnn.exchange import to_c
 from fastnn.tabular import TabularModel
 from fastnn.timing import difference
@@ -308,3 +310,27 @@ def test_a_model_that_is_not_fitted_is_refused(tmp_path: Path) -> None:
     model.network.weights[0][0, 0] = np.nan
     with pytest.raises(ValueError, match=r"weights\[0\]\[0, 0\] is NaN"):
         to_c(model, tmp_path / "m.c")
+
+
+# ---- docs/embedded.md ----------------------------------------------------------------------------
+
+
+@needs_gcc
+def test_the_snippets_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    setup, (snippet,), _ = snippets_of("embedded.md")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(setup.partition("X_train")[0] + snippet, names)
+    model, row = names["model"], names["row"]
+    library = compile_library(tmp_path / "late.c", "gcc")
+    first = predicted(library, "late", model, [row])
+    assert difference(first, model.predict_proba(table_path())[:1]) <= 1e-6
+    shutil.copy(table_path(), "deliveries.csv")
+    (commands,) = re.findall(r"^```sh\n(.*?)^```$", (DOCS / "embedded.md").read_text(), re.M | re.S)
+    shell = subprocess.run(["sh", "-ec", commands], capture_output=True, text=True)
+    assert shell.stderr == ""
+    lines = shell.stdout.splitlines()
+    assert lines[0] == "late,probability of no,probability of yes"
+    printed = np.array([line.split(",")[1:] for line in lines[1:]], float)
+    assert difference(printed, model.predict_proba(table_path())) <= 1e-6
