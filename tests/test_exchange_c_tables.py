@@ -271,7 +271,7 @@ def test_a_cortex_m4_predicts_the_same_in_the_stated_memory(
         assert stated.flash == pytest.approx(flash, rel=0.05)
         assert stated.stack == pytest.approx(stack, rel=0.05)
         X = model.numbers(table(5, seed=5)).astype(np.float32)
-        X[np.isnan(X)] = 77  # of which a row of constants in C has no word
+        X[0, 0] = np.nan
         here = predicted(compile_library(source, "gcc"), name, model, X)
         assert difference(cortex_m4.predicted(source, X), here) <= 1e-6
 
@@ -289,9 +289,20 @@ def test_what_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_gcc
+def test_numbers_far_from_0_keep_their_differences(tmp_path: Path) -> None:
+    a = 2.0**24 + 2 * (np.arange(200) % 10)
+    model = model_of({"a": a, "b": a * 2**50}, (np.arange(200) % 10 // 4).astype(str))
+    middle = model.encoding.encoders["a"].center
+    assert np.float32(middle) != middle
+    library = compiled({"m": model}, "gcc", tmp_path)
+    rows = {"a": a[:10], "b": a[:10] * 2**50}
+    Y = predicted(library, "m", model, model.numbers(rows))
+    assert difference(Y, model.predict_proba(rows)) <= 1e-6
+
+
+@needs_gcc
 def test_one_huge_number_among_others_is_not(tmp_path: Path) -> None:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
     a = np.arange(200) % 9 * 0.5
     a[7], a[8], a[9] = 1e300, 1e100, -1e200
     model = model_of({"a": a}, (np.arange(200) % 9).astype(str))
