@@ -28,7 +28,7 @@ def table(n_rows: int, seed: int = 0) -> dict[str, Any]:
         "predict": random.random(n_rows) < 0.4,
         "flag": random.integers(0, 2, n_rows).astype(float),
         "spikes": np.where(random.random(n_rows) < 0.03, 1e30, random.integers(0, 30, n_rows)),
-        "town?": 20_000_000 + 2 * random.integers(-90, 90, n_rows),
+        "town? /* */": 20_000_000 + 2 * random.integers(-90, 90, n_rows),
         "constant": np.ones(n_rows),
     }
     for name in ("größe m²", "spikes"):
