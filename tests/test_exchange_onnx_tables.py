@@ -77,10 +77,13 @@ def test_metadata_say_what_a_row_is() -> None:
     assert [column["kind"] for column in said["columns"]] == [
         "number", "category", "category", "date", "date", "yes/no", "yes/no", "number", "number",
     ]  # fmt: skip
-    rows = table(50, seed=6)
-    codes = model.numbers(rows)[:, 1]
-    for value, code in zip(rows["town"], codes, strict=True):
-        assert np.isnan(code) if value is None else said["columns"][1]["levels"][int(code)] == value
+    rare = model.encoding.encoders["many"].rare
+    rows = {name: values[:50].copy() for name, values in TABLE.items()}
+    rows["many"][:1] = rare[0]
+    for i, name in ((1, "town"), (2, "many")):
+        levels = said["columns"][i]["levels"]
+        for value, code in zip(rows[name], model.numbers(rows)[:, i], strict=True):
+            assert np.isnan(code) if value is None else levels[int(code)] == value
     assert said["target"] == {
         "name": "y",
         "task": "classification",
