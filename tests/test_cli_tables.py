@@ -565,8 +565,12 @@ def test_export_hands_the_model_to_exchange(model, monkeypatch, capsys):
     exchange.to_c = refuse
     line = failure(["export", "n.safetensors", "--to", "c", "n.c"], capsys)
     assert line == "fastnn: cannot export n.safetensors to c: net must be a Network"
-    line = failure(["export", model, "--to", "c", "n.c"], capsys)
-    assert "; of a model for tables, fastnn.exchange.to_c writes the network alone" in line
+
+
+def test_export_writes_a_model_for_tables(model, capsys):
+    assert main(["export", model, "--to", "c", "late.c"]) == 0
+    assert capsys.readouterr().out == "late.c\n"
+    assert "void late_predict(const float *x, float *y);" in Path("late.c").read_text()
 
 
 # --- all of them

@@ -366,7 +366,7 @@ def test_a_pipe_and_a_folder_stay_what_they_are(tmp_path: Path) -> None:
 def test_arguments_are_checked(tmp_path: Path) -> None:
     net = Network.from_sizes([2, 1], seed=0)
     path = tmp_path / "net.c"
-    with pytest.raises(TypeError, match="net must be a Network, got"):
+    with pytest.raises(TypeError, match="net must be a Network or a TabularModel, got"):
         to_c([1], path)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="name must be a C identifier, got 3"):
         to_c(net, path, 3)  # type: ignore[arg-type]
@@ -420,7 +420,7 @@ def test_a_folded_norm_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_the_snippet_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[1] / "docs" / "embedded.md").read_text()
-    (snippet,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    snippet, _of_tables = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(snippet, names)

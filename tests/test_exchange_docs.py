@@ -7,7 +7,13 @@ import pytest
 from doc_snippets import snippets_of
 
 SETUP, SNIPPETS, TITLES = snippets_of("exchange.md")
-LIBRARIES = {"ONNX": "onnx", "PyTorch": "torch", "Keras": "keras", "scikit-learn": "sklearn"}
+LIBRARIES = {
+    "ONNX": "onnx",
+    "Tables in ONNX": "onnx",
+    "PyTorch": "torch",
+    "Keras": "keras",
+    "scikit-learn": "sklearn",
+}
 
 
 def test_every_section_but_the_last_has_a_snippet() -> None:
@@ -24,6 +30,8 @@ def test_a_snippet_runs_behind_the_first_one(
         pytest.importorskip("torch")
         monkeypatch.setenv("KERAS_BACKEND", "torch")
     pytest.importorskip(LIBRARIES.get(title, "fastnn"))
+    if title == "Tables in ONNX":
+        pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(SETUP, names)

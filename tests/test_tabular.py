@@ -62,6 +62,31 @@ def with_column(**columns: Any) -> dict[str, Any]:
     return {"x": x, "y": np.sin(x) + 2 * x**2, **columns}
 
 
+def test_networks_read_what_transform_gives(of_towns: TabularModel) -> None:
+    inputs = of_towns.transform(table())
+    assert (inputs.dtype, inputs.shape) == (np.float32, (N, of_towns.encoding.width))
+    each = [net.predict_proba(inputs).astype(np.float64) for net in of_towns.networks]
+    np.testing.assert_allclose(np.mean(each, axis=0), of_towns.predict_proba(table()), rtol=1e-12)
+
+
+def test_a_row_is_one_number_for_each_column_that_is_used(of_prices: TabularModel) -> None:
+    encoder = of_prices.encoding.encoders["town"]
+    assert isinstance(encoder, Categories)
+    rows = {
+        "town": np.array([*encoder.levels, "Paris", None], object),
+        "garden": [True, False, True, False, None],
+        "sold": np.array(["1970-01-02", "1970-01-01", "NaT", "2020-01-01", "2020-01-01"], "M8[D]"),
+        "size": [1.5, np.nan, 3, 4, 5],
+    }
+    nan = np.nan
+    np.testing.assert_array_equal(
+        of_prices.numbers(rows),
+        [[1.5, 0, 1, 1], [nan, 1, 0, 0], [3, 2, nan, 1], [4, 3, 18262, 0], [5, nan, 18262, nan]],
+    )
+    with pytest.raises(ValueError, match="it lacks 'size', 'town'"):
+        of_prices.numbers({"garden": [True], "sold": rows["sold"][:1]})
+
+
 # ---- what is learnt ------------------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fastnn.cli.inspect import load_any
 from fastnn.cli.parsing import Commands
-from fastnn.tabular import TabularModel
 
 _FUNCTIONS = {"c": "to_c", "onnx": "to_onnx"}
 
@@ -18,7 +17,8 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a model as C source or ONNX",
-        description="Writes a model as one C99 file that needs nothing but libm, or as ONNX.",
+        description="Writes a model as one C99 file that needs nothing but libm, or as ONNX; a "
+        "model for\ntables with all that it does to the columns.",
         epilog="example:\n  fastnn demo\n"
         "  fastnn export fastnn-demo/digits.safetensors --to c digits.c",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -39,13 +39,5 @@ def _run(arguments: argparse.Namespace) -> None:
     try:
         write(model, arguments.output)
     except (AttributeError, TypeError) as error:
-        remedy = (
-            f"; of a model for tables, fastnn.exchange.{name} writes the network alone, in Python: "
-            "TabularModel.load(path).network, whose inputs are those of its encoding"
-            if isinstance(model, TabularModel)
-            else ""
-        )
-        raise ValueError(
-            f"cannot export {arguments.model} to {arguments.to}: {error}{remedy}"
-        ) from error
+        raise ValueError(f"cannot export {arguments.model} to {arguments.to}: {error}") from error
     print(arguments.output)

@@ -1,25 +1,18 @@
-"""A network as one self-contained C file."""
+"""A model as one self-contained C file."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._files import replace_file
 from fastnn._keywords import checked_keywords
-from fastnn._version import __version__
-from fastnn.exchange.c.program import Program
-from fastnn.exchange.c.steps import check_finite, int8_weights, steps_of
+from fastnn.exchange.c.models import source_of
 from fastnn.network import Network
-
-#: Rows on which the loss of accuracy by int8 is measured where none are given.
-N_ROWS = 1000
+from fastnn.tabular import TabularModel
 
 # Of C99 and C++11, because the file is both.
 _KEYWORDS = frozenset(
@@ -52,7 +45,7 @@ class CSource:
     stack : int
         Bytes of stack there, without that of libm.
     largest_difference, mean_difference : float or None
-        With ``dtype="int8"``: between an output of the network and the same one with the weights of
+        With ``dtype="int8"``: between an output of the model and the same one with the weights of
         the file, over rows and outputs. Else None.
     """
 
@@ -65,13 +58,13 @@ class CSource:
 
 @checked_keywords
 def to_c(
-    net: Network,
+    net: Network | TabularModel,
     path: str | os.PathLike[str],
     name: str | None = None,
     dtype: str | None = None,
-    X: npt.ArrayLike | None = None,
+    X: Any = None,
 ) -> CSource:
-    """Writes a network as one C file, which needs no heap and nothing but libm.
+    """Writes a model as one C file, which needs no heap and nothing but libm.
 
     The file has ``void NAME_predict(const float *x, float *y)`` (double for a network of float64),
     which gives what `Network.predict_proba` gives for one row, ``NAME_N_FEATURES`` and
@@ -79,10 +72,15 @@ def to_c(
     and stack it takes. With ``NAME_MAIN`` defined it is a program that reads rows from standard
     input.
 
+    Of a model for tables it gives what `TabularModel.predict_proba` does, or `TabularModel.predict`
+    of a number. The row is as `TabularModel.numbers` gives it, in float32: one number for each
+    column that is used. The file fills, scales and encodes it, and has the names of columns,
+    categories and classes. The program reads CSV.
+
     Parameters
     ----------
-    net : Network
-        Built, with finite parameters.
+    net : Network or fastnn.tabular.TabularModel
+        Built or fitted, with finite parameters.
     path : str or path-like
         The file, which is replaced where it exists. The same network gives the same bytes.
     name : str, optional
@@ -92,8 +90,9 @@ def to_c(
         of the memory of float32. Rows and arithmetic are float32, also for a network of float64.
         None: everything is of the network's dtype.
     X : array-like of shape (n_samples, n_features), optional
-        With ``dtype="int8"``: rows on which the loss of accuracy is measured. None: 1,000 rows of
-        normal random numbers.
+        With ``dtype="int8"``: rows on which the loss of accuracy is measured; a table, where `net`
+        is for tables. None: 1,000 rows of normal random numbers, or of values from the ranges and
+        categories of the training rows.
 
     Returns
     -------
@@ -112,6 +111,10 @@ def to_c(
     -----
     A `BatchNorm` behind a linear `Dense` is folded into it. Dropout and noise are left out.
 
+    A table's columns are never encoded as a whole. Each adds to the first layer what it gives
+    there: a category one row of weights, the ramps of a number a mean of two rows. So the stack
+    holds no inputs, and the first layer takes as long as one with a few inputs a column.
+
     Examples
     --------
     >>> from fastnn import Network
@@ -120,63 +123,35 @@ def to_c(
     >>> to_c(net, "iris.c").name
     'iris'
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {_validation.shown(net)}")
+    if not isinstance(net, (Network, TabularModel)):
+        raise TypeError(f"net must be a Network or a TabularModel, got {_validation.shown(net)}")
     target = _validation.checked_path(path)
     name = _checked_name(name, target)
     if dtype not in (None, "int8"):
         raise ValueError(f'dtype must be None or "int8", got {_validation.shown(dtype)}')
     if X is not None and dtype is None:
         raise ValueError('X is for dtype="int8", whose loss of accuracy it measures')
-    source = net.copy()  # as it is now: another thread may train it
-    n_features = source.n_features
-    if n_features is None:
-        raise ValueError("net is not built yet: give it n_features, or call fit first")
-    check_finite(source)
-    remarks = [_summary(source, n_features, name)]
+    source = source_of(net)
     if dtype is None:
-        program = Program(name, steps_of(source), source.dtype, remarks)
+        program = source.program(name)
         replace_file(target, [program.text().encode("ascii")])
         return CSource(name, program.flash, program.stack)
-    stored = source.copy("float32")
-    integers = int8_weights(stored)
-    steps = steps_of(stored, integers)
-    for i, (weights, scale) in integers.items():
-        stored.weights[i][:] = weights * scale
-    rows: Any = X
-    if X is None:
-        rows = np.random.default_rng(0).standard_normal((N_ROWS, n_features))
-    differences = np.abs(stored.predict_proba(rows) - source.predict_proba(rows))
+    program, differences = source.int8_program(name, X)
     if differences.size == 0:
         raise ValueError("X must have at least 1 sample, got none")
     largest, mean = float(differences.max()), float(differences.mean())
-    remarks.append(
+    remark = (
         f"Weights are int8, with a scale for each unit. On {len(differences)} rows of "
-        f"{'normal random numbers' if X is None else 'data'} the outputs differ from those of the "
-        f"network by at most {largest:.2g}, on average by {mean:.2g}."
+        f"{source.made_up if X is None else 'data'} the outputs differ from those of the "
+        f"{'model' if isinstance(net, TabularModel) else 'network'} by at most {largest:.2g}, on "
+        f"average by {mean:.2g}."
     )
-    program = Program(name, steps, stored.dtype, remarks)
+    program = replace(program, remarks=[*program.remarks, remark])
     replace_file(target, [program.text().encode("ascii")])
     return CSource(name, program.flash, program.stack, largest, mean)
 
 
-# ---- what is said and checked --------------------------------------------------------------------
-
-
-def _summary(net: Network, n_features: int, name: str) -> str:
-    """The head of the head comment: what the model is."""
-    layers = []
-    n_units = n_features
-    for layer in net.layers:
-        n_units = layer.n_out(n_units)
-        activation = getattr(layer, "activation", "linear")
-        suffix = "" if activation == "linear" else f" {activation}"
-        layers.append(f"{type(layer).__name__} {n_units}{suffix}")
-    return (
-        f"{name}: a neural network of {net.n_parameters:,} parameters that makes {net.n_outputs} "
-        f"numbers from {n_features}. Written by fastnn {__version__}. Its layers, with the "
-        f"numbers that each gives: {', '.join(layers)}."
-    )
+# ---- what is checked -----------------------------------------------------------------------------
 
 
 def _checked_name(name: str | None, path: str) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._files import open_regular
 from fastnn.exchange.extras import library
-from fastnn.exchange.onnx_writer import OPERATORS
+from fastnn.exchange.onnx_graph import OPERATORS
 from fastnn.exchange.plain import Part, at, network_of
 from fastnn.layers import BatchNorm, Dense, Dropout, LayerNorm, PReLU
 from fastnn.losses import Loss

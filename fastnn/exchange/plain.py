@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastnn.layers import Activation, Dense, Layer, PReLU
 from fastnn.losses import Loss
 from fastnn.network import Network
+from fastnn.tabular import TabularModel
 
 Array = npt.NDArray[Any]
 
@@ -100,6 +101,11 @@ def parts_of(net: Network) -> list[Part]:
     ValueError
         If it is not built yet, or a number is not finite.
     """
+    if isinstance(net, TabularModel):
+        raise TypeError(
+            "net must be a Network, got a TabularModel: give one of its networks, whose inputs are "
+            "model.transform(table); to_onnx and to_c write the whole model"
+        )
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")
     twin = net.copy()  # as it is at one moment, also while another thread trains

@@ -14,7 +14,7 @@ from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.values import Array, Cells, Texts, as_text, distinct_of
 
 _BLOCK = 1024  # rows at a time, which stay in a cache
-_FARTHEST = 1e100  # a standardised number, whose square is finite
+_FARTHEST = 1e6  # a standardised number, whose square is finite in float32 too
 _DAYS_A_YEAR = 365.2425
 
 
@@ -142,6 +142,11 @@ class Categories:
         columns = inputs[texts.codes]
         rows = np.flatnonzero(columns >= 0)
         out[rows, columns[rows]] = 1
+
+    def codes(self, texts: Texts) -> Array:
+        """Of each row its place in ``(*levels, *rare)``, behind them if unknown; NaN if missing."""
+        places = {level: float(i) for i, level in enumerate([*self.levels, *self.rare])}
+        return texts.mapped(lambda level: places.get(level, float(len(places))))
 
     def unknown(self, texts: Texts) -> list[str]:
         """The levels that the training rows did not have."""
@@ -286,6 +291,29 @@ class Encoding:
                 rows = slice(begin, begin + _BLOCK)
                 encoder.encode(numbers[rows], out[rows])
         return inputs, remarks
+
+    def numbers(self, cells: dict[str, Cells], n_rows: int) -> Array:
+        """What `encode` makes its inputs of: one number for each column that is used.
+
+        Parameters
+        ----------
+        cells, n_rows
+            As for `encode`.
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_rows, n_used)
+            NaN where it is missing; of categories their codes, of dates days since 1970-01-01.
+        """
+        numbers = np.empty((n_rows, len(self.encoders)))
+        known = {column.name: column for column in self.columns}
+        for i, (name, encoder) in enumerate(self.encoders.items()):
+            numbers[:, i] = (
+                encoder.codes(texts_of(cells[name]))
+                if isinstance(encoder, Categories)
+                else as_numbers(known[name], cells[name])[0]
+            )
+        return numbers
 
 
 def _of_unknown(texts: Texts, unknown: list[str]) -> str:

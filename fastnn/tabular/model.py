@@ -295,6 +295,53 @@ class TabularModel:
         self._need_classes("predict_proba")
         return fitted.output(self._inputs(frame)[0], self.threads)
 
+    def transform(self, frame: Any) -> Array:
+        """The inputs of the networks.
+
+        Parameters
+        ----------
+        frame : as for `predict`
+
+        Returns
+        -------
+        ndarray of float32, of shape (n_rows, n_inputs)
+            ``model.encoding.places`` says which are of which column.
+
+        Raises
+        ------
+        ValueError
+            As `predict`.
+
+        Warns
+        -----
+        TableWarning
+            As `predict`.
+        """
+        return self._inputs(frame)[0]
+
+    def numbers(self, frame: Any) -> Array:
+        """One number for each column that is used, as files of `fastnn.exchange` take rows.
+
+        Parameters
+        ----------
+        frame : as for `predict`
+
+        Returns
+        -------
+        ndarray of float64, of shape (n_rows, n_used)
+            The columns of ``model.encoding.encoders``, in that order. Numbers are as they are, yes
+            and no 1 and 0, dates days since 1970-01-01. A category is its place in
+            ``(*encoder.levels, *encoder.rare)``, an unknown one the number of these. NaN is a
+            missing value.
+
+        Raises
+        ------
+        ValueError
+            As `predict`.
+        """
+        cells, n_rows, _ = self._cells(frame)
+        return self.encoding.numbers(cells, n_rows)
+
     def evaluate(self, frame: Any, y: Any = None) -> Scores:
         """The scores of the predictions for rows whose target is known.
 
@@ -446,13 +493,17 @@ class TabularModel:
         if self.target.task == "regression":
             raise ValueError(f"{method} needs classes, the target {self.target.name!r} is a number")
 
-    def _inputs(self, frame: Any) -> tuple[Array, Table]:
-        table = read_table(frame)
+    def _cells(self, frame: Any) -> tuple[dict[str, Cells], int, Table]:
+        """The columns that are used, the number of rows, and the whole table."""
         encoding = self._parts.encoding
+        table = read_table(frame)
         _check_columns(encoding, table, "frame")
         n_rows = len(next(iter(table.values())))
-        cells = _read({name: table[name] for name in encoding.encoders})
-        inputs, remarks = encoding.encode(cells, n_rows)
+        return _read({name: table[name] for name in encoding.encoders}), n_rows, table
+
+    def _inputs(self, frame: Any) -> tuple[Array, Table]:
+        cells, n_rows, table = self._cells(frame)
+        inputs, remarks = self.encoding.encode(cells, n_rows)
         for name, remark in remarks.items():
             warnings.warn(f"the column {name!r} has {remark}", TableWarning, stacklevel=4)
         return inputs, table

@@ -41,6 +41,20 @@ FLOAT = {
     "softplus": Size(82, 24),
     "exponential": Size(30, 16),
     "softmax": Size(124, 40),
+    "start": Size(12, 0),
+    "clear": Size(8, 0),
+    "number": Size(156, 24),
+    "number_int8": Size(164, 24),
+    "ramps": Size(192, 20),
+    "ramps_int8": Size(204, 20),
+    "missing": Size(38, 0),
+    "missing_int8": Size(48, 0),
+    "category": Size(136, 24),
+    "category_int8": Size(144, 24),
+    "circles": Size(266, 64),
+    "circles_int8": Size(284, 72),
+    "add": Size(28, 0),
+    "divide": Size(24, 0),
 }
 
 #: Of double, which such a processor has in software.
@@ -99,10 +113,11 @@ def frames(functions: Sequence[str], real: str, buffers: int) -> int:
     sizes = FLOAT if real == "float" else DOUBLE
     n_resizing = sum(FUNCTIONS[name].resizes for name in functions)
     has_norm = not {"scale", "layer_norm"}.isdisjoint(functions)
-    own = 16 + 8 * (len(functions) > 1) + 8 * ("dense_int8" in functions)
-    if buffers > 0:
-        own += 8
-    if n_resizing == 3 and not has_norm:  # one more register is saved
-        own += 8
+    if not {"start", "clear"}.isdisjoint(functions):  # a table, whose calls take more arguments
+        has_ramps = not {"ramps", "ramps_int8"}.isdisjoint(functions)
+        own = 40 + 16 * (has_ramps and "add" in functions)
+    else:
+        own = 16 + 8 * (len(functions) > 1) + 8 * ("dense_int8" in functions) + 8 * (buffers > 0)
+        own += 8 * (n_resizing == 3 and not has_norm)  # one more register is saved
     own = -(-(own + buffers) // 8) * 8  # frames are multiples of 8
     return own + max(sizes[name].frame for name in functions)

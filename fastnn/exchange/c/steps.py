@@ -60,7 +60,7 @@ def steps_of(net: Network, integers: Integers | None = None) -> list[Step]:
                 steps.append(Step("scale", width, width, numbers))
         elif isinstance(layer, LayerNorm):
             numbers = {f"weights_{i}": net.weights[i], f"bias_{i}": net.biases[i]}
-            steps.append(Step("layer_norm", width, width, numbers, layer.epsilon))
+            steps.append(Step("layer_norm", width, width, numbers, (layer.epsilon,)))
         elif isinstance(layer, PReLU):
             steps.append(Step("prelu", width, width, {f"alpha_{i}": net.weights[i]}))
         if isinstance(layer, Dense | Activation) and layer.activation != "linear":
@@ -71,14 +71,18 @@ def steps_of(net: Network, integers: Integers | None = None) -> list[Step]:
 
 def int8_weights(net: Network) -> dict[int, tuple[Array, Array]]:
     """The weights of each `Dense` as int8, and the scale of each column, by the layer's number."""
-    integers = {}
-    for i, layer in enumerate(net.layers):
-        if isinstance(layer, Dense):
-            weights = net.weights[i]
-            scale = np.abs(weights).max(axis=0) / np.float32(127)
-            scale[scale < np.finfo(np.float32).tiny] = 1  # a column of zeros
-            integers[i] = (np.rint(weights / scale).astype(np.int8), scale)
-    return integers
+    return {
+        i: int8_columns(net.weights[i])
+        for i, layer in enumerate(net.layers)
+        if isinstance(layer, Dense)
+    }
+
+
+def int8_columns(weights: Array) -> tuple[Array, Array]:
+    """float32 as int8, and the float32 scale of each column."""
+    scale = np.abs(weights).max(axis=0) / np.float32(127)
+    scale[scale < np.finfo(np.float32).tiny] = 1  # a column of zeros
+    return np.rint(weights / scale).astype(np.int8), scale
 
 
 def check_finite(net: Network) -> None:
