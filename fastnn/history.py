@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _validation
+from fastnn._extras import import_extra
 from fastnn._html import html_table
 from fastnn.metrics import larger_is_better
 
@@ -171,14 +172,7 @@ class History(dict[str, list[float]]):
 
 def data_frame(columns: Mapping[str, Any]) -> Any:
     """A pandas.DataFrame; ImportError with the remedy where there is none."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "pandas is not installed; the extra 'data' brings it: pip install '.[data]' in a "
-            "copy of fastnn's sources"
-        ) from error
-    return pandas.DataFrame(columns)
+    return import_extra("pandas", "pandas", "data").DataFrame(columns)
 
 
 def format_number(value: float) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
+from fastnn._extras import import_extra
 
 #: Numbers of held-out rows, and what is predicted for them.
 Points = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -64,11 +65,8 @@ def write_report(
     parts.append("<h2>pictures</h2>")
     try:
         pictures = _pictures(result, points)
-    except ImportError:
-        missing = (
-            "the report has no pictures: matplotlib is not installed; the extra 'plot' brings it: "
-            "pip install '.[plot]' in a copy of fastnn's sources, or pip install matplotlib"
-        )
+    except ImportError as error:
+        missing = f"the report has no pictures: {error}"
         warnings.warn(missing, stacklevel=2)
         pictures = [f"<p>{escape(missing)}</p>"]
     members = "one network" if result["members"] == 1 else f"{result['members']} networks"
@@ -105,6 +103,7 @@ def _pictures(result: Mapping[str, Any], points: Points | None) -> list[str]:
 
 
 def _picture(name: str, size: tuple[float, float], draw: Any, content: Any) -> str:
+    import_extra("matplotlib", "matplotlib", "plot")
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

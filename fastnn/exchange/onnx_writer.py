@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._extras import import_extra
 from fastnn._files import replace_file
 from fastnn._version import __version__
-from fastnn.exchange.extras import library
 from fastnn.exchange.plain import Part, parts_of
 from fastnn.layers import (
     Activation,
@@ -91,8 +91,8 @@ def to_onnx(net: Network, path: str | PathLike[str] | None = None) -> Any:
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax']
     """
-    onnx = library("onnx", "ONNX", "onnx")
-    helper = library("onnx.helper", "ONNX", "onnx")
+    onnx = import_extra("onnx", "ONNX", "onnx")
+    helper = import_extra("onnx.helper", "ONNX", "onnx")
     parts = parts_of(net)
     n_bytes = net.n_parameters * net.dtype.itemsize
     if n_bytes > _MOST_BYTES:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._extras import import_extra
 from fastnn._progress import is_in_notebook
 from fastnn._validation import shown
 
@@ -50,14 +51,9 @@ def new_figure(width: float, height: float) -> Figure:
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "matplotlib is not installed; the extra 'plot' brings it: pip install '.[plot]' in a "
-            "copy of fastnn's sources"
-        ) from error
+    matplotlib = import_extra("matplotlib", "matplotlib", "plot")
+    from matplotlib.figure import Figure
+
     options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
     # pyplot keeps every figure of its own until somebody closes it, so a program that draws a
     # thousand pictures would keep a thousand. It gets those figures alone that it shows without
