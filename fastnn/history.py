@@ -96,8 +96,16 @@ class History(dict[str, list[float]]):
         epochs: list[int] = np.linspace(1, self.n_epochs, n_rows).round().astype(int).tolist()
         return epochs
 
-    def _best(self) -> dict[str, int]:
-        """The first of the best epochs, from 1, by each name that tells what is better."""
+    @property
+    def best_epochs(self) -> dict[str, int]:
+        """By name the first of the best epochs, from 1, where the name tells what is better.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> History(loss=[0.5, 0.25, 0.125], val_loss=[0.75, 0.5, 0.625]).best_epochs
+        {'loss': 3, 'val_loss': 2}
+        """
         best = {}
         for name, values in self.items():
             measured = np.array(values[: self.n_epochs], float)
@@ -109,7 +117,7 @@ class History(dict[str, list[float]]):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the table, with the best epochs in it and marked."""
-        best = self._best()
+        best = self.best_epochs
         epochs = sorted({*self._spaced(_N_ROWS), *best.values()})
         names = list(self)
         rows = [
