@@ -25,6 +25,8 @@ COLOURS = (
 )  # fmt: skip
 GREY = "#777777"
 
+_LONGEST = 40  # letters of a name
+
 #: Axes reach up to here, so that differences between values are finite.
 LARGEST = 1e300
 
@@ -122,6 +124,16 @@ def _checked(ax: Any) -> Axes:
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be a matplotlib Axes or None, got {shown(ax)}")
     return ax
+
+
+def label(value: Any) -> str:
+    """A name as matplotlib writes it: in one line, not too long, and never as a formula."""
+    text = " ".join(str(value).split())
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 1] + "…"
+    if not text or text.startswith("_"):  # which a legend leaves out
+        text = f" {text}"
+    return text.replace("$", r"\$")
 
 
 def plain(ax: Axes) -> None:

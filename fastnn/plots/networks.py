@@ -12,7 +12,17 @@ from fastnn._validation import numbers, shown
 from fastnn.layers import Dense, Layer
 from fastnn.network import Network
 from fastnn.plots.classifiers import known_classes, labels
-from fastnn.plots.figures import COLOURS, LARGEST, Panels, colour, legend, panels, plain, single
+from fastnn.plots.figures import (
+    COLOURS,
+    LARGEST,
+    Panels,
+    colour,
+    label,
+    legend,
+    panels,
+    plain,
+    single,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,8 +118,8 @@ def _draw_boundary(
     for i in range(len(classes)):
         if 0 < (regions == i).mean() < 1:
             ax.contour(*places, regions == i, levels=[0.5], colors="white", linewidths=1.2)
-    for i, label in enumerate(classes):
-        of_class = points[true == label]
+    for i, each in enumerate(classes):
+        of_class = points[true == each]
         ax.scatter(
             of_class[:, 0],
             of_class[:, 1],
@@ -117,10 +127,10 @@ def _draw_boundary(
             color=colour(i),
             edgecolor="white",
             lw=0.5,
-            label=label,
+            label=label(each),
         )
     names = list(getattr(X, "columns", ["x0", "x1"]))
-    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.set(xlabel=label(names[0]), ylabel=label(names[1]))
     ax.set(xlim=places[0][[0, -1]], ylim=places[1][[0, -1]])
     legend(ax, title="class", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
