@@ -578,3 +578,22 @@ def test_a_file_whose_parts_do_not_fit_is_refused(of_prices: TabularModel, tmp_p
         _files.write_model(tmp_path / "other.fastnn", changed, {**tensors, "table": data})
         with pytest.raises(ValueError, match="not a model for tables"):
             TabularModel.load(tmp_path / "other.fastnn")
+
+
+# ---- how it was trained --------------------------------------------------------------------------
+
+
+def test_each_member_is_the_network_of_its_best_epoch(of_towns: TabularModel) -> None:
+    model = fitted({"x": np.linspace(-1, 1, 200), "y": ["a", "b"] * 100})
+    (history,) = model.histories
+    best = history["val_loss"][history.best_epochs["val_loss"] - 1]
+    assert model.validation_scores["model"]["log_loss"] == pytest.approx(best, rel=1e-5)
+    assert min(history["val_loss"]) < history["val_loss"][-1]  # the last one is not the best
+    assert len(of_towns.histories) == 2
+
+
+def test_histories_are_copies_and_not_in_files(of_prices: TabularModel, tmp_path: Path) -> None:
+    of_prices.histories[0].clear()
+    assert of_prices.histories[0].n_epochs > 0
+    of_prices.save(tmp_path / "m.fastnn")
+    assert TabularModel.load(tmp_path / "m.fastnn").histories == ()

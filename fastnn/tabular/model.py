@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _split, _validation
 from fastnn._keywords import checked_keywords
+from fastnn.history import History
 from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
@@ -94,6 +95,7 @@ class TabularModel:
         self._fitted: Fitted | None = None
         self._validation_rows: Array | None = None
         self._training_seconds = float("nan")
+        self._histories: tuple[History, ...] = ()
 
     # ---- what it is --------------------------------------------------------------------------
 
@@ -139,6 +141,14 @@ class TabularModel:
     def training_seconds(self) -> float:
         """How long the networks and the linear model trained; NaN of a model from a file."""
         return self._training_seconds
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """The history of each member; none of a model from a file.
+
+        A member is the network of the epoch with the smallest ``"val_loss"``.
+        """
+        return tuple(history.copy() for history in self._histories)
 
     @property
     def _parts(self) -> Fitted:
@@ -223,7 +233,7 @@ class TabularModel:
         _check_columns(encoding, held_cells, "validation_data")
         held, _ = encoding.encode(held_cells, len(held_true))
         began = time.perf_counter()
-        networks = train_members(
+        members = train_members(
             self.recipe,
             described,
             (training, _scaled(described, true[rows])),
@@ -241,8 +251,10 @@ class TabularModel:
         )
         self._training_seconds = time.perf_counter() - began
         self._validation_rows = known[aside] if validation_data is None else None
-        fitted = Fitted(described, encoding, tuple(networks), linear, {})
+        networks = tuple(network for network, _ in members)
+        fitted = Fitted(described, encoding, networks, linear, {})
         fitted.validation_scores = fitted.compare(held, held_true, self.threads)
+        self._histories = tuple(history for _, history in members)
         self._fitted = fitted
         return self
 
