@@ -10,6 +10,7 @@ from typing import Any
 
 from fastnn.history import format_number
 from fastnn.tabular import Column, Confusion, TabularModel
+from fastnn.tabular.summary import score_labels
 
 #: Scores of a model and of what it is compared with, as `TabularModel.compare` gives them.
 Scores = Mapping[str, Mapping[str, float]]
@@ -61,17 +62,6 @@ def scores_table(scores: Scores, task: str) -> str:
         if key in scores
     ]
     return text_table([("", *names), *rows])
-
-
-def score_labels(task: str) -> dict[str, str]:
-    """What the entries of `TabularModel.compare` are called."""
-    if task == "regression":
-        return {"model": "this model", "linear": "linear regression", "baseline": "the mean"}
-    return {
-        "model": "this model",
-        "linear": "logistic regression",
-        "baseline": "the most frequent class",
-    }
 
 
 def confusion_text(confusion: Confusion) -> str:

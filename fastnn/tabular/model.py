@@ -20,6 +20,7 @@ from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
 from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
+from fastnn.tabular.summary import as_html
 from fastnn.tabular.table_files import Table
 from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
 from fastnn.tabular.training import Progress, train_linear, train_members
@@ -164,6 +165,10 @@ class TabularModel:
             f"TabularModel(members={self.members}, seed={self.seed})  # {self.target.task} of "
             f"{self.target.name!r} from {used} columns"
         )
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: columns and scores; `repr` of a model that is not fitted."""
+        return None if self._fitted is None else as_html(self)
 
     # ---- what it does ------------------------------------------------------------------------
 
