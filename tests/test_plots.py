@@ -418,6 +418,12 @@ def test_colour_images_and_names_of_classes() -> None:
     assert plots.least_sure(model, X, (2, 2, 3))[0].get_title() == "dog: 80 %\ncat: 20 %"
 
 
+def test_images_of_the_largest_numbers_have_shades() -> None:
+    X = np.array([[1e308, -1e308, 0.0, 5e307]])
+    (ax,) = plots.least_sure(model([0], np.array([[0.5, 0.5]])), X)
+    np.testing.assert_allclose(image(ax).ravel(), [1, 0, 0.5, 0.75])
+
+
 def test_where_nothing_is_wrong_one_panel_says_so() -> None:
     net, X, _ = digits_network()
     (ax,) = plots.misclassified(net, X, net.predict(X))
@@ -526,6 +532,38 @@ def test_calibration_of_many_classes_and_of_labels() -> None:
     assert ax.get_xlabel() == "probability of the predicted class"
     ax = plots.calibration([[0, 1], [1, 1]], [[0.1, 0.9], [0.1, 0.9]])
     np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.1, 0.5], [0.9, 1.0]])
+
+
+def test_numbers_that_are_no_classes_are_refused_before_they_take_memory() -> None:
+    """A matrix of 50,000 times 50,000 counts takes 20 GB."""
+    values = np.random.default_rng(0).random(50_000)
+    message = "must have at most 2,000 classes, got 50,000 different values$"
+    with pytest.raises(ValueError, match=f"^y_true and y_pred {message}"):
+        plots.confusion_matrix(values, values[::-1])
+    with pytest.raises(ValueError, match=r"^y and the predictions of model must have at most"):
+        plots.decision_boundary(
+            SimpleNamespace(predict=lambda X: X[:, 0] + np.pi * X[:, 1]), PLANE, [0] * 4
+        )
+    with pytest.raises(ValueError, match=r"^the predictions of model must have no missing values"):
+        plots.decision_boundary(
+            SimpleNamespace(predict=lambda X: np.full(len(X), np.nan)), PLANE, [0] * 4
+        )
+
+
+def test_probabilities_may_be_rounded_up() -> None:
+    above = np.nextafter(np.float32(1), np.float32(2))
+    ax = plots.calibration([0, 1], np.array([0.0, above]))
+    assert line(ax, "ECE 0.000").tolist() == [[0, 0], [1, 1]]
+
+
+def test_a_plane_of_many_classes_names_some() -> None:
+    points = np.column_stack([np.arange(40.0), np.zeros(40)])
+    model = SimpleNamespace(predict=lambda X: np.clip(np.round(X[:, 0]), 0, 39))
+    ax = plots.decision_boundary(model, points, np.arange(40.0))
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [f"{i}.0" for i in range(12)]
+    assert legend.get_title().get_text() == "class\n12 of 40"
 
 
 # ---- regressions and tables ----------------------------------------------------------------------
@@ -659,6 +697,13 @@ def test_the_network_is_drawn_with_its_units_and_weights() -> None:
     orange, blue = (to_hex(colour) for colour in colours[:2])
     assert (orange, blue) == ("#d55e00", "#0072b2")
     assert texts(ax) == ["2", "inputs", "3", "Dense, tanh\nDropout, 0.5", "1", "Dense, sigmoid"]
+
+
+def test_weights_that_are_not_finite_are_not_drawn() -> None:
+    net = Network.from_sizes([2, 3, 1], seed=0)
+    net.weights[1][2] = np.nan
+    with pytest.raises(ValueError, match=r"^net must have finite weights, weights\[1\] have not$"):
+        plots.network(net)
 
 
 def test_wide_layers_are_drawn_in_part() -> None:

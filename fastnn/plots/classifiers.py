@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+# More are no classes but numbers, which would take a matrix as large as memory.
+_MOST_CLASSES = 2000
 # So many classes have a number in each cell of their confusion matrix.
 _MOST_NUMBERED = 20
 # So many curves have a colour, which can be read on white, and a line of the legend each.
 _MOST_NAMED = 6
 _N_BINS = 10
+# Shares of a sum in float32 may add up to a little more than 1.
+_ROUNDING = 1e-6
 
 
 def confusion_matrix(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | None = None) -> Axes:
@@ -30,7 +34,8 @@ def confusion_matrix(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | No
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
-        Classes: numbers or texts. With up to 20 of them, the counts are written into the cells.
+        Classes: numbers or texts, of at most 2,000 different ones. With up to 20 of them, the
+        counts are written into the cells.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -211,10 +216,11 @@ def calibration(
     'ECE 0.150'
     """
     true, scores, classes = _with_scores(y_true, probabilities)
-    if not ((scores >= 0) & (scores <= 1)).all():
+    if not ((scores >= 0) & (scores <= 1 + _ROUNDING)).all():
         raise ValueError(
             f"probabilities must be in [0, 1], got numbers from {scores.min()} to {scores.max()}"
         )
+    scores = np.minimum(scores, 1.0)
     if classes is None:
         came_true, said = (true > 0).reshape(-1), scores.reshape(-1)
         what = ("predicted probability", "share of positives")
@@ -282,9 +288,15 @@ def known_classes(columns: Iterable[Array], names: str) -> Array:
     try:
         if len(kinds) > 1:
             raise TypeError
-        return np.array(sorted(found))
+        classes = np.array(sorted(found))
     except TypeError:
         raise TypeError(f"{names} must be classes of one type, got numbers and texts") from None
+    if len(classes) > _MOST_CLASSES:
+        raise ValueError(
+            f"{names} must have at most {_MOST_CLASSES:,} classes, got {len(classes):,} different "
+            "values"
+        )
+    return classes
 
 
 def _with_scores(y_true: Any, probabilities: Any) -> tuple[Array, Array, Array | None]:

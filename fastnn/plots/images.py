@@ -192,7 +192,8 @@ def _draw(images: Array, titles: Sequence[str], without: str, ax: Axes | None) -
         without_axes(axes[0], without)
         return axes
     low, high = float(images.min()), float(images.max())
-    scaled = (images - low) / ((high - low) or 1.0)
+    # Halves, whose difference is finite
+    scaled = (images / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)
     for panel, image, title in zip(axes, scaled, titles, strict=True):
         panel.imshow(image, cmap="gray", vmin=0, vmax=1)  # the map is of grey ones
         without_axes(panel, title)
