@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._averages import Average, Averaging
+from fastnn._copies import rebuild
 from fastnn._description import entries, text
 from fastnn.callbacks import Callback, Function, is_array
 from fastnn.history import History
@@ -256,7 +257,6 @@ def read(
     progress : FitProgress or None
     """
     from fastnn import _files
-    from fastnn.network import _rebuild
 
     description, tensors = _files.read_model(path)
     try:
@@ -266,10 +266,10 @@ def read(
         is_average = progress is not None and progress.averaged is not None
         if bool(last) != is_average:
             raise ValueError("averaged must say whether there are tensors of the last step")
-        net = _rebuild(description, tensors, network_class)
+        net = rebuild(description, tensors, network_class)
         if not is_average:
             return net, net, progress
-        return net, _rebuild(description, tensors | last, network_class), progress
+        return net, rebuild(description, tensors | last, network_class), progress
     except ValueError as error:
         raise ValueError(f"cannot load {str(path)!r}: {error}") from error
 

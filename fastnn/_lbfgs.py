@@ -17,6 +17,7 @@ from fastnn._blocks import aligned_copy
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
 from fastnn._core.training import loss_and_gradients
+from fastnn._extras import import_extra
 from fastnn._regularization import Regularization
 from fastnn._state import Training
 from fastnn.layers import Layer
@@ -26,14 +27,7 @@ Array = npt.NDArray[Any]
 
 
 def _scipy_minimize() -> Callable[..., Any]:
-    try:
-        from scipy.optimize import minimize
-    except ImportError as error:
-        raise ImportError(
-            "SciPy is not installed, which the optimizer LBFGS needs; the extra 'lbfgs' brings it: "
-            "pip install '.[lbfgs]' in a copy of the sources"
-        ) from error
-    function: Callable[..., Any] = minimize
+    function: Callable[..., Any] = import_extra("scipy.optimize", "SciPy", "lbfgs").minimize
     return function
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from fastnn import _validation
 from fastnn._description import entries, integer
+from fastnn._extras import import_extra
 from fastnn._keywords import checked_keywords
 from fastnn.metrics import larger_is_better
 
@@ -390,15 +391,11 @@ class TensorBoardLog(Callback):
 
 
 def _import_tensorboard() -> tuple[Any, Any, Any, Any]:
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ImportError as error:
-        raise ImportError(
-            "TensorBoard is not installed; the extra 'tensorboard' brings it: "
-            "pip install '.[tensorboard]' in a copy of fastnn's sources"
-        ) from error
+    module = "tensorboard.summary.writer.event_file_writer"
+    EventFileWriter = import_extra(module, "TensorBoard", "tensorboard").EventFileWriter
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
     return Event, SessionLog, Summary, EventFileWriter
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _validation
+from fastnn._extras import import_extra
 from fastnn._html import html_table
 from fastnn.metrics import larger_is_better
 
@@ -95,8 +96,16 @@ class History(dict[str, list[float]]):
         epochs: list[int] = np.linspace(1, self.n_epochs, n_rows).round().astype(int).tolist()
         return epochs
 
-    def _best(self) -> dict[str, int]:
-        """The first of the best epochs, from 1, by each name that tells what is better."""
+    @property
+    def best_epochs(self) -> dict[str, int]:
+        """By name the first of the best epochs, from 1, where the name tells what is better.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> History(loss=[0.5, 0.25, 0.125], val_loss=[0.75, 0.5, 0.625]).best_epochs
+        {'loss': 3, 'val_loss': 2}
+        """
         best = {}
         for name, values in self.items():
             measured = np.array(values[: self.n_epochs], float)
@@ -108,7 +117,7 @@ class History(dict[str, list[float]]):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the table, with the best epochs in it and marked."""
-        best = self._best()
+        best = self.best_epochs
         epochs = sorted({*self._spaced(_N_ROWS), *best.values()})
         names = list(self)
         rows = [
@@ -171,14 +180,7 @@ class History(dict[str, list[float]]):
 
 def data_frame(columns: Mapping[str, Any]) -> Any:
     """A pandas.DataFrame; ImportError with the remedy where there is none."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "pandas is not installed; the extra 'data' brings it: pip install '.[data]' in a "
-            "copy of fastnn's sources"
-        ) from error
-    return pandas.DataFrame(columns)
+    return import_extra("pandas", "pandas", "data").DataFrame(columns)
 
 
 def format_number(value: float) -> str:

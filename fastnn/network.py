@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from os import PathLike
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _blocks, _checkpoint, _fit, _inference, _validation, _weights
+from fastnn import _blocks, _checkpoint, _copies, _fit, _inference, _validation, _weights
 from fastnn._architecture import Architecture, layers_of_sizes
+from fastnn._copies import rebuild as _rebuild
 from fastnn._core.access import Access
 from fastnn._core.inference import NotFiniteError
 from fastnn._core.plan import Plan
 from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import loss_and_gradients
-from fastnn._description import entries
 from fastnn._keywords import checked_keywords
 from fastnn._numbers import replaced_numbers
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
-from fastnn._state import NO_STATE, State, Training
+from fastnn._state import State, Training
 from fastnn._summary import as_html, summarise
 from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
@@ -38,7 +38,6 @@ from fastnn.statistics import NetworkStatistics, measure
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
-NetworkType = TypeVar("NetworkType", bound="Network")
 
 
 class Network:
@@ -917,15 +916,7 @@ class Network:
         >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
         >>> tuned = net.copy(layers=[replace(net.layers[0], trainable=False), *net.layers[1:]])
         """
-        architecture = self._architecture.changed(dtype, layers)
-        twin = self._bare(architecture)
-        if self._plan is not None and self._state is not None:
-            plan = self._plan  # shared: copies have the same, and take turns with its buffers
-            if twin.dtype != self.dtype or layers is not None:
-                plan = architecture.plan(plan.n_features)
-            with self._access.reading():
-                state = self._state.copy(twin.dtype, self._shapes)
-            twin._adopt(plan, state.with_output(architecture, plan.n_features))
+        twin = _copies.copy(self, dtype, layers)
         twin.__setstate__(self.__getstate__())
         return twin
 
@@ -1011,12 +1002,7 @@ class Network:
         >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
         >>> twin = Network.from_data(*net.to_data())
         """
-        description = {**self._architecture.description(), "n_features": self.n_features}
-        if self._state is None or self._plan is None:
-            return description | NO_STATE, {}
-        with self._access.reading():
-            self._state.check(self._architecture, self._plan.n_features)
-            return description | self._state.description(), self._state.tensors()
+        return _copies.to_data(self)
 
     @classmethod
     def from_data(cls, description: dict[str, Any], tensors: dict[str, Array]) -> Self:
@@ -1060,32 +1046,3 @@ class Network:
     def _adopt(self, plan: Plan, state: State) -> None:
         self._state = state
         self._plan = plan
-
-
-# ---- helpers -------------------------------------------------------------------------------------
-
-
-def _rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
-    """The network whose `to_data` these are; ValueError for anything else."""
-    try:
-        if not issubclass(network_class, Network):
-            raise ValueError(f"{network_class!r} is not a class of networks")
-        layers, loss, dtype, seed, n_features, *of_state = entries(
-            description,
-            ["layers", "loss", "dtype", "seed", "n_features", *NO_STATE],
-            "the description",
-        )
-        net = network_class._bare(Architecture.read(layers, loss, dtype, seed))
-        if n_features is None:
-            entries(tensors, [], "the tensors")
-            if of_state != list(NO_STATE.values()):
-                raise ValueError("a network without n_features must have no state")
-            return net
-        n_features = _validation.positive_int(
-            n_features, "n_features", at_most=_validation.MAX_SIZE
-        )
-        state = State.read(of_state, tensors, net._architecture, n_features)
-        net._adopt(net._architecture.plan(n_features), state)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"not a network that this version can read: {error}") from error
-    return net

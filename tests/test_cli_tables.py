@@ -123,7 +123,7 @@ def test_the_report_is_one_file_with_all_that_was_printed_and_pictures(trained):
     folder, output, _ = trained
     assert sorted(path.name for path in folder.iterdir()) == ["model.fastnn", "model.html"]
     page = (folder / "model.html").read_text(encoding="utf-8")
-    assert page.count('<img alt="') == page.count('src="data:image/svg+xml;base64,') == 2
+    assert page.count('<img alt="') == page.count('src="data:image/svg+xml;base64,') == 6
     assert "http" not in re.sub(r"base64,[^\"]*", "", page)
     for line in output.splitlines()[:-3]:
         assert line.replace("'", "&#x27;").replace(">", "&gt;") in page

@@ -553,7 +553,7 @@ def test_missing_pillow_names_the_extra(image_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     message = (
         r"^Pillow is not installed; the extra 'images' brings it: pip install '\.\[images\]' in a "
-        "copy of the repository, or pip install pillow$"
+        "copy of fastnn's sources$"
     )
     with pytest.raises(ImportError, match=message):
         datasets.read_image_folder(image_folder)

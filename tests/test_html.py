@@ -53,6 +53,7 @@ def test_a_history_shows_its_epochs_with_the_best_marked() -> None:
         learning_rate=[0.1, 0.1, 0.1],
         mine=[1.0, 2.0, 3.0],  # larger or smaller, nobody knows
     )
+    assert history.best_epochs == {"loss": 3, "val_accuracy": 2, "val_loss": 2}
     head, texts, bold, below = parse(history._repr_html_())
     assert head == ["epoch", *history]
     assert [row[0] for row in texts] == ["1", "2", "3"]

@@ -68,12 +68,14 @@ def every_picture() -> dict[str, tuple[Callable[..., Any], bool]]:
         "confusion_matrix": (lambda ax: plots.confusion_matrix(y, predicted, ax), False),
         "decision_boundary": (lambda ax: plots.decision_boundary(planar, PLANE, zeros, ax), False),
         "history.plot": (lambda ax: history.plot(ax), True),
+        "importance": (lambda ax: plots.importance({"a": 0.5}, ax), False),
         "learning_curves": (lambda ax: plots.learning_curves(history, ax), True),
         "learning_rate_range": (lambda ax: plots.learning_rate_range(found, ax), False),
         "least_sure": (lambda ax: plots.least_sure(net, X, n_images=4, ax=ax), True),
         "misclassified": (lambda ax: plots.misclassified(net, X, y, n_images=9, ax=ax), True),
         "network": (lambda ax: plots.network(net, ax), False),
         "precision_recall": (lambda ax: plots.precision_recall(y, probabilities, ax), False),
+        "predicted_vs_true": (lambda ax: plots.predicted_vs_true(y, predicted, ax), False),
         "range_test.plot": (lambda ax: found.plot(ax), False),
         "roc": (lambda ax: plots.roc(y, probabilities, ax), False),
         "weights": (lambda ax: plots.weights(net, n_images=3, ax=ax), True),
@@ -416,6 +418,12 @@ def test_colour_images_and_names_of_classes() -> None:
     assert plots.least_sure(model, X, (2, 2, 3))[0].get_title() == "dog: 80 %\ncat: 20 %"
 
 
+def test_images_of_the_largest_numbers_have_shades() -> None:
+    X = np.array([[1e308, -1e308, 0.0, 5e307]])
+    (ax,) = plots.least_sure(model([0], np.array([[0.5, 0.5]])), X)
+    np.testing.assert_allclose(image(ax).ravel(), [1, 0, 0.5, 0.75])
+
+
 def test_where_nothing_is_wrong_one_panel_says_so() -> None:
     net, X, _ = digits_network()
     (ax,) = plots.misclassified(net, X, net.predict(X))
@@ -526,6 +534,131 @@ def test_calibration_of_many_classes_and_of_labels() -> None:
     np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.1, 0.5], [0.9, 1.0]])
 
 
+def test_numbers_that_are_no_classes_are_refused_before_they_take_memory() -> None:
+    """A matrix of 50,000 times 50,000 counts takes 20 GB."""
+    values = np.random.default_rng(0).random(50_000)
+    message = "must have at most 2,000 classes, got 50,000 different values$"
+    with pytest.raises(ValueError, match=f"^y_true and y_pred {message}"):
+        plots.confusion_matrix(values, values[::-1])
+    with pytest.raises(ValueError, match=r"^y and the predictions of model must have at most"):
+        plots.decision_boundary(
+            SimpleNamespace(predict=lambda X: X[:, 0] + np.pi * X[:, 1]), PLANE, [0] * 4
+        )
+    with pytest.raises(ValueError, match=r"^the predictions of model must have no missing values"):
+        plots.decision_boundary(
+            SimpleNamespace(predict=lambda X: np.full(len(X), np.nan)), PLANE, [0] * 4
+        )
+
+
+def test_probabilities_may_be_rounded_up() -> None:
+    above = np.nextafter(np.float32(1), np.float32(2))
+    ax = plots.calibration([0, 1], np.array([0.0, above]))
+    assert line(ax, "ECE 0.000").tolist() == [[0, 0], [1, 1]]
+
+
+def test_a_plane_of_many_classes_names_some() -> None:
+    points = np.column_stack([np.arange(40.0), np.zeros(40)])
+    model = SimpleNamespace(predict=lambda X: np.clip(np.round(X[:, 0]), 0, 39))
+    ax = plots.decision_boundary(model, points, np.arange(40.0))
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [f"{i}.0" for i in range(12)]
+    assert legend.get_title().get_text() == "class\n12 of 40"
+
+
+# ---- regressions and tables ----------------------------------------------------------------------
+
+
+def test_predicted_numbers_are_drawn_against_true_ones_with_r2() -> None:
+    true = np.array([1.0, 2.0, 4.0, 9.0])
+    predicted = true + np.array([0.5, -0.5, 0.0, -1.0])
+    ax = plots.predicted_vs_true(true, predicted)
+    score = 1 - 1.5 / ((true - 4) ** 2).sum()
+    np.testing.assert_array_equal(line(ax, f"R2 {score:.3f}"), np.column_stack([true, predicted]))
+    assert line(ax, "the same").tolist() == [[1, 1], [9, 9]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("true", "predicted")
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "label"),
+    [
+        ([2.0, 2.0], [1.0, 3.0], "samples"),
+        ([5.0], [5.0], "samples"),
+        ([1e300, -1e300], [1e300, -1e300], "R2 1.000"),
+        ([1e-300, -1e-300], [1e-300, -1e-300], "R2 1.000"),
+        ([True, False], [0.5, 0.5], "R2 0.000"),
+    ],
+)
+def test_r2_is_told_where_there_is_one(true: Any, predicted: Any, label: str) -> None:
+    ax = plots.predicted_vs_true(true, predicted)
+    ax.figure.draw_without_rendering()
+    assert ax.lines[-1].get_label() == label
+
+
+def test_many_points_are_an_image() -> None:
+    few, many = np.arange(500), np.arange(501)
+    assert not plots.predicted_vs_true(few, few).lines[-1].get_rasterized()
+    assert plots.predicted_vs_true(many, many).lines[-1].get_rasterized()
+
+
+def test_importance_has_a_bar_a_column_with_the_largest_above() -> None:
+    ax = plots.importance({"a": 0.25, "b": 1.0, "c": -0.125})
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "a", "c"]
+    assert [bar.get_width() for bar in ax.patches] == [1.0, 0.25, -0.125]
+    bottom, top = ax.get_ylim()
+    assert bottom > 2 > 0 > top
+
+
+def test_of_many_columns_those_that_are_worth_most_are_drawn() -> None:
+    ax = plots.importance({f"column {i}": float(i) for i in range(2000)})
+    assert [bar.get_width() for bar in ax.patches] == [float(i) for i in range(1999, 1974, -1)]
+    assert ax.get_title() == "25 of 2,000 columns"
+
+
+def test_columns_whose_names_begin_alike_keep_a_bar_each() -> None:
+    ax = plots.importance({"x" * 99 + "1": 2.0, "x" * 99 + "2": 1.0})
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["x" * 39 + "…"] * 2
+    assert len(ax.patches) == 2
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+NAMES = ["$x_", "$a$ of $b$", r"$\frac{$", "_hidden", "two\nlines", "", "<b>&'", "long " * 50]
+
+
+def test_names_are_no_formulas_stay_in_one_line_and_are_in_legends() -> None:
+    model = SimpleNamespace(predict=lambda X: np.full(len(X), NAMES[0]))
+    points = np.arange(16.0).reshape(8, 2)
+    legend = plots.decision_boundary(model, points, NAMES).get_legend()
+    legend.figure.draw_without_rendering()
+    drawn = {text.get_text().strip() for text in legend.get_texts()}
+    expected = {name.replace("$", r"\$").replace("\n", " ") for name in NAMES[:-1]}
+    assert drawn == {*expected, ("long " * 50)[:39] + "…"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_can_be_drawn(name: str) -> None:
+    y, sure = [name, name + "z"] * 4, np.linspace(0, 1, 8)
+    model = SimpleNamespace(
+        classes_=[name, name + "z"],
+        predict=lambda X: np.array(y[1:] + y[:1]),
+        predict_proba=lambda X: np.column_stack([1 - sure, sure]),
+    )
+    three = [*y, "third"]
+    drawn = [
+        plots.confusion_matrix(y, y[::-1]),
+        plots.calibration(y, sure),
+        plots.roc(three, np.eye(3)[[0, 1] * 4 + [2]]),
+        plots.importance({name: 1.0}),
+        plots.learning_curves({name: [1.0, 2.0]})[0],
+        plots.misclassified(model, np.eye(8, 4), y)[0],
+        plots.least_sure(model, np.eye(8, 4))[0],
+        plots.bar_chart({name: {name: 1.0}}, title=""),
+    ]
+    for ax in drawn:
+        ax.figure.draw_without_rendering()
+
+
 # ---- networks ------------------------------------------------------------------------------------
 
 
@@ -564,6 +697,13 @@ def test_the_network_is_drawn_with_its_units_and_weights() -> None:
     orange, blue = (to_hex(colour) for colour in colours[:2])
     assert (orange, blue) == ("#d55e00", "#0072b2")
     assert texts(ax) == ["2", "inputs", "3", "Dense, tanh\nDropout, 0.5", "1", "Dense, sigmoid"]
+
+
+def test_weights_that_are_not_finite_are_not_drawn() -> None:
+    net = Network.from_sizes([2, 3, 1], seed=0)
+    net.weights[1][2] = np.nan
+    with pytest.raises(ValueError, match=r"^net must have finite weights, weights\[1\] have not$"):
+        plots.network(net)
 
 
 def test_wide_layers_are_drawn_in_part() -> None:
@@ -748,6 +888,14 @@ def model(predicted: Any, probabilities: Any = ONE_HALF) -> Any:
             ValueError,
             r"^probabilities must be in \[0, 1\], got numbers from 0.5 to 1.5",
         ),
+        (lambda: plots.predicted_vs_true([], []), ValueError, r"^y_true must have shape \(n_samp"),
+        (lambda: plots.predicted_vs_true([1], [1, 2]), ValueError, r"^y_pred must have shape \(1,"),
+        (lambda: plots.predicted_vs_true([1], [np.nan]), ValueError, "^y_pred must be numbers fr"),
+        (lambda: plots.predicted_vs_true(["a"], [1.0]), TypeError, "^y_true must be an array of"),
+        (lambda: plots.importance([1.0]), TypeError, "^falls must be a mapping of columns to num"),
+        (lambda: plots.importance({}), ValueError, "^falls must hold at least one column, got no"),
+        (lambda: plots.importance({"a": "1"}), TypeError, r"^falls\['a'\] must be a number, got"),
+        (lambda: plots.importance({"a": np.nan}), ValueError, r"^falls\['a'\] must be from"),
         (
             lambda: plots.bar_chart({"a": 1.0}, title=""),
             TypeError,

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -655,3 +656,79 @@ def test_a_file_whose_parts_do_not_fit_is_refused(of_prices: TabularModel, tmp_p
         _files.write_model(tmp_path / "other.fastnn", changed, {**tensors, "table": data})
         with pytest.raises(ValueError, match="not a model for tables"):
             TabularModel.load(tmp_path / "other.fastnn")
+
+
+# ---- how it was trained --------------------------------------------------------------------------
+
+
+def test_each_member_is_the_network_of_its_best_epoch(of_towns: TabularModel) -> None:
+    model = fitted({"x": np.linspace(-1, 1, 200), "y": ["a", "b"] * 100})
+    (history,) = model.histories
+    best = history["val_loss"][history.best_epochs["val_loss"] - 1]
+    assert model.validation_scores["model"]["log_loss"] == pytest.approx(best, rel=1e-5)
+    assert min(history["val_loss"]) < history["val_loss"][-1]  # the last one is not the best
+    assert len(of_towns.histories) == 2
+
+
+def test_histories_are_copies_and_not_in_files(of_prices: TabularModel, tmp_path: Path) -> None:
+    of_prices.histories[0].clear()
+    assert of_prices.histories[0].n_epochs > 0
+    of_prices.save(tmp_path / "m.fastnn")
+    assert TabularModel.load(tmp_path / "m.fastnn").histories == ()
+
+
+# ---- notebooks -----------------------------------------------------------------------------------
+
+
+def cells_of(html: str) -> list[list[list[tuple[str, bool]]]]:
+    """The tables: of each row its cells, and whether they are bold; what is not XML fails."""
+    root = ElementTree.fromstring(f"<div>{html}</div>")
+    return [
+        [
+            [("".join(cell.itertext()), cell.find("b") is not None) for cell in row]
+            for row in table.iter("tr")
+        ]
+        for table in root.iter("table")
+    ]
+
+
+def test_a_notebook_shows_columns_and_scores(of_towns: TabularModel) -> None:
+    html = of_towns._repr_html_()
+    assert html is not None
+    columns, scores = cells_of(html)
+    assert [[text for text, _ in row] for row in columns[1:]] == [
+        [column.name, column.kind, column.note] for column in of_towns.columns
+    ]
+    assert [row[0][0] for row in scores[1:]] == [
+        "this model", "logistic regression", "the most frequent class",
+    ]  # fmt: skip
+    compared = of_towns.validation_scores
+    for j, (name, _) in enumerate(scores[0][1:], start=1):
+        values = [compared[key][name] for key in ("model", "linear", "baseline")]
+        assert [row[j][0] for row in scores[1:]] == [f"{value:.4f}" for value in values]
+        best = min(values) if name == "log_loss" else max(values)
+        assert [row[j][1] for row in scores[1:]] == [value == best for value in values]
+    assert "classification of &#x27;town&#x27; from 4 of 4 columns, 2 networks, seed 0" in html
+
+
+def test_a_notebook_shows_how_many_columns_of_each_kind_there_are(
+    of_prices: TabularModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastnn.tabular.summary._MOST_COLUMNS", 3)
+    html = of_prices._repr_html_()
+    assert html is not None
+    rows = [[text for text, _ in row] for row in cells_of(html)[0][1:]]
+    assert ["number", "used", "1"] in rows
+    assert sum(int(count) for _, _, count in rows) == 4
+
+
+def test_a_model_that_is_not_fitted_shows_its_repr() -> None:
+    assert TabularModel(seed=3)._repr_html_() is None
+    assert "not fitted yet" in repr(TabularModel(seed=3))
+
+
+def test_names_are_text_in_a_notebook() -> None:
+    html = fitted(with_column(**{"<script>": np.arange(60.0) ** 2}))._repr_html_()
+    assert html is not None
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from fastnn import _files
 from fastnn.history import format_number
 from fastnn.tabular import Column, Confusion, TabularModel
+from fastnn.tabular.summary import score_labels
 
 #: Scores of a model and of what it is compared with, as `TabularModel.compare` gives them.
 Scores = Mapping[str, Mapping[str, float]]
@@ -19,6 +20,7 @@ Scores = Mapping[str, Mapping[str, float]]
 _MOST_COLUMNS = 40  # that are listed; of more, the kinds are counted
 _MOST_CLASSES = 20  # whose confusion table is printed
 _BAR = 30  # characters
+_LONGEST = 60  # of a name
 
 
 def text_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -34,10 +36,16 @@ def text_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     return "\n".join(lines)
 
 
+def short(name: object) -> str:
+    """A name in one line, not too long for a table."""
+    text = " ".join(str(name).split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
 def columns_table(columns: Sequence[Column]) -> str:
     """What each column is, and what is done with it; of very many, how many are of each kind."""
     if len(columns) <= _MOST_COLUMNS:
-        rows = [(column.name, column.kind, column.note) for column in columns]
+        rows = [(short(column.name), column.kind, column.note) for column in columns]
         return text_table([("column", "kind", "what is done with it"), *rows], left=3)
     kinds: dict[tuple[str, str], int] = {}
     for column in columns:
@@ -58,27 +66,16 @@ def scores_table(scores: Scores, task: str) -> str:
     return text_table([("", *names), *rows])
 
 
-def score_labels(task: str) -> dict[str, str]:
-    """What the entries of `TabularModel.compare` are called."""
-    if task == "regression":
-        return {"model": "this model", "linear": "linear regression", "baseline": "the mean"}
-    return {
-        "model": "this model",
-        "linear": "logistic regression",
-        "baseline": "the most frequent class",
-    }
-
-
 def confusion_text(confusion: Confusion) -> str:
     """A confusion table; of very many classes, what is confused most."""
     if len(confusion.classes) <= _MOST_CLASSES:
-        return str(confusion)
+        return str(replace(confusion, classes=tuple(map(short, confusion.classes))))
     wrong = confusion.counts.copy()
     for i in range(len(wrong)):
         wrong[i, i] = 0
     order = (-wrong).ravel().argsort(kind="stable")[:10]
     pairs = [divmod(int(place), len(wrong)) for place in order if wrong.ravel()[place]]
-    names = list(map(str, confusion.classes))
+    names = list(map(short, confusion.classes))
     rows = [(names[true], names[taken], str(wrong[true, taken])) for true, taken in pairs]
     return text_table([("true", "predicted", "rows"), *rows], left=2)
 
@@ -87,10 +84,10 @@ def importance_table(importance: Mapping[str, float]) -> str:
     """What each column is worth, with bars."""
     largest = max(max(importance.values(), default=0.0), 1e-12)
     rows = [
-        (name, f"{value:.4f}", "#" * round(_BAR * max(value, 0.0) / largest))
+        (short(name), f"{value:.4f}", "#" * round(_BAR * max(value, 0.0) / largest))
         for name, value in list(importance.items())[:_MOST_COLUMNS]
     ]
-    width = max(map(len, importance))
+    width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{a.ljust(width)}  {b:>8}  {c}".rstrip() for a, b, c in rows)
 
 

@@ -32,7 +32,7 @@ from fastnn.cli.reading import (
     rows_of,
     title,
 )
-from fastnn.cli.report import Points, write_report
+from fastnn.cli.report import HeldOut, write_report
 from fastnn.datasets import table_path
 from fastnn.tabular import RECIPE, TabularModel
 from fastnn.tabular.table_files import Table
@@ -108,11 +108,12 @@ def _run(arguments: argparse.Namespace) -> None:
     refuse_same("--report", report, "DATA", arguments.data)
     model = _new_model(arguments)
     with _noted() as warned:
-        result, tables, points = _trained(arguments, model)
+        result, tables, held_out = _trained(arguments, model)
         seconds = result["seconds"]
         with _timed(seconds, "writing"):
             model.save(output)
-            write_report(report, {**result, "warnings": warned}, tables, points)
+            all_told = {**result, "warnings": warned}
+            write_report(report, all_told, tables, model.histories, held_out)
     if arguments.json:
         files = {"model": str(output), "report": str(report)}
         printing.print_json({**files, **result, "warnings": warned})
@@ -136,7 +137,7 @@ def _new_model(arguments: argparse.Namespace) -> TabularModel:
 
 def _trained(
     arguments: argparse.Namespace, model: TabularModel
-) -> tuple[dict[str, Any], dict[str, str], Points | None]:
+) -> tuple[dict[str, Any], dict[str, str], HeldOut]:
     """Trains the model; what there is to tell: for JSON, as tables of text, and to draw."""
     seconds: dict[str, float] = {}
     of_images = is_images(arguments.data)
@@ -157,7 +158,7 @@ def _trained(
         is_of_classes = model.target.task == "classification"
         confusion = model.confusion(held) if is_of_classes else None
         importance = {} if of_images else model.importance(few)
-        points = None if is_of_classes else (_true(model, few), model.predict(few))
+        output = model.predict_proba(few) if is_of_classes else model.predict(few)
     n_rows, n_held, n_few = map(n_rows_of, (table, held, few))
     result: dict[str, Any] = {
         "data": name,
@@ -184,7 +185,7 @@ def _trained(
         tables[f"importance: the fall of {measure} where a column is shuffled, of {n_few} rows"] = (
             printing.importance_table(importance)
         )
-    return result, tables, points
+    return result, tables, HeldOut(_true(model, few), output)
 
 
 def _few(table: Table, seed: int) -> Table:
@@ -197,8 +198,10 @@ def _few(table: Table, seed: int) -> Table:
 
 
 def _true(model: TabularModel, table: Table) -> npt.NDArray[Any]:
-    """The numbers that are to be predicted."""
-    return model.target.encode(read_cells(table[model.target.name], model.target.name))
+    """The numbers or the classes that are to be predicted."""
+    target = model.target
+    true = target.encode(read_cells(table[target.name], target.name))
+    return target.decode(true.astype(int)) if target.task == "classification" else true
 
 
 def _refuse_unwritable(path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._extras import import_extra
 from fastnn._files import open_regular
 from fastnn._keywords import checked_keywords
 
@@ -175,11 +176,7 @@ def _has_name_of_image(file: str) -> bool:
 
 
 def _import_pillow() -> tuple[Any, Any, Any]:
-    try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
-    except ImportError as error:
-        raise ImportError(
-            "Pillow is not installed; the extra 'images' brings it: pip install '.[images]' in a "
-            "copy of the repository, or pip install pillow"
-        ) from error
+    import_extra("PIL", "Pillow", "images")
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     return Image, ImageOps, UnidentifiedImageError

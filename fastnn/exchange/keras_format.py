@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.exchange.extras import library
+from fastnn._extras import import_extra
 from fastnn.exchange.plain import Part, at, network_of, parts_of
 from fastnn.layers import (
     Activation,
@@ -73,7 +73,7 @@ def to_keras(net: Network) -> Any:
     >>> model.output_shape
     (None, 3)
     """
-    keras = library("keras", "Keras", "keras")
+    keras = import_extra("keras", "Keras", "keras")
     parts = parts_of(net)
     dtype = net.dtype.name
     layers = [layer for part in parts for layer in _layers(part, keras, dtype)]
@@ -118,7 +118,7 @@ def from_keras(model: Any, loss: str | Loss | None = None) -> Network:
     >>> from_keras(model).layers
     (Dense(8, 'relu'), Dense(3, 'softmax'))
     """
-    keras = library("keras", "Keras", "keras")
+    keras = import_extra("keras", "Keras", "keras")
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a Keras model, got {type(model).__name__}")
     layers = list(_chain(model, keras))

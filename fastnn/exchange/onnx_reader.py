@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
+from fastnn._extras import import_extra
 from fastnn._files import open_regular
-from fastnn.exchange.extras import library
 from fastnn.exchange.onnx_graph import OPERATORS
 from fastnn.exchange.plain import Part, at, network_of
 from fastnn.layers import BatchNorm, Dense, Dropout, LayerNorm, PReLU
@@ -112,8 +112,8 @@ def from_onnx(path_or_model: Any, loss: str | Loss | None = None) -> Network:
     >>> from_onnx(to_onnx(net)).layers
     (Dense(8, 'relu'), Dense(3, 'softmax'))
     """
-    onnx = library("onnx", "ONNX", "onnx")
-    library("onnx.numpy_helper", "ONNX", "onnx")
+    onnx = import_extra("onnx", "ONNX", "onnx")
+    import_extra("onnx.numpy_helper", "ONNX", "onnx")
     if isinstance(path_or_model, onnx.ModelProto):
         with at("cannot read the model"):
             parts, dtype, n_features = _parts(path_or_model, onnx)

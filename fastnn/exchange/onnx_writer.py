@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._extras import import_extra
 from fastnn._files import replace_file
 from fastnn._version import __version__
-from fastnn.exchange.extras import library
 from fastnn.exchange.onnx_graph import Graph
 from fastnn.exchange.onnx_tables import encoded, properties
 from fastnn.exchange.plain import parts_of
@@ -73,8 +73,8 @@ def to_onnx(net: Network | TabularModel, path: str | PathLike[str] | None = None
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax']
     """
-    onnx = library("onnx", "ONNX", "onnx")
-    helper = library("onnx.helper", "ONNX", "onnx")
+    onnx = import_extra("onnx", "ONNX", "onnx")
+    helper = import_extra("onnx.helper", "ONNX", "onnx")
     if isinstance(net, TabularModel):
         graph = _table_graph(net, onnx)
         ends = (("X", len(net.encoding.encoders)), ("y", net.target.n_outputs))

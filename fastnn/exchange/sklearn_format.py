@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.exchange.extras import library
+from fastnn._extras import import_extra
 from fastnn.exchange.plain import Part, network_of
 from fastnn.layers import Dense
 from fastnn.network import Network
@@ -48,7 +48,7 @@ def from_sklearn(estimator: Any) -> Network:
     >>> estimator.classes_[net.predict(X)]
     array(['no', 'yes'], dtype='<U3')
     """
-    neural_network = library("sklearn.neural_network", "scikit-learn", "sklearn")
+    neural_network = import_extra("sklearn.neural_network", "scikit-learn", "sklearn")
     if not isinstance(estimator, (neural_network.MLPClassifier, neural_network.MLPRegressor)):
         raise TypeError(
             f"estimator must be an MLPClassifier or MLPRegressor of scikit-learn, "

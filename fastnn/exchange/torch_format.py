@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.exchange.extras import library
+from fastnn._extras import import_extra
 from fastnn.exchange.plain import Part, at, network_of, parts_of
 from fastnn.layers import (
     Activation,
@@ -79,7 +79,7 @@ def to_torch(net: Network) -> Any:
       (1): Softmax(dim=-1)
     )
     """
-    torch = library("torch", "PyTorch", "torch")
+    torch = import_extra("torch", "PyTorch", "torch")
     modules = [module for part in parts_of(net) for module in _modules(part, torch)]
     return torch.nn.Sequential(*modules).eval()
 
@@ -126,7 +126,7 @@ def from_torch(
     >>> net.layers
     (Dense(8, 'relu'), Dense(1, 'sigmoid'))
     """
-    torch = library("torch", "PyTorch", "torch")
+    torch = import_extra("torch", "PyTorch", "torch")
     if not isinstance(module, torch.nn.Sequential):
         raise TypeError(f"module must be a torch.nn.Sequential, got {type(module).__name__}")
     parts: list[Part] = []

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from fastnn.exchange.extras import library
+from fastnn._extras import import_extra
 
-nn: Any = library("torch.nn", "PyTorch", "torch")
-torch: Any = library("torch", "PyTorch", "torch")
+nn: Any = import_extra("torch.nn", "PyTorch", "torch")
+torch: Any = import_extra("torch", "PyTorch", "torch")
 
 
 class Exponential(nn.Module):  # type: ignore[misc]

@@ -14,10 +14,12 @@ matplotlib is imported by the first picture. The extra ``plot`` brings it.
 """
 
 from fastnn.plots.classifiers import calibration, confusion_matrix, precision_recall, roc
+from fastnn.plots.columns import importance
 from fastnn.plots.curves import learning_curves, learning_rate_range
 from fastnn.plots.durations import bar_chart, format_duration
 from fastnn.plots.images import least_sure, misclassified, weights
 from fastnn.plots.networks import activations, decision_boundary, network
+from fastnn.plots.regressions import predicted_vs_true
 
 __all__ = [
     "activations",
@@ -26,12 +28,14 @@ __all__ = [
     "confusion_matrix",
     "decision_boundary",
     "format_duration",
+    "importance",
     "learning_curves",
     "learning_rate_range",
     "least_sure",
     "misclassified",
     "network",
     "precision_recall",
+    "predicted_vs_true",
     "roc",
     "weights",
 ]

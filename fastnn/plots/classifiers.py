@@ -10,18 +10,22 @@ import numpy.typing as npt
 
 from fastnn._validation import numbers, shown
 from fastnn.metrics import roc_auc
-from fastnn.plots.figures import COLOURS, GREY, colour, legend, plain, single
+from fastnn.plots.figures import COLOURS, GREY, colour, label, legend, plain, single
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[Any]
 
+# More are no classes but numbers, which would take a matrix as large as memory.
+_MOST_CLASSES = 2000
 # So many classes have a number in each cell of their confusion matrix.
 _MOST_NUMBERED = 20
 # So many curves have a colour, which can be read on white, and a line of the legend each.
 _MOST_NAMED = 6
 _N_BINS = 10
+# Shares of a sum in float32 may add up to a little more than 1.
+_ROUNDING = 1e-6
 
 
 def confusion_matrix(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | None = None) -> Axes:
@@ -30,7 +34,8 @@ def confusion_matrix(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | No
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
-        Classes: numbers or texts. With up to 20 of them, the counts are written into the cells.
+        Classes: numbers or texts, of at most 2,000 different ones. With up to 20 of them, the
+        counts are written into the cells.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -59,17 +64,18 @@ def confusion_matrix(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | No
     counts = np.zeros((n, n), np.int64)
     np.add.at(counts, (np.searchsorted(classes, true), np.searchsorted(classes, predicted)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = min(1.6 + 0.42 * n, 9.0)
+    names = [label(each) for each in classes] if n <= _MOST_NUMBERED else []
+    longest = max(map(len, names), default=0)
+    size = min(1.6 + 0.42 * n, 9.0) + 0.07 * max(longest - 3, 0)  # inches, with room for the names
     ax = single(ax, max(size + 0.9, 4.2), max(size, 3.4))
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ax.figure.colorbar(image, ax=ax, label="share of the true class", fraction=0.05)
-    if n <= _MOST_NUMBERED:
+    if names:
         for (i, j), count in np.ndenumerate(counts):
             ink = "white" if shares[i, j] > 0.5 else "black" if count else GREY
             ax.text(j, i, f"{count}", ha="center", va="center", color=ink, fontsize="small")
-        is_long = max(len(str(label)) for label in classes) > 3
-        ax.set_xticks(range(n), classes, rotation=90 if is_long else 0)
-        ax.set_yticks(range(n), classes)
+        ax.set_xticks(range(n), names, rotation=90 if longest > 3 else 0)
+        ax.set_yticks(range(n), names)
     ax.set(xlabel="predicted class", ylabel="true class")
     return ax
 
@@ -210,16 +216,18 @@ def calibration(
     'ECE 0.150'
     """
     true, scores, classes = _with_scores(y_true, probabilities)
-    if not ((scores >= 0) & (scores <= 1)).all():
+    if not ((scores >= 0) & (scores <= 1 + _ROUNDING)).all():
         raise ValueError(
             f"probabilities must be in [0, 1], got numbers from {scores.min()} to {scores.max()}"
         )
+    scores = np.minimum(scores, 1.0)
     if classes is None:
         came_true, said = (true > 0).reshape(-1), scores.reshape(-1)
         what = ("predicted probability", "share of positives")
     elif scores.ndim == 1:
         came_true, said = true == classes[1], scores
-        what = (f"predicted probability of {classes[1]}", f"share of {classes[1]}")
+        name = label(classes[1])
+        what = (f"predicted probability of {name}", f"share of {name}")
     else:
         came_true, said = classes[scores.argmax(axis=1)] == true, scores.max(axis=1)
         what = ("probability of the predicted class", "share that is right")
@@ -265,7 +273,7 @@ def labels(value: Any, name: str) -> Array:
         raise ValueError(f"{name} must have shape (n_samples,), not empty, got {array.shape}")
     if array.dtype.kind not in "biufUSOT":
         raise TypeError(f"{name} must be numbers or texts, got dtype {array.dtype}")
-    if any(label is None or label != label for label in array):
+    if any(each is None or each != each for each in array):
         raise ValueError(f"{name} must have no missing values, got None or NaN")
     return array
 
@@ -275,14 +283,20 @@ def known_classes(columns: Iterable[Array], names: str) -> Array:
     kinds, found = set(), set()
     for column in columns:
         values = column.tolist()
-        kinds |= {isinstance(label, str) for label in values}
+        kinds |= {isinstance(each, str) for each in values}
         found |= set(values)
     try:
         if len(kinds) > 1:
             raise TypeError
-        return np.array(sorted(found))
+        classes = np.array(sorted(found))
     except TypeError:
         raise TypeError(f"{names} must be classes of one type, got numbers and texts") from None
+    if len(classes) > _MOST_CLASSES:
+        raise ValueError(
+            f"{names} must have at most {_MOST_CLASSES:,} classes, got {len(classes):,} different "
+            "values"
+        )
+    return classes
 
 
 def _with_scores(y_true: Any, probabilities: Any) -> tuple[Array, Array, Array | None]:
@@ -334,8 +348,7 @@ def _questions(y_true: Any, probabilities: Any) -> list[_Question]:
         asked = [_Question("", true == classes[1], scores)]
     else:
         asked = [
-            _Question(_called(label), true == label, scores[:, j])
-            for j, label in enumerate(classes)
+            _Question(_called(each), true == each, scores[:, j]) for j, each in enumerate(classes)
         ]
     asked = [question for question in asked if 0 < question.positive.mean() < 1]
     if not asked:
@@ -343,8 +356,8 @@ def _questions(y_true: Any, probabilities: Any) -> list[_Question]:
     return asked
 
 
-def _called(label: Any) -> str:
-    return str(label) if isinstance(label, str) else f"class {label}"
+def _called(name: Any) -> str:
+    return label(name) if isinstance(name, str) else f"class {name}"
 
 
 def _counts(question: _Question) -> tuple[Array, Array]:
@@ -366,11 +379,11 @@ def _draw(
     worst = sorted(range(len(curves)), key=lambda i: curves[i][3])[:_MOST_NAMED]
     others = [curve for i, curve in enumerate(curves) if i not in worst]
     for i, (_, x, y, _) in enumerate(others):
-        label = f"the {len(others)} others" if i == 0 else "_"  # which a legend leaves out
-        ax.plot(x, y, color=GREY, alpha=0.4, linewidth=0.8, label=label)
+        name = f"the {len(others)} others" if i == 0 else "_"  # which a legend leaves out
+        ax.plot(x, y, color=GREY, alpha=0.4, linewidth=0.8, label=name)
     for place, i in enumerate(sorted(worst)):
         name, x, y, value = curves[i]
-        label = f"{name}, {area} {value:.3f}".removeprefix(", ")
-        ax.plot(x, y, color=colour(place), linewidth=1.6, label=label)
+        text = f"{name}, {area} {value:.3f}".removeprefix(", ")
+        ax.plot(x, y, color=colour(place), linewidth=1.6, label=text)
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     plain(ax)

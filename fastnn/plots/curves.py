@@ -16,6 +16,7 @@ from fastnn.plots.figures import (
     LARGEST,
     Panels,
     colour,
+    label,
     legend,
     panels,
     plain,
@@ -100,7 +101,7 @@ def _draw_by_epoch(ax: Axes, kind: str, curves: Mapping[str, Sequence[Array]]) -
         # A single epoch is no line
         marker = "o" if n_epochs == 1 else ""
         mean = np.nanmean(values, axis=0)
-        ax.plot(epochs, mean, color=colour(i), marker=marker, linewidth=1.8, label=name)
+        ax.plot(epochs, mean, color=colour(i), marker=marker, linewidth=1.8, label=label(name))
         if len(of_runs) > 1:
             low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
             ax.fill_between(epochs, low, high, color=colour(i), alpha=0.2, linewidth=0)
@@ -166,8 +167,8 @@ def learning_rate_range(found: RangeTest, ax: Axes | None = None) -> Axes:
     ax.plot(found.rates, found.losses, color=GREY, alpha=0.5, linewidth=1, label="of each step")
     ax.plot(found.rates, found.smoothed, color=COLOURS[0], linewidth=1.8, label="running mean")
     if found.suggestion is not None:
-        label = f"suggestion: {found.suggestion:.2g}"
-        ax.axvline(found.suggestion, color=COLOURS[1], linestyle="--", label=label)
+        text = f"suggestion: {found.suggestion:.2g}"
+        ax.axvline(found.suggestion, color=COLOURS[1], linestyle="--", label=text)
     ax.set_xscale("log")
     _choose_scale(ax, found.losses)
     ax.set(xlabel="learning rate", ylabel="loss")

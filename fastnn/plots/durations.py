@@ -9,7 +9,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from fastnn._validation import shown
-from fastnn.plots.figures import GREY, LARGEST, colour, plain, single
+from fastnn.plots.figures import GREY, LARGEST, colour, label, plain, single
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,17 +59,24 @@ def bar_chart(
     n_bars = sum(len(bars) + 1 for bars in groups.values())  # a group's name takes the place of one
     lines = [part for line in caption for part in textwrap.wrap(line, _LONGEST_LINE)]
     ax = single(ax, 9.0, 1.4 + 0.24 * n_bars + 0.16 * len(lines))
-    labels = list(dict.fromkeys(label for bars in groups.values() for label in bars))
+    labels = list(dict.fromkeys(key for bars in groups.values() for key in bars))
     values = [value for bars in groups.values() for value in bars.values()]
     # Bars of a logarithmic axis need a floor: the decade below the shortest.
     floor = 10.0 ** (math.ceil(math.log10(min(values))) - 1)
     places: list[float] = []
     y = 0.0
     for name, bars in groups.items():
-        ax.text(0.0, y, f" {name}", weight="bold", va="center", transform=ax.get_yaxis_transform())
-        for label, value in bars.items():
+        ax.text(
+            0.0,
+            y,
+            f" {label(name).strip()}",
+            weight="bold",
+            va="center",
+            transform=ax.get_yaxis_transform(),
+        )
+        for key, value in bars.items():
             y += 1
-            ax.barh(y, value, height=0.75, color=colour(labels.index(label)))
+            ax.barh(y, value, height=0.75, color=colour(labels.index(key)))
             ax.annotate(
                 format_duration(value),
                 (value, y),
@@ -84,7 +91,7 @@ def bar_chart(
     ax.set_xlim(floor, 3 * max(values))  # with room for the text behind the longest
     ax.set_xscale("log")
     ax.set_ylim(y - 0.8, -0.8)
-    ax.set_yticks(places, [label for bars in groups.values() for label in bars])
+    ax.set_yticks(places, [label(key) for bars in groups.values() for key in bars])
     ax.xaxis.set_major_formatter(lambda seconds, _: format_duration(seconds))
     ax.tick_params(axis="y", length=0)
     plain(ax)
@@ -103,10 +110,10 @@ def _check(
         what = f"groups[{_name(name, 'groups')!r}]"
         if not isinstance(bars, Mapping):
             raise TypeError(f"{what} must be a mapping of labels to seconds, got {shown(bars)}")
-        for label, value in bars.items():
-            _name(label, what)
+        for key, value in bars.items():
+            _name(key, what)
             if isinstance(value, bool) or not isinstance(value, Real):
-                place = f"{what}[{label!r}]"
+                place = f"{what}[{key!r}]"
                 raise TypeError(f"{place} must be a number of seconds, got {shown(value)}")
     if not isinstance(title, str):
         raise TypeError(f"title must be a str, got {shown(title)}")

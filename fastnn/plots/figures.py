@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._extras import import_extra
 from fastnn._progress import is_in_notebook
 from fastnn._validation import shown
 
@@ -23,6 +24,8 @@ COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999",
 )  # fmt: skip
 GREY = "#777777"
+
+_LONGEST = 40  # letters of a name
 
 #: Axes reach up to here, so that differences between values are finite.
 LARGEST = 1e300
@@ -50,14 +53,9 @@ def new_figure(width: float, height: float) -> Figure:
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "matplotlib is not installed; the extra 'plot' brings it: pip install '.[plot]' in a "
-            "copy of fastnn's sources"
-        ) from error
+    matplotlib = import_extra("matplotlib", "matplotlib", "plot")
+    from matplotlib.figure import Figure
+
     options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
     # pyplot keeps every figure of its own until somebody closes it, so a program that draws a
     # thousand pictures would keep a thousand. It gets those figures alone that it shows without
@@ -126,6 +124,16 @@ def _checked(ax: Any) -> Axes:
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be a matplotlib Axes or None, got {shown(ax)}")
     return ax
+
+
+def label(value: Any) -> str:
+    """A name as matplotlib writes it: in one line, not too long, and never as a formula."""
+    text = " ".join(str(value).split())
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 1] + "…"
+    if not text or text.startswith("_"):  # which a legend leaves out
+        text = f" {text}"
+    return text.replace("$", r"\$")
 
 
 def plain(ax: Axes) -> None:

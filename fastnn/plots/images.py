@@ -13,7 +13,7 @@ from fastnn._validation import numbers, positive_int, shown
 from fastnn.layers import Dense
 from fastnn.network import Network
 from fastnn.plots.classifiers import labels
-from fastnn.plots.figures import Panels, panels, without_axes
+from fastnn.plots.figures import Panels, label, panels, without_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,7 +137,7 @@ def misclassified(
     sure = probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != true)
     chosen = wrong[np.argsort(-sure[wrong], kind="stable")][:most]
-    titles = [f"{true[i]} → {predicted[i]}\n{_percent(sure[i])}" for i in chosen]
+    titles = [f"{label(true[i])} → {label(predicted[i])}\n{_percent(sure[i])}" for i in chosen]
     return _draw(samples[chosen].reshape(-1, *size), titles, "nothing is misclassified", ax)
 
 
@@ -178,9 +178,9 @@ def least_sure(
     _, probabilities, classes = _predictions(model, X, len(samples))
     chosen = np.argsort(probabilities.max(axis=1), kind="stable")[:most]
     titles = []
-    for i in chosen:
-        best = np.argsort(-probabilities[i], kind="stable")[:2]
-        titles.append("\n".join(f"{classes[j]}: {_percent(probabilities[i, j])}" for j in best))
+    for row in probabilities[chosen]:
+        best = np.argsort(-row, kind="stable")[:2]
+        titles.append("\n".join(f"{label(classes[j])}: {_percent(row[j])}" for j in best))
     return _draw(samples[chosen].reshape(-1, *size), titles, "there are no images", ax)
 
 
@@ -192,7 +192,8 @@ def _draw(images: Array, titles: Sequence[str], without: str, ax: Axes | None) -
         without_axes(axes[0], without)
         return axes
     low, high = float(images.min()), float(images.max())
-    scaled = (images - low) / ((high - low) or 1.0)
+    # Halves, whose difference is finite
+    scaled = (images / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)
     for panel, image, title in zip(axes, scaled, titles, strict=True):
         panel.imshow(image, cmap="gray", vmin=0, vmax=1)  # the map is of grey ones
         without_axes(panel, title)

@@ -12,7 +12,17 @@ from fastnn._validation import numbers, shown
 from fastnn.layers import Dense, Layer
 from fastnn.network import Network
 from fastnn.plots.classifiers import known_classes, labels
-from fastnn.plots.figures import COLOURS, LARGEST, Panels, colour, legend, panels, plain, single
+from fastnn.plots.figures import (
+    COLOURS,
+    LARGEST,
+    Panels,
+    colour,
+    label,
+    legend,
+    panels,
+    plain,
+    single,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _N_CELLS = 200  # a side of a plane of decisions
+_MOST_NAMED = 12  # classes of a plane
 _N_BINS = 50
 _MOST_COLUMNS = 4  # of histograms
 _MOST_UNITS = 12  # of a layer that are drawn
@@ -37,12 +48,13 @@ def decision_boundary(
     X : array-like of shape (n_samples, 2)
         A data frame's columns name the axes.
     y : array-like of shape (n_samples,)
-        The class of each sample.
+        The class of each sample, of at most 2,000 different ones.
     ax : matplotlib.axes.Axes, optional
 
     Returns
     -------
     Axes
+        The legend has the first 12 classes.
 
     Raises
     ------
@@ -84,6 +96,7 @@ def decision_boundary(
             "model must predict one class a sample, got predictions of shape "
             f"{predicted.shape} for {len(grid)} samples"
         )
+    predicted = labels(predicted, "the predictions of model")
     classes = known_classes((true, predicted), "y and the predictions of model")
     return _draw_boundary(X, points, true, classes, (x0, x1), predicted, single(ax, 4.8, 4.2))
 
@@ -105,11 +118,11 @@ def _draw_boundary(
         *places, regions, cmap=colours, vmin=-0.5, vmax=len(classes) - 0.5, alpha=0.25,
         shading="nearest", rasterized=True, linewidth=0,
     )  # fmt: skip
-    for i in range(len(classes)):
-        if 0 < (regions == i).mean() < 1:
-            ax.contour(*places, regions == i, levels=[0.5], colors="white", linewidths=1.2)
-    for i, label in enumerate(classes):
-        of_class = points[true == label]
+    there = np.unique(regions)
+    for i in there if len(there) > 1 else ():
+        ax.contour(*places, regions == i, levels=[0.5], colors="white", linewidths=1.2)
+    for i, each in enumerate(classes):
+        of_class = points[true == each]
         ax.scatter(
             of_class[:, 0],
             of_class[:, 1],
@@ -117,12 +130,13 @@ def _draw_boundary(
             color=colour(i),
             edgecolor="white",
             lw=0.5,
-            label=label,
+            label=label(each) if i < _MOST_NAMED else "_",  # which a legend leaves out
         )
     names = list(getattr(X, "columns", ["x0", "x1"]))
-    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.set(xlabel=label(names[0]), ylabel=label(names[1]))
     ax.set(xlim=places[0][[0, -1]], ylim=places[1][[0, -1]])
-    legend(ax, title="class", loc="upper left", bbox_to_anchor=(1, 1))
+    more = f"\n{_MOST_NAMED} of {len(classes):,}" * (len(classes) > _MOST_NAMED)
+    legend(ax, title=f"class{more}", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -199,7 +213,7 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
     TypeError
         If an argument is not as above.
     ValueError
-        If the network is not built yet.
+        If the network is not built yet, or a weight is not finite.
     ImportError
         If matplotlib is not installed.
 
@@ -214,6 +228,9 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
         raise TypeError(f"net must be a Network, got {shown(net)}")
     if net.n_features is None:
         raise ValueError("net must be built: give it n_features, or call fit first")
+    for i, weights in enumerate(net.weights):
+        if not np.isfinite(weights).all():
+            raise ValueError(f"net must have finite weights, weights[{i}] have not")
     widths, texts, between = [net.n_features], ["inputs"], []
     for layer, weights in zip(net.layers, net.weights, strict=True):
         if isinstance(layer, Dense):

@@ -4,15 +4,11 @@ Both take the parameters of ``sklearn.neural_network`` under the same names and 
 defaults, and a few more.
 """
 
-try:
-    import sklearn  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "scikit-learn is not installed, which fastnn.sklearn needs; the extra 'sklearn' brings it: "
-        "pip install '.[sklearn]' in a copy of fastnn's sources"
-    ) from error
+from fastnn._extras import import_extra
 
-from fastnn.sklearn._classifier import MLPClassifier
-from fastnn.sklearn._regressor import MLPRegressor
+import_extra("sklearn", "scikit-learn", "sklearn")  # which the files below import
+
+from fastnn.sklearn._classifier import MLPClassifier  # noqa: E402
+from fastnn.sklearn._regressor import MLPRegressor  # noqa: E402
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _split, _validation
 from fastnn._keywords import checked_keywords
+from fastnn.history import History
 from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
@@ -19,6 +20,7 @@ from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
 from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
+from fastnn.tabular.summary import as_html
 from fastnn.tabular.table_files import Table
 from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
 from fastnn.tabular.training import Progress, train_linear, train_members
@@ -94,6 +96,7 @@ class TabularModel:
         self._fitted: Fitted | None = None
         self._validation_rows: Array | None = None
         self._training_seconds = float("nan")
+        self._histories: tuple[History, ...] = ()
 
     # ---- what it is --------------------------------------------------------------------------
 
@@ -141,6 +144,14 @@ class TabularModel:
         return self._training_seconds
 
     @property
+    def histories(self) -> tuple[History, ...]:
+        """The history of each member; none of a model from a file.
+
+        A member is the network of the epoch with the smallest ``"val_loss"``.
+        """
+        return tuple(history.copy() for history in self._histories)
+
+    @property
     def _parts(self) -> Fitted:
         if self._fitted is None:
             raise ValueError("the model is not fitted yet: call fit first")
@@ -154,6 +165,10 @@ class TabularModel:
             f"TabularModel(members={self.members}, seed={self.seed})  # {self.target.task} of "
             f"{self.target.name!r} from {used} columns"
         )
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: columns and scores; `repr` of a model that is not fitted."""
+        return None if self._fitted is None else as_html(self)
 
     # ---- what it does ------------------------------------------------------------------------
 
@@ -223,7 +238,7 @@ class TabularModel:
         _check_columns(encoding, held_cells, "validation_data")
         held, _ = encoding.encode(held_cells, len(held_true))
         began = time.perf_counter()
-        networks = train_members(
+        members = train_members(
             self.recipe,
             described,
             (training, _scaled(described, true[rows])),
@@ -240,8 +255,10 @@ class TabularModel:
             self.threads,
         )
         seconds = time.perf_counter() - began
-        fitted = Fitted(described, encoding, tuple(networks), linear, {})
+        networks = tuple(network for network, _ in members)
+        fitted = Fitted(described, encoding, networks, linear, {})
         fitted.validation_scores = fitted.compare(held, held_true, self.threads)
+        self._histories = tuple(history for _, history in members)
         self._fitted = fitted
         self._training_seconds = seconds
         self._validation_rows = known[aside] if validation_data is None else None

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._extras import import_extra
+
 Array = npt.NDArray[Any]
 
 #: Columns by name, of one length.
@@ -144,14 +146,7 @@ def _columns(table: Any, names: list[str], name: str) -> Table:
 
 
 def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise ImportError(
-            "pyarrow is not installed; the extra 'data' brings it: pip install '.[data]' in a copy "
-            "of fastnn's sources, or pip install pyarrow"
-        ) from error
-    return pyarrow
+    return import_extra("pyarrow", "pyarrow", "data")
 
 
 def _refuse_twins(names: list[str], name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from fastnn.callbacks import Callback, EarlyStopping, StopTraining
 from fastnn.config import get_num_threads
+from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Network
 from fastnn.optimizers import AdamW
@@ -32,7 +33,7 @@ def train_members(
     seeds: Sequence[int],
     threads: int | None,
     progress: Progress,
-) -> list[Network]:
+) -> list[tuple[Network, History]]:
     """Networks with these seeds, side by side; each is that of its best epoch.
 
     Parameters
@@ -48,14 +49,14 @@ def train_members(
 
     Returns
     -------
-    list of Network
+    list of (Network, History)
         Without the states of their optimisers.
     """
     n_threads = get_num_threads() if threads is None else threads
     side_by_side = min(n_threads, len(seeds))
     stop = threading.Event()
 
-    def train(i: int) -> Network:
+    def train(i: int) -> tuple[Network, History]:
         shown = progress if i == 0 else False
         share = threads if side_by_side == 1 else max(1, n_threads // side_by_side)
         return _train(recipe, target, training, validation, seeds[i], share, shown, stop)
@@ -79,13 +80,13 @@ def _train(
     threads: int | None,
     progress: Progress,
     stop: threading.Event,
-) -> Network:
+) -> tuple[Network, History]:
     X, y = training
     net = Network(_layers(recipe, target), X.shape[1], seed=seed)
     epochs = recipe.epochs(len(X))
     rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
     patience = max(epochs // (recipe.restarts + 1), 1) + 1  # a whole way down, at least
-    net.fit(
+    history = net.fit(
         X,
         y,
         epochs=epochs,
@@ -98,7 +99,7 @@ def _train(
         threads=threads,
         progress=progress,
     )
-    return _slim(net)
+    return _slim(net), history
 
 
 class _Stop(Callback):
