@@ -10,6 +10,7 @@ from typing import Literal
 
 from fastnn.callbacks import Callback, EarlyStopping, StopTraining
 from fastnn.config import get_num_threads
+from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Network
 from fastnn.optimizers import AdamW
@@ -19,7 +20,8 @@ from fastnn.tabular.target import Target
 from fastnn.tabular.values import Array
 
 Progress = bool | Literal["epochs"]
-Part = tuple[Array, Array]
+#: Inputs, targets, and weights of the rows or None.
+Part = tuple[Array, Array, Array | None]
 
 _LINEAR_STEPS = 3000
 
@@ -32,14 +34,14 @@ def train_members(
     seeds: Sequence[int],
     threads: int | None,
     progress: Progress,
-) -> list[Network]:
+) -> list[tuple[Network, History]]:
     """Networks with these seeds, side by side; each is that of its best epoch.
 
     Parameters
     ----------
     recipe : Recipe
     target : Target
-    training, validation : (inputs, targets)
+    training, validation : (inputs, targets, weights or None)
     seeds : sequence of int
     threads : int or None
         The most to use, of all networks together.
@@ -48,14 +50,14 @@ def train_members(
 
     Returns
     -------
-    list of Network
-        Without the states of their optimisers.
+    list of (Network, History)
+        Networks without the states of their optimisers, and how each was trained.
     """
     n_threads = get_num_threads() if threads is None else threads
     side_by_side = min(n_threads, len(seeds))
     stop = threading.Event()
 
-    def train(i: int) -> Network:
+    def train(i: int) -> tuple[Network, History]:
         shown = progress if i == 0 else False
         share = threads if side_by_side == 1 else max(1, n_threads // side_by_side)
         return _train(recipe, target, training, validation, seeds[i], share, shown, stop)
@@ -79,13 +81,13 @@ def _train(
     threads: int | None,
     progress: Progress,
     stop: threading.Event,
-) -> Network:
-    X, y = training
+) -> tuple[Network, History]:
+    X, y, weights = training
     net = Network(_layers(recipe, target), X.shape[1], seed=seed)
     epochs = recipe.epochs(len(X))
     rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
     patience = max(epochs // (recipe.restarts + 1), 1) + 1  # a whole way down, at least
-    net.fit(
+    history = net.fit(
         X,
         y,
         epochs=epochs,
@@ -93,12 +95,13 @@ def _train(
         optimizer=AdamW(rate, beta_2=recipe.beta_2, weight_decay=recipe.weight_decay),
         label_smoothing=recipe.label_smoothing if target.task == "classification" else 0.0,
         ema=recipe.ema,
+        sample_weight=weights,
         validation_data=validation,
         callbacks=[EarlyStopping(patience=patience), _Stop(stop)],
         threads=threads,
         progress=progress,
     )
-    return _slim(net)
+    return _slim(net), history
 
 
 class _Stop(Callback):
@@ -134,13 +137,21 @@ def train_linear(target: Target, training: Part, seed: int, threads: int | None)
     -------
     Network
     """
-    X, y = training
+    X, y, weights = training
     net = Network([_output(target)], X.shape[1], seed=seed)
     batch_size = min(len(X), 256)
     steps_per_epoch = -(-len(X) // batch_size)
     epochs = max(_LINEAR_STEPS // steps_per_epoch, 3)
     rate = CosineDecay(1e-2)
-    net.fit(X, y, epochs=epochs, batch_size=batch_size, learning_rate=rate, threads=threads)
+    net.fit(
+        X,
+        y,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=rate,
+        sample_weight=weights,
+        threads=threads,
+    )
     return _slim(net)
 
 
