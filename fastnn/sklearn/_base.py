@@ -12,15 +12,17 @@ from typing import Any, ClassVar, NamedTuple, Self
 import joblib
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    is_regressor,
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.layers import Dense, Layer
@@ -28,10 +30,11 @@ from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Rate, Schedule
-from fastnn.sklearn import _input, _parameters
+from fastnn.sklearn import _input, _parameters, _tabular
 from fastnn.sklearn._epochs import Score, Watch
 from fastnn.sklearn._minimise import minimise
 from fastnn.sklearn._parameters import Scale
+from fastnn.tabular import Recipe, TabularModel
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +56,8 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features), or dict of str to ndarray
+        Columns by name with a preset.
     y : ndarray
         As the user gave it.
     targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -61,7 +65,7 @@ class Samples(NamedTuple):
     weights : ndarray of shape (n_samples,) or None
     """
 
-    X: Array
+    X: Any
     y: Array
     targets: Array
     weights: Array | None
@@ -113,10 +117,12 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     weight_decay: float
     callbacks: Any
     scoring: Any
+    preset: str | Recipe | None
     dtype: str | None
     n_jobs: int | None
 
     network_: Network
+    tabular_: TabularModel
     n_outputs_: int
     n_layers_: int
     n_iter_: int
@@ -138,8 +144,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- what the classifier and the regressor know ------------------------------------------
 
-    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
-        """X and y, checked, without weights."""
+    def _samples(self, X: Any, y: Array, keeps_classes: bool) -> Samples:
+        """X, which is checked, and y, which is an array, without weights."""
         raise NotImplementedError
 
     def _output(self, targets: Array) -> tuple[int, str, str | Loss | None, str]:
@@ -173,12 +179,17 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> Self:
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        first = not (self._has_plain_network() and (self.warm_start or incremental))
         layers = _parameters.hidden_layers(self)
+        recipe = None if self.preset is None else _tabular.recipe_of(self)
         samples = self._checked(X, y, reset=first, keeps_classes=incremental or not first)
-        samples = samples._replace(weights=self._weights(sample_weight, samples.X))
+        samples = samples._replace(weights=self._weights(sample_weight, samples.y))
         held_out = self._own_validation(*validation)
         random = check_random_state(self.random_state)
+        if recipe is not None:
+            samples = samples._replace(weights=self._training_weights(samples))
+            _tabular.train(self, recipe, samples, held_out, _seed(random))
+            return self
         n_units, activation, loss, name = self._output(samples.targets)
         layers.append(Dense(n_units, activation))
         if first:
@@ -186,9 +197,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
             samples, held_out = self._split(samples, random)
         if first:
-            seed = int(random.randint(np.iinfo(np.int32).max))
             dtype = self.dtype or samples.X.dtype
-            net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=seed)
+            net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=_seed(random))
             for view, array in zip(_of_dense(net, net.weights, net.biases), weights, strict=True):
                 if array is not None:
                     view[:] = array
@@ -208,10 +218,26 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise ValueError(_NOT_FINITE)
         return self
 
-    def _weights(self, sample_weight: Any, X: Array) -> Array | None:
+    def _has_plain_network(self) -> bool:
+        """Whether there is a network to go on with: not one of a preset."""
+        return "network_" in self.__dict__ and "tabular_" not in self.__dict__
+
+    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
+        """X and y, checked, without weights."""
+        if self.preset is None:
+            X, y = _input.checked_pair(self, X, y, reset, y_numeric=is_regressor(self))
+        else:
+            X, y = _tabular.checked_pair(self, X, y, reset)
+        if sparse.issparse(y):
+            y = y.toarray()
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return self._samples(X, y, keeps_classes)
+
+    def _weights(self, sample_weight: Any, y: Array) -> Array | None:
         if sample_weight is None:
             return None
-        weights: Array = _check_sample_weight(sample_weight, X)
+        weights: Array = _check_sample_weight(sample_weight, y)
         return weights
 
     def _own_validation(self, X: Any, y: Any, weights: Any) -> Samples | None:
@@ -222,10 +248,10 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return None
         if X is None or y is None:
             raise ValueError("X_val and y_val must be given together")
-        if not self.early_stopping:
+        if not self.early_stopping and self.preset is None:
             raise ValueError("X_val and y_val need early_stopping=True, which goes by them")
         held_out = self._checked(X, y, reset=False, keeps_classes=True)
-        return held_out._replace(weights=self._weights(weights, held_out.X))
+        return held_out._replace(weights=self._weights(weights, held_out.y))
 
     def _split(self, samples: Samples, random: Any) -> tuple[Samples, Samples]:
         """Samples to train on, and those that early stopping goes by."""
@@ -263,6 +289,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _begin(self, net: Network, n_outputs: int, out_activation: str) -> None:
         """The attributes before the first epoch."""
+        self.__dict__.pop("tabular_", None)
         self.network_ = net
         self.n_outputs_, self.out_activation_ = n_outputs, out_activation
         self.n_layers_ = len(_parameters.hidden_sizes(self.hidden_layer_sizes)) + 2
@@ -419,6 +446,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if net is None:
             check_is_fitted(self)
         assert net is not None
+        if "tabular_" in self.__dict__:
+            return _tabular.output(self, X)
         if (
             type(X) is np.ndarray
             and X.ndim == 2
@@ -443,19 +472,19 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_units)
-            X itself where there is no hidden layer.
+            X itself where there is no hidden layer; with a preset what the network sees of it.
         """
         check_is_fitted(self)
+        is_plain = self._has_plain_network()
         parts = [
             [part, *self.network_.forward(part, threads=self._threads)][-2]
-            for part in _input.blocks(self, X)
+            for part in (_input.blocks(self, X) if is_plain else [_tabular.inputs(self, X)])
         ]
         return np.concatenate(parts)
 
     @property
     def _n_features_out(self) -> int:
-        sizes = [self.n_features_in_, *_parameters.hidden_sizes(self.hidden_layer_sizes)]
-        return int(sizes[-1])
+        return len(self.coefs_[-1])
 
     @property
     def coefs_(self) -> list[Array]:
@@ -476,7 +505,9 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.intercepts_[:] = arrays
 
     def _has_epochs(self) -> bool:
-        """Whether the solver takes mini-batches; AttributeError if not, for `available_if`."""
+        """Whether training goes by epochs; AttributeError if not, for `available_if`."""
+        if self.preset is not None:
+            raise AttributeError("partial_fit needs all data at once where there is a preset")
         if self.solver == "lbfgs":
             raise AttributeError("partial_fit needs a solver of mini-batches, which lbfgs is not")
         return True
@@ -484,8 +515,15 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.allow_nan = self.preset is not None
+        dtypes = ["float64", "float32"] if self.preset is None else ["float32"]
+        tags.transformer_tags.preserves_dtype = dtypes
         return tags
+
+
+def _seed(random: Any) -> int:
+    """Of a network."""
+    return int(random.randint(np.iinfo(np.int32).max))
 
 
 def _of_dense(net: Network, *arrays: tuple[Array, ...]) -> list[Array]:

@@ -13,6 +13,7 @@ from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.layers import Activation, BatchNorm, Dense, Dropout, Layer
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Nesterov, Optimizer
 from fastnn.schedules import Schedule
+from fastnn.tabular import Recipe
 
 if TYPE_CHECKING:
     from fastnn.sklearn._base import BaseMLP
@@ -56,6 +57,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "callbacks": [None, HasMethods("on_epoch_end"), HasMethods("__call__"), "array-like"],
     "scoring": [None, str, HasMethods("__call__")],
+    "preset": [None, StrOptions({"tabular"}), Recipe],
     "dtype": [None, StrOptions({"float32", "float64"})],
     "n_jobs": [None, Integral],
 }
