@@ -1,6 +1,7 @@
 """The estimators of `fastnn.sklearn`: inputs, scikit-learn's tools, and what is added."""
 
 import inspect
+import os
 import pickle
 import warnings
 from collections.abc import Callable
@@ -228,16 +229,27 @@ def thread_count(estimator: Any, X: Any, y: Any) -> float:
     return float(fastnn.get_num_threads())
 
 
+def threads_started(estimator: Any, X: Any, y: Any) -> float:
+    """By another fit, which takes two: one where all fits before took one thread, else none."""
+    before = len(os.listdir("/proc/self/task"))
+    estimator.set_params(n_jobs=2).fit(X, y)
+    return float(len(os.listdir("/proc/self/task")) - before)
+
+
 def test_grid_search_takes_one_thread_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     joblib = pytest.importorskip("joblib")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("fastnn.config._n_threads", None)
-    grid = {"alpha": [1e-4, 1e-2]}
-    search = GridSearchCV(MLPRegressor(**QUICK), grid, cv=2, scoring=thread_count, refit=False)
-    n_jobs = joblib.cpu_count()
-    search.set_params(n_jobs=n_jobs).fit(X, VALUES)
-    expected = 1 if n_jobs > 1 else fastnn.get_num_threads()
-    assert search.cv_results_["mean_test_score"].tolist() == [expected] * 2
+    wide = MLPRegressor(hidden_layer_sizes=(256, 256), max_iter=2)  # worth two threads
+    search = GridSearchCV(
+        wide,
+        {"alpha": [1e-4]},
+        cv=[(np.arange(200), np.arange(200))],  # one fit: the second one would find a team there
+        scoring={"told": thread_count, "started": threads_started},
+        refit=False,
+        n_jobs=max(joblib.cpu_count(), 2),
+    ).fit(X, VALUES)
+    assert search.cv_results_["mean_test_told"].tolist() == [1]
+    assert search.cv_results_["mean_test_started"].tolist() == [1]
 
 
 # ---- what scikit-learn's lack --------------------------------------------------------------------
