@@ -204,7 +204,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     view[:] = array
             self._begin(net, n_units, name)
         elif not incremental:
-            self.network_ = self.network_.copy(layers=layers)
+            self.network_ = _with_weights_of(self.network_, layers, loss)
         scale = self._scale(samples)
         samples = samples._replace(weights=self._training_weights(samples))
         if self.solver == "lbfgs":
@@ -350,10 +350,9 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 )
                 if not (watch.stopped and self._lowers_rate()):
                     break
-                if self.n_iter_ == n_iter:
-                    watch.stopped = False
-                    break
                 watch.stopped, self._no_improvement_count = False, 0
+                if self.n_iter_ == n_iter:
+                    break
         except KeyboardInterrupt:
             warnings.warn("the training was interrupted by the user", stacklevel=5)
         except FloatingPointError as error:
@@ -524,6 +523,25 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 def _seed(random: Any) -> int:
     """Of a network."""
     return int(random.randint(np.iinfo(np.int32).max))
+
+
+def _with_weights_of(net: Network, layers: list[Layer], loss: str | Loss | None) -> Network:
+    """A network that begins with the weights of another one, and with a new optimiser."""
+    # The next seed, as else each warm start would shuffle and drop as the one before
+    seed = (net.seed + 1) % np.iinfo(np.int32).max
+    new = Network(layers, net.n_features, loss=loss, dtype=net.dtype, seed=seed)
+    shapes, known = ([a.shape for a in _of_dense(each, each.weights)] for each in (new, net))
+    if shapes != known or new.n_parameters != net.n_parameters:
+        raise ValueError(
+            "warm_start needs the layers and the outputs of the fit before: weights of shape "
+            f"{known}, got {shapes}, and {net.n_parameters} parameters, got {new.n_parameters}"
+        )
+    new.parameters[:] = net.parameters
+    of_norms = filter(None, net.running_statistics)
+    new.set_parameters(
+        running_statistics=[each and next(of_norms) for each in new.running_statistics]
+    )
+    return new
 
 
 def _of_dense(net: Network, *arrays: tuple[Array, ...]) -> list[Array]:

@@ -63,7 +63,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     verbose : bool or int
         Whether to print the loss of each epoch.
     warm_start : bool
-        Whether `fit` goes on from where the estimator is. The optimiser goes on too.
+        Whether `fit` goes on from the weights of the fit before. The optimiser begins anew, where
+        `partial_fit` goes on with it.
     momentum, nesterovs_momentum
         Of "sgd".
     early_stopping : bool
