@@ -137,6 +137,27 @@ def test_what_goes_on_does_so_as_scikit_learns(target: str, solver: str) -> None
     np.testing.assert_allclose(both[0].loss_curve_, both[1].loss_curve_, rtol=1e-8)
 
 
+@pytest.mark.parametrize("first", [{"solver": "lbfgs"}, {"early_stopping": True}, {}])
+@pytest.mark.parametrize("then", [{}, {"early_stopping": True}])
+def test_another_kind_of_training_may_go_on(first: Any, then: Any) -> None:
+    X = samples(200)
+    y = TARGETS["a value"](X)
+    plain = {"solver": "adam", "early_stopping": False}
+    regressor = MLPRegressor(warm_start=True, max_iter=4, random_state=0, **first).fit(X, y)
+    regressor.set_params(**plain | then).fit(X, y)
+    assert len(regressor.loss_curve_) == (4 if "solver" in first else 8)
+    if then:
+        assert len(regressor.validation_scores_) == (8 if first == then else 4)
+        assert regressor.best_validation_score_ == max(regressor.validation_scores_)
+        assert regressor.best_loss_ is None
+    else:
+        begin = 4 if "early_stopping" in first else 0
+        assert regressor.best_loss_ == min(regressor.loss_curve_[begin:])
+        assert regressor.validation_scores_ is None
+    regressor.set_params(**plain).partial_fit(X, y)
+    assert regressor.best_loss_ <= regressor.loss_curve_[-1]
+
+
 def test_a_warm_start_takes_what_has_changed_and_refuses_other_layers() -> None:
     X = samples()
     y = TARGETS["a value"](X)

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
 from functools import partial
-from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import joblib
@@ -25,15 +24,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.layers import Dense, Layer
+from fastnn.layers import Dense
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Rate, Schedule
-from fastnn.sklearn import _input, _parameters, _tabular
+from fastnn.sklearn import _input, _parameters, _tabular, _weights
 from fastnn.sklearn._epochs import Score, Watch
 from fastnn.sklearn._minimise import minimise
 from fastnn.sklearn._parameters import Scale
+from fastnn.sklearn._weights import LiveArrays, of_dense
 from fastnn.tabular import Recipe, TabularModel
 
 Array = npt.NDArray[Any]
@@ -41,9 +41,8 @@ Array = npt.NDArray[Any]
 # Below this, the rate of learning_rate="adaptive" ends the training.
 _SMALLEST_RATE = 1e-6
 
-# Activations of scikit-learn's networks, whose initial weights are scikit-learn's too; the square
-# of the bound of uniform numbers, times the units on both sides.
-_BOUNDS = {"linear": 6.0, "sigmoid": 2.0, "tanh": 6.0, "relu": 6.0}
+# Of a network.
+_MOST_THREADS = 256
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -74,16 +73,6 @@ class Samples(NamedTuple):
         """Some of them."""
         weights = None if self.weights is None else self.weights[chosen]
         return Samples(self.X[chosen], self.y[chosen], self.targets[chosen], weights)
-
-
-class LiveArrays(list[Array]):
-    """A list of live views: an array that is put into it is written through the view."""
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        views = self[index] if isinstance(index, slice) else [self[index]]
-        values = value if isinstance(index, slice) else [value]
-        for view, new in zip(views, values, strict=True):
-            view[:] = new
 
 
 class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -117,7 +106,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     weight_decay: float
     callbacks: Any
     scoring: Any
-    preset: str | Recipe | None
+    preset: str | Recipe | None = None  # pickles of earlier versions do not have it
     dtype: str | None
     n_jobs: int | None
 
@@ -193,18 +182,18 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_units, activation, loss, name = self._output(samples.targets)
         layers.append(Dense(n_units, activation))
         if first:
-            weights = self._initial_weights(layers, samples.X.shape[1], random)
+            weights = _weights.initial_weights(self, layers, samples.X.shape[1], random)
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
             samples, held_out = self._split(samples, random)
         if first:
             dtype = self.dtype or samples.X.dtype
             net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=_seed(random))
-            for view, array in zip(_of_dense(net, net.weights, net.biases), weights, strict=True):
+            for view, array in zip(of_dense(net, net.weights, net.biases), weights, strict=True):
                 if array is not None:
                     view[:] = array
             self._begin(net, n_units, name)
         elif not incremental:
-            self.network_ = _with_weights_of(self.network_, layers, loss)
+            self.network_ = _weights.with_weights_of(self.network_, layers, loss)
         scale = self._scale(samples)
         samples = samples._replace(weights=self._training_weights(samples))
         if self.solver == "lbfgs":
@@ -266,37 +255,32 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"The validation set is too small: {len(aside)} of {len(samples.X)} samples, where "
                 f"2 are needed. Give more samples, or a larger validation_fraction."
             )
-        return samples.rows(trained), samples.rows(aside)
-
-    def _initial_weights(
-        self, layers: list[Layer], n_features: int, random: Any
-    ) -> list[Array | None]:
-        """The weights and the bias of each layer in turn, in float64, as scikit-learn draws them.
-
-        None for a layer that scikit-learn does not have: its network draws them.
-        """
-        sizes = [n_features, *(layer.n_units for layer in layers if isinstance(layer, Dense))]
-        hidden = _parameters.hidden_activations(self)
-        names = [*hidden, hidden[-1] if hidden else "linear"]
-        weights: list[Array | None] = []
-        for (n_in, n_out), name in zip(pairwise(sizes), names, strict=True):
-            if name not in _BOUNDS:
-                weights += [None, None]
-                continue
-            bound = np.sqrt(_BOUNDS[name] / (n_in + n_out))
-            weights += [random.uniform(-bound, bound, shape) for shape in ((n_in, n_out), n_out)]
-        return weights
+        parts = samples.rows(trained), samples.rows(aside)
+        if any(part.weights is not None and not part.weights.any() for part in parts):
+            raise ValueError(
+                "sample_weight must leave a weight above 0 to the samples that are held out by "
+                "early_stopping, and to the others, got none"
+            )
+        return parts
 
     def _begin(self, net: Network, n_outputs: int, out_activation: str) -> None:
         """The attributes before the first epoch."""
-        self.__dict__.pop("tabular_", None)
+        for name in ("tabular_", "loss_curve_", "best_loss_"):
+            self.__dict__.pop(name, None)
         self.network_ = net
         self.n_outputs_, self.out_activation_ = n_outputs, out_activation
         self.n_layers_ = len(_parameters.hidden_sizes(self.hidden_layer_sizes)) + 2
         self.n_iter_ = self.t_ = 0
-        if self.solver == "lbfgs":
+
+    def _begin_epochs(self) -> None:
+        """The attributes that epochs are noted in; those there are stay, if they are what is noted.
+
+        The call before may have had another solver, or another setting of `early_stopping`.
+        """
+        attributes = self.__dict__
+        attributes.setdefault("loss_curve_", [])
+        if "best_loss_" in attributes and (self.best_loss_ is None) == self.early_stopping:
             return
-        self.loss_curve_ = []
         self._no_improvement_count = 0
         if self.early_stopping:
             self.best_loss_ = None
@@ -312,7 +296,9 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _threads(self) -> int | None:
-        return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
+        if self.n_jobs is None:
+            return None
+        return min(int(joblib.effective_n_jobs(self.n_jobs)), _MOST_THREADS)
 
     def _train(
         self, samples: Samples, held_out: Samples | None, scale: Scale, incremental: bool
@@ -321,6 +307,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         batch_size = self._checked_batch_size(len(samples.X))
         if not incremental or not hasattr(self, "_rate"):
             self._rate = float(self.learning_rate_init)
+        self._begin_epochs()
         score = None if held_out is None else self._score_of(held_out)
         watch = Watch(self, scale, len(samples.X), score)
         options: dict[str, Any] = {
@@ -488,7 +475,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @property
     def coefs_(self) -> list[Array]:
         """Live views of the weights of each layer, of shape (n_in, n_out)."""
-        return LiveArrays(_of_dense(self.network_, self.network_.weights))
+        return LiveArrays(of_dense(self.network_, self.network_.weights))
 
     @coefs_.setter
     def coefs_(self, arrays: Iterable[Array]) -> None:
@@ -497,7 +484,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @property
     def intercepts_(self) -> list[Array]:
         """Live views of the bias of each layer, of shape (n_out,)."""
-        return LiveArrays(_of_dense(self.network_, self.network_.biases))
+        return LiveArrays(of_dense(self.network_, self.network_.biases))
 
     @intercepts_.setter
     def intercepts_(self, arrays: Iterable[Array]) -> None:
@@ -523,28 +510,3 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 def _seed(random: Any) -> int:
     """Of a network."""
     return int(random.randint(np.iinfo(np.int32).max))
-
-
-def _with_weights_of(net: Network, layers: list[Layer], loss: str | Loss | None) -> Network:
-    """A network that begins with the weights of another one, and with a new optimiser."""
-    # The next seed, as else each warm start would shuffle and drop as the one before
-    seed = (net.seed + 1) % np.iinfo(np.int32).max
-    new = Network(layers, net.n_features, loss=loss, dtype=net.dtype, seed=seed)
-    shapes, known = ([a.shape for a in _of_dense(each, each.weights)] for each in (new, net))
-    if shapes != known or new.n_parameters != net.n_parameters:
-        raise ValueError(
-            "warm_start needs the layers and the outputs of the fit before: weights of shape "
-            f"{known}, got {shapes}, and {net.n_parameters} parameters, got {new.n_parameters}"
-        )
-    new.parameters[:] = net.parameters
-    of_norms = filter(None, net.running_statistics)
-    new.set_parameters(
-        running_statistics=[each and next(of_norms) for each in new.running_statistics]
-    )
-    return new
-
-
-def _of_dense(net: Network, *arrays: tuple[Array, ...]) -> list[Array]:
-    """Those of the `Dense` layers, layer by layer."""
-    rows = zip(net.layers, *arrays, strict=True)
-    return [array for layer, *row in rows if isinstance(layer, Dense) for array in row]

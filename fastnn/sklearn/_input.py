@@ -37,12 +37,21 @@ def checked_pair(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) ->
     ------
     TypeError, ValueError
     """
+    refuse_masked(X, "X")
+    refuse_masked(y, "y")
     X, y = validate_data(estimator, X, y, multi_output=True, reset=reset, **(SAMPLES | options))
     return (X.toarray() if sparse.issparse(X) else X), y
 
 
+def refuse_masked(values: Any, name: str) -> None:
+    """ValueError for masked values: scikit-learn would take what is below the mask."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must not have masked values: fill them, or leave their rows out")
+
+
 def blocks(estimator: Any, X: Any) -> Iterator[Array]:
     """X in dense blocks of rows: one, but for a large sparse matrix."""
+    refuse_masked(X, "X")
     X = validate_data(estimator, X, reset=False, **SAMPLES)
     if not sparse.issparse(X):
         yield X

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,6 +99,8 @@ def hidden_layers(estimator: BaseMLP) -> list[Layer]:
     """All layers but the output."""
     sizes = hidden_sizes(estimator.hidden_layer_sizes)
     rates = _each_layer(estimator.dropout, "dropout", sizes)
+    if not all(isinstance(rate, Real) and 0 <= float(rate) < 1 for rate in rates):
+        raise ValueError(f"dropout must be numbers in [0, 1), got {rates}")
     layers: list[Layer] = []
     for size, activation, rate in zip(sizes, hidden_activations(estimator), rates, strict=True):
         if estimator.batch_norm:
@@ -184,7 +186,7 @@ def inverse_scaling(
         epoch = step // steps_per_epoch
         if begins and epoch == 0:
             return rate
-        return float(rate / (n_seen + epoch * epoch_size + 1) ** power_t)
+        return float(rate * (n_seen + epoch * epoch_size + 1) ** -power_t)
 
     return rate_of
 
@@ -193,4 +195,4 @@ def callback_list(callbacks: Any) -> list[Any]:
     """The user's callbacks."""
     if callbacks is None:
         return []
-    return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+    return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]

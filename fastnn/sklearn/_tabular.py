@@ -70,6 +70,7 @@ def checked_pair(estimator: BaseMLP, X: Any, y: Any, reset: bool) -> tuple[Table
     """
     if y is None:
         validate_data(estimator, X, y, reset=reset)  # which says it in scikit-learn's words
+    _input.refuse_masked(y, "y")
     table = checked_table(estimator, X, reset)
     y = column_or_1d(y, warn=True)
     check_consistent_length(next(iter(table.values())), y)
@@ -90,6 +91,7 @@ def checked_table(estimator: BaseMLP, X: Any, reset: bool) -> Table:
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         columns = list(read_table(X, "X").values())
     else:
+        _input.refuse_masked(X, "X")
         numbers = _input.SAMPLES | {"ensure_all_finite": "allow-nan"}
         numbers["ensure_min_samples"] = 2 if reset else 1  # to train on, and to validate with
         X = validate_data(estimator, X, reset=reset, **numbers)
