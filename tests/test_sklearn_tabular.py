@@ -264,6 +264,9 @@ def test_there_is_no_partial_fit_and_no_several_targets() -> None:
         classifier().fit(X, np.resize(["a", "a ", "b"], 200))
     with pytest.raises(ValueError, match="inconsistent numbers"):
         regressor().fit(X, VALUES[:-1])
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="X must have columns"):
+        regressor().fit(pd.DataFrame(index=range(200)), VALUES)
     with pytest.raises(NotFittedError):
         regressor().predict(X)
 

@@ -62,6 +62,8 @@ def test_weights_of_own_validation_data_choose_the_epoch() -> None:
 def test_bad_weights_are_refused(weights: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fitted(NOISY, sample_weight=weights)
+    with pytest.raises(ValueError, match="at least two rows"):
+        fitted(NOISY, sample_weight=np.eye(200)[0])
     with pytest.raises(ValueError, match=r"validation_data\[2\]"):
         fitted(NOISY, validation_data=(X, NOISY, weights))
 

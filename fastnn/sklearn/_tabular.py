@@ -90,6 +90,8 @@ def checked_table(estimator: BaseMLP, X: Any, reset: bool) -> Table:
     if hasattr(X, "columns"):
         validate_data(estimator, X, skip_check_array=True, reset=reset)
         columns = list(read_table(X, "X").values())
+        if not columns:
+            raise ValueError("X must have columns, it has none")
     else:
         _input.refuse_masked(X, "X")
         numbers = _input.SAMPLES | {"ensure_all_finite": "allow-nan"}

@@ -227,6 +227,8 @@ class TabularModel:
         true = described.encode(answers)
         weights = None if weights is None else weights[known]
         rows = np.arange(len(true)) if weights is None else np.flatnonzero(weights)
+        if len(rows) < 2:
+            raise ValueError("sample_weight must be above 0 for at least two rows with a target")
         if validation_data is None:
             labels = true[rows] if described.task == "classification" else None
             parts = _split.split_rows(len(rows), self.recipe.validation, self.seed, labels)
