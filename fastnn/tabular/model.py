@@ -263,12 +263,13 @@ class TabularModel:
             self.seed,
             self.threads,
         )
-        self._training_seconds = time.perf_counter() - began
-        self._validation_rows = known[aside] if validation_data is None else None
-        networks, self._histories = zip(*trained, strict=True)
+        seconds = time.perf_counter() - began
+        networks, histories = zip(*trained, strict=True)
         fitted = Fitted(described, encoding, networks, linear, {})
         fitted.validation_scores = fitted.compare(held, held_true, self.threads)
-        self._fitted = fitted
+        self._fitted, self._histories = fitted, histories
+        self._training_seconds = seconds
+        self._validation_rows = known[aside] if validation_data is None else None
         return self
 
     def encode(self, frame: Any) -> Array:
