@@ -51,7 +51,7 @@ def sample_weights(
         return None
     weights = np.ones(len(targets))
     if sample_weight is not None:
-        weights = _checked_sample_weight(sample_weight, len(targets), name)
+        weights = one_a_sample(sample_weight, len(targets), name)
     if class_weight is not None:
         labels, n_classes = _classes(architecture, targets)
         of_classes = _of_classes(class_weight, labels, n_classes)
@@ -102,7 +102,14 @@ def label_smoothing(architecture: Architecture, smoothing: float) -> tuple[float
     return 1 - smoothing, smoothing / n_choices
 
 
-def _checked_sample_weight(value: Any, n_samples: int, name: str) -> Array:
+def one_a_sample(value: Any, n_samples: int, name: str = "sample_weight") -> Array:
+    """Weights of samples, checked, in float64; the largest is 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not finite numbers of at least 0, one for each sample and one of them above 0.
+    """
     given = _validation.numbers(value, name)
     if given.shape != (n_samples,):
         raise ValueError(

@@ -352,7 +352,7 @@ class Network:
         batch_size: int | str | None = AS_BEFORE,
         optimizer: str | Optimizer = AS_BEFORE,
         learning_rate: Rate | None = None,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike | None, ...] | None = None,
         shuffle: bool | str = AS_BEFORE,
         progress: bool | Literal["epochs"] = False,
         threads: int | None = None,

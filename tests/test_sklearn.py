@@ -1,6 +1,7 @@
 """The estimators of `fastnn.sklearn`: inputs, scikit-learn's tools, and what is added."""
 
 import inspect
+import os
 import pickle
 import warnings
 from collections.abc import Callable
@@ -228,16 +229,27 @@ def thread_count(estimator: Any, X: Any, y: Any) -> float:
     return float(fastnn.get_num_threads())
 
 
+def threads_started(estimator: Any, X: Any, y: Any) -> float:
+    """By another fit, which takes two: one where all fits before took one thread, else none."""
+    before = len(os.listdir("/proc/self/task"))
+    estimator.set_params(n_jobs=2).fit(X, y)
+    return float(len(os.listdir("/proc/self/task")) - before)
+
+
 def test_grid_search_takes_one_thread_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     joblib = pytest.importorskip("joblib")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("fastnn.config._n_threads", None)
-    grid = {"alpha": [1e-4, 1e-2]}
-    search = GridSearchCV(MLPRegressor(**QUICK), grid, cv=2, scoring=thread_count, refit=False)
-    n_jobs = joblib.cpu_count()
-    search.set_params(n_jobs=n_jobs).fit(X, VALUES)
-    expected = 1 if n_jobs > 1 else fastnn.get_num_threads()
-    assert search.cv_results_["mean_test_score"].tolist() == [expected] * 2
+    wide = MLPRegressor(hidden_layer_sizes=(256, 256), max_iter=2)  # worth two threads
+    search = GridSearchCV(
+        wide,
+        {"alpha": [1e-4]},
+        cv=[(np.arange(200), np.arange(200))],  # one fit: the second one would find a team there
+        scoring={"told": thread_count, "started": threads_started},
+        refit=False,
+        n_jobs=max(joblib.cpu_count(), 2),
+    ).fit(X, VALUES)
+    assert search.cv_results_["mean_test_told"].tolist() == [1]
+    assert search.cv_results_["mean_test_started"].tolist() == [1]
 
 
 # ---- what scikit-learn's lack --------------------------------------------------------------------
@@ -395,6 +407,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "dropout must be 0": {"solver": "lbfgs", "dropout": 0.5},
     "batch_norm False": {"solver": "lbfgs", "batch_norm": True},
     "weight_decay": {"weight_decay": -0.1},
+    r"dropout must be numbers in \[0, 1\), got \[nan\]": {"dropout": [np.nan]},
+    r"dropout must be numbers in \[0, 1\), got \[-0.1\]": {"dropout": [-0.1]},
+    r"dropout must be numbers in \[0, 1\), got \['a'\]": {"dropout": ["a"]},
     "AdamW": {"solver": fastnn.AdamW(), "weight_decay": 0.1},
 }
 
@@ -403,6 +418,58 @@ REFUSED: dict[str, dict[str, Any]] = {
 def test_wrong_parameters_are_refused(message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MLPRegressor(**REFUSED[message]).fit(X, VALUES)
+
+
+@pytest.mark.parametrize("preset", [None, "tabular"])
+def test_masked_values_are_refused(preset: Any) -> None:
+    masked = np.ma.masked_greater(X, 1.5)
+    regressor = MLPRegressor(preset=preset, max_iter=2)
+    with pytest.raises(ValueError, match="X must not have masked values"):
+        regressor.fit(masked, VALUES)
+    with pytest.raises(ValueError, match="y must not have masked values"):
+        regressor.fit(X, np.ma.masked_greater(VALUES, 1))
+    with pytest.raises(ValueError, match="X must not have masked values"):
+        regressor.fit(np.ma.masked_greater(X, 100), VALUES).predict(masked)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_weights_must_leave_something_to_each_part(estimator: Any) -> None:
+    weights = np.r_[np.zeros(199), 1.0]
+    y = LABELS if estimator is MLPClassifier else VALUES
+    with pytest.raises(ValueError, match="sample_weight must leave a weight above 0"):
+        estimator(early_stopping=True, random_state=0).fit(X, y, sample_weight=weights)
+
+
+def test_more_cpus_than_a_network_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joblib.effective_n_jobs", lambda n_jobs: 512)
+    regressor = MLPRegressor(**QUICK, n_jobs=-1).fit(X[:50], VALUES[:50])
+    assert regressor.predict(X).shape == (200,)
+
+
+def test_a_rate_that_falls_at_once_is_zero() -> None:
+    options = QUICK | {"solver": "sgd", "learning_rate": "invscaling", "power_t": 1e6}
+    regressor = MLPRegressor(**options).fit(X, VALUES)
+    assert regressor.network_.history["learning_rate"][-1] == 0
+
+
+def test_callbacks_may_be_any_sequence() -> None:
+    seen = []
+    callbacks = np.array([lambda net, epoch, metrics: seen.append(epoch)], object)
+    regressor = MLPRegressor(**QUICK, callbacks=callbacks).fit(X, VALUES)
+    assert len(seen) == regressor.n_iter_
+
+
+def test_a_pickle_of_an_estimator_without_preset_goes_on() -> None:
+    fitted = MLPRegressor(**QUICK).fit(X, VALUES)
+    state = fitted.__getstate__()
+    del state["preset"]
+    old = MLPRegressor.__new__(MLPRegressor)
+    old.__setstate__(state)
+    np.testing.assert_array_equal(old.predict(X), fitted.predict(X))
+    np.testing.assert_array_equal(
+        old.partial_fit(X, VALUES).coefs_[0], fitted.partial_fit(X, VALUES).coefs_[0]
+    )
+    assert clone(old).preset is None
 
 
 def test_ctrl_c_ends_the_training_with_a_usable_estimator() -> None:

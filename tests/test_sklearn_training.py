@@ -106,6 +106,82 @@ def test_steps_of_adam_are_scikit_learns(target: str, activation: str) -> None:
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-7)
 
 
+CONTINUED: dict[str, dict[str, Any]] = {
+    "adam": {"solver": "adam", "epsilon": TINY},
+    "sgd": {"momentum": 0.0},
+    "momentum": {"nesterovs_momentum": False},
+    "nesterov": {},
+    "adaptive": {"momentum": 0.0, "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1},
+}
+
+
+@pytest.mark.parametrize("target", ["two classes", "three classes", "a value", "counts"])
+@pytest.mark.parametrize("solver", CONTINUED)
+def test_what_goes_on_does_so_as_scikit_learns(target: str, solver: str) -> None:
+    X = samples(90)
+    y = TARGETS[target](X)
+    options = {"solver": "sgd", "batch_size": 15, "learning_rate_init": 0.01, "activation": "tanh"}
+    options |= {"warm_start": True, "max_iter": 6} | CONTINUED[solver]
+    both = pair(target, **options)
+    for estimator in both:
+        estimator.fit(X, y).fit(X, y)  # the optimiser begins anew
+    assert_same_weights(*both, 1e-8)
+    for estimator in both:
+        for part in np.array_split(np.arange(90), 5):  # it goes on
+            estimator.partial_fit(X[part], y[part])
+    assert_same_weights(*both, 1e-8)
+    for estimator in both:
+        estimator.fit(X, y)
+    assert_same_weights(*both, 1e-8)
+    assert (both[0].n_iter_, both[0].t_) == (both[1].n_iter_, both[1].t_)
+    np.testing.assert_allclose(both[0].loss_curve_, both[1].loss_curve_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("first", [{"solver": "lbfgs"}, {"early_stopping": True}, {}])
+@pytest.mark.parametrize("then", [{}, {"early_stopping": True}])
+def test_another_kind_of_training_may_go_on(first: Any, then: Any) -> None:
+    X = samples(200)
+    y = TARGETS["a value"](X)
+    plain = {"solver": "adam", "early_stopping": False}
+    regressor = MLPRegressor(warm_start=True, max_iter=4, random_state=0, **first).fit(X, y)
+    regressor.set_params(**plain | then).fit(X, y)
+    assert len(regressor.loss_curve_) == (4 if "solver" in first else 8)
+    if then:
+        assert len(regressor.validation_scores_) == (8 if first == then else 4)
+        assert regressor.best_validation_score_ == max(regressor.validation_scores_)
+        assert regressor.best_loss_ is None
+    else:
+        begin = 4 if "early_stopping" in first else 0
+        assert regressor.best_loss_ == min(regressor.loss_curve_[begin:])
+        assert regressor.validation_scores_ is None
+    regressor.set_params(**plain).partial_fit(X, y)
+    assert regressor.best_loss_ <= regressor.loss_curve_[-1]
+
+
+def test_a_warm_start_takes_what_has_changed_and_refuses_other_layers() -> None:
+    X = samples()
+    y = TARGETS["a value"](X)
+    regressor = MLPRegressor(warm_start=True, max_iter=5, batch_norm=True, random_state=0)
+    means = regressor.fit(X, y).network_.running_statistics[1]
+    assert means is not None
+    changed = regressor.set_params(learning_rate_init=1e-30, dropout=0.5, loss="poisson")
+    before = [array.copy() for array in regressor.coefs_]
+    means_before = means[0].copy()
+    changed.fit(X, np.exp(y))
+    for a, b in zip(changed.coefs_, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert changed.network_.loss.name == "poisson"
+    means_now = changed.network_.running_statistics[1]
+    assert means_now is not None
+    share, share_before = (1 - 0.9**n_steps for n_steps in (10, 5))  # of the way from 0
+    np.testing.assert_allclose(means_now[0], share / share_before * means_before, atol=0.02)
+    assert abs(means_before).max() > 0.1
+    with pytest.raises(ValueError, match=r"warm_start needs .*\(5, 7\)"):
+        regressor.set_params(hidden_layer_sizes=(7,)).fit(X, y)
+    with pytest.raises(ValueError, match=r"warm_start needs .*\(100, 2\)"):
+        regressor.set_params(hidden_layer_sizes=(100,)).fit(X, np.exp(X[:, :2]))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_lbfgs_finds_what_scikit_learn_finds(target: str) -> None:
     X = samples()

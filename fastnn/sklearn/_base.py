@@ -6,41 +6,43 @@ import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
 from functools import partial
-from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import joblib
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    is_regressor,
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from fastnn.layers import Dense, Layer
+from fastnn.layers import Dense
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Rate, Schedule
-from fastnn.sklearn import _input, _parameters
+from fastnn.sklearn import _input, _parameters, _tabular, _weights
 from fastnn.sklearn._epochs import Score, Watch
 from fastnn.sklearn._minimise import minimise
 from fastnn.sklearn._parameters import Scale
+from fastnn.sklearn._weights import LiveArrays, of_dense
+from fastnn.tabular import Recipe, TabularModel
 
 Array = npt.NDArray[Any]
 
 # Below this, the rate of learning_rate="adaptive" ends the training.
 _SMALLEST_RATE = 1e-6
 
-# Activations of scikit-learn's networks, whose initial weights are scikit-learn's too; the square
-# of the bound of uniform numbers, times the units on both sides.
-_BOUNDS = {"linear": 6.0, "sigmoid": 2.0, "tanh": 6.0, "relu": 6.0}
+# Of a network.
+_MOST_THREADS = 256
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -53,7 +55,8 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features), or dict of str to ndarray
+        Columns by name with a preset.
     y : ndarray
         As the user gave it.
     targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
@@ -61,7 +64,7 @@ class Samples(NamedTuple):
     weights : ndarray of shape (n_samples,) or None
     """
 
-    X: Array
+    X: Any
     y: Array
     targets: Array
     weights: Array | None
@@ -70,16 +73,6 @@ class Samples(NamedTuple):
         """Some of them."""
         weights = None if self.weights is None else self.weights[chosen]
         return Samples(self.X[chosen], self.y[chosen], self.targets[chosen], weights)
-
-
-class LiveArrays(list[Array]):
-    """A list of live views: an array that is put into it is written through the view."""
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        views = self[index] if isinstance(index, slice) else [self[index]]
-        values = value if isinstance(index, slice) else [value]
-        for view, new in zip(views, values, strict=True):
-            view[:] = new
 
 
 class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -113,10 +106,12 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     weight_decay: float
     callbacks: Any
     scoring: Any
+    preset: str | Recipe | None = None  # pickles of earlier versions do not have it
     dtype: str | None
     n_jobs: int | None
 
     network_: Network
+    tabular_: TabularModel
     n_outputs_: int
     n_layers_: int
     n_iter_: int
@@ -138,8 +133,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # ---- what the classifier and the regressor know ------------------------------------------
 
-    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
-        """X and y, checked, without weights."""
+    def _samples(self, X: Any, y: Array, keeps_classes: bool) -> Samples:
+        """X, which is checked, and y, which is an array, without weights."""
         raise NotImplementedError
 
     def _output(self, targets: Array) -> tuple[int, str, str | Loss | None, str]:
@@ -173,28 +168,32 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> Self:
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        first = not (self._has_plain_network() and (self.warm_start or incremental))
         layers = _parameters.hidden_layers(self)
+        recipe = None if self.preset is None else _tabular.recipe_of(self)
         samples = self._checked(X, y, reset=first, keeps_classes=incremental or not first)
-        samples = samples._replace(weights=self._weights(sample_weight, samples.X))
+        samples = samples._replace(weights=self._weights(sample_weight, samples.y))
         held_out = self._own_validation(*validation)
         random = check_random_state(self.random_state)
+        if recipe is not None:
+            samples = samples._replace(weights=self._training_weights(samples))
+            _tabular.train(self, recipe, samples, held_out, _seed(random))
+            return self
         n_units, activation, loss, name = self._output(samples.targets)
         layers.append(Dense(n_units, activation))
         if first:
-            weights = self._initial_weights(layers, samples.X.shape[1], random)
+            weights = _weights.initial_weights(self, layers, samples.X.shape[1], random)
         if self.early_stopping and self.solver != "lbfgs" and held_out is None:
             samples, held_out = self._split(samples, random)
         if first:
-            seed = int(random.randint(np.iinfo(np.int32).max))
             dtype = self.dtype or samples.X.dtype
-            net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=seed)
-            for view, array in zip(_of_dense(net, net.weights, net.biases), weights, strict=True):
+            net = Network(layers, samples.X.shape[1], loss=loss, dtype=dtype, seed=_seed(random))
+            for view, array in zip(of_dense(net, net.weights, net.biases), weights, strict=True):
                 if array is not None:
                     view[:] = array
             self._begin(net, n_units, name)
         elif not incremental:
-            self.network_ = self.network_.copy(layers=layers)
+            self.network_ = _weights.with_weights_of(self.network_, layers, loss)
         scale = self._scale(samples)
         samples = samples._replace(weights=self._training_weights(samples))
         if self.solver == "lbfgs":
@@ -208,10 +207,26 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise ValueError(_NOT_FINITE)
         return self
 
-    def _weights(self, sample_weight: Any, X: Array) -> Array | None:
+    def _has_plain_network(self) -> bool:
+        """Whether there is a network to go on with: not one of a preset."""
+        return "network_" in self.__dict__ and "tabular_" not in self.__dict__
+
+    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
+        """X and y, checked, without weights."""
+        if self.preset is None:
+            X, y = _input.checked_pair(self, X, y, reset, y_numeric=is_regressor(self))
+        else:
+            X, y = _tabular.checked_pair(self, X, y, reset)
+        if sparse.issparse(y):
+            y = y.toarray()
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return self._samples(X, y, keeps_classes)
+
+    def _weights(self, sample_weight: Any, y: Array) -> Array | None:
         if sample_weight is None:
             return None
-        weights: Array = _check_sample_weight(sample_weight, X)
+        weights: Array = _check_sample_weight(sample_weight, y)
         return weights
 
     def _own_validation(self, X: Any, y: Any, weights: Any) -> Samples | None:
@@ -222,10 +237,10 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return None
         if X is None or y is None:
             raise ValueError("X_val and y_val must be given together")
-        if not self.early_stopping:
+        if not self.early_stopping and self.preset is None:
             raise ValueError("X_val and y_val need early_stopping=True, which goes by them")
         held_out = self._checked(X, y, reset=False, keeps_classes=True)
-        return held_out._replace(weights=self._weights(weights, held_out.X))
+        return held_out._replace(weights=self._weights(weights, held_out.y))
 
     def _split(self, samples: Samples, random: Any) -> tuple[Samples, Samples]:
         """Samples to train on, and those that early stopping goes by."""
@@ -240,36 +255,32 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"The validation set is too small: {len(aside)} of {len(samples.X)} samples, where "
                 f"2 are needed. Give more samples, or a larger validation_fraction."
             )
-        return samples.rows(trained), samples.rows(aside)
-
-    def _initial_weights(
-        self, layers: list[Layer], n_features: int, random: Any
-    ) -> list[Array | None]:
-        """The weights and the bias of each layer in turn, in float64, as scikit-learn draws them.
-
-        None for a layer that scikit-learn does not have: its network draws them.
-        """
-        sizes = [n_features, *(layer.n_units for layer in layers if isinstance(layer, Dense))]
-        hidden = _parameters.hidden_activations(self)
-        names = [*hidden, hidden[-1] if hidden else "linear"]
-        weights: list[Array | None] = []
-        for (n_in, n_out), name in zip(pairwise(sizes), names, strict=True):
-            if name not in _BOUNDS:
-                weights += [None, None]
-                continue
-            bound = np.sqrt(_BOUNDS[name] / (n_in + n_out))
-            weights += [random.uniform(-bound, bound, shape) for shape in ((n_in, n_out), n_out)]
-        return weights
+        parts = samples.rows(trained), samples.rows(aside)
+        if any(part.weights is not None and not part.weights.any() for part in parts):
+            raise ValueError(
+                "sample_weight must leave a weight above 0 to the samples that are held out by "
+                "early_stopping, and to the others, got none"
+            )
+        return parts
 
     def _begin(self, net: Network, n_outputs: int, out_activation: str) -> None:
         """The attributes before the first epoch."""
+        for name in ("tabular_", "loss_curve_", "best_loss_"):
+            self.__dict__.pop(name, None)
         self.network_ = net
         self.n_outputs_, self.out_activation_ = n_outputs, out_activation
         self.n_layers_ = len(_parameters.hidden_sizes(self.hidden_layer_sizes)) + 2
         self.n_iter_ = self.t_ = 0
-        if self.solver == "lbfgs":
+
+    def _begin_epochs(self) -> None:
+        """The attributes that epochs are noted in; those there are stay, if they are what is noted.
+
+        The call before may have had another solver, or another setting of `early_stopping`.
+        """
+        attributes = self.__dict__
+        attributes.setdefault("loss_curve_", [])
+        if "best_loss_" in attributes and (self.best_loss_ is None) == self.early_stopping:
             return
-        self.loss_curve_ = []
         self._no_improvement_count = 0
         if self.early_stopping:
             self.best_loss_ = None
@@ -285,7 +296,9 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _threads(self) -> int | None:
-        return None if self.n_jobs is None else int(joblib.effective_n_jobs(self.n_jobs))
+        if self.n_jobs is None:
+            return None
+        return min(int(joblib.effective_n_jobs(self.n_jobs)), _MOST_THREADS)
 
     def _train(
         self, samples: Samples, held_out: Samples | None, scale: Scale, incremental: bool
@@ -294,6 +307,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         batch_size = self._checked_batch_size(len(samples.X))
         if not incremental or not hasattr(self, "_rate"):
             self._rate = float(self.learning_rate_init)
+        self._begin_epochs()
         score = None if held_out is None else self._score_of(held_out)
         watch = Watch(self, scale, len(samples.X), score)
         options: dict[str, Any] = {
@@ -323,10 +337,9 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 )
                 if not (watch.stopped and self._lowers_rate()):
                     break
-                if self.n_iter_ == n_iter:
-                    watch.stopped = False
-                    break
                 watch.stopped, self._no_improvement_count = False, 0
+                if self.n_iter_ == n_iter:
+                    break
         except KeyboardInterrupt:
             warnings.warn("the training was interrupted by the user", stacklevel=5)
         except FloatingPointError as error:
@@ -419,6 +432,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if net is None:
             check_is_fitted(self)
         assert net is not None
+        if "tabular_" in self.__dict__:
+            return _tabular.output(self, X)
         if (
             type(X) is np.ndarray
             and X.ndim == 2
@@ -443,24 +458,24 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_units)
-            X itself where there is no hidden layer.
+            X itself where there is no hidden layer; with a preset what the network sees of it.
         """
         check_is_fitted(self)
+        is_plain = self._has_plain_network()
         parts = [
             [part, *self.network_.forward(part, threads=self._threads)][-2]
-            for part in _input.blocks(self, X)
+            for part in (_input.blocks(self, X) if is_plain else [_tabular.inputs(self, X)])
         ]
         return np.concatenate(parts)
 
     @property
     def _n_features_out(self) -> int:
-        sizes = [self.n_features_in_, *_parameters.hidden_sizes(self.hidden_layer_sizes)]
-        return int(sizes[-1])
+        return len(self.coefs_[-1])
 
     @property
     def coefs_(self) -> list[Array]:
         """Live views of the weights of each layer, of shape (n_in, n_out)."""
-        return LiveArrays(_of_dense(self.network_, self.network_.weights))
+        return LiveArrays(of_dense(self.network_, self.network_.weights))
 
     @coefs_.setter
     def coefs_(self, arrays: Iterable[Array]) -> None:
@@ -469,14 +484,16 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @property
     def intercepts_(self) -> list[Array]:
         """Live views of the bias of each layer, of shape (n_out,)."""
-        return LiveArrays(_of_dense(self.network_, self.network_.biases))
+        return LiveArrays(of_dense(self.network_, self.network_.biases))
 
     @intercepts_.setter
     def intercepts_(self, arrays: Iterable[Array]) -> None:
         self.intercepts_[:] = arrays
 
     def _has_epochs(self) -> bool:
-        """Whether the solver takes mini-batches; AttributeError if not, for `available_if`."""
+        """Whether training goes by epochs; AttributeError if not, for `available_if`."""
+        if self.preset is not None:
+            raise AttributeError("partial_fit needs all data at once where there is a preset")
         if self.solver == "lbfgs":
             raise AttributeError("partial_fit needs a solver of mini-batches, which lbfgs is not")
         return True
@@ -484,11 +501,12 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.allow_nan = self.preset is not None
+        dtypes = ["float64", "float32"] if self.preset is None else ["float32"]
+        tags.transformer_tags.preserves_dtype = dtypes
         return tags
 
 
-def _of_dense(net: Network, *arrays: tuple[Array, ...]) -> list[Array]:
-    """Those of the `Dense` layers, layer by layer."""
-    rows = zip(net.layers, *arrays, strict=True)
-    return [array for layer, *row in rows if isinstance(layer, Dense) for array in row]
+def _seed(random: Any) -> int:
+    """Of a network."""
+    return int(random.randint(np.iinfo(np.int32).max))

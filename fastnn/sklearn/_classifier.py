@@ -7,9 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -17,7 +15,6 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from fastnn.losses import Loss
 from fastnn.network import Network
-from fastnn.sklearn import _input
 from fastnn.sklearn._base import BaseMLP, Samples
 from fastnn.sklearn._parameters import Scale
 
@@ -66,7 +63,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     verbose : bool or int
         Whether to print the loss of each epoch.
     warm_start : bool
-        Whether `fit` goes on from where the estimator is. The optimiser goes on too.
+        Whether `fit` goes on from the weights of the fit before. The optimiser begins anew, where
+        `partial_fit` goes on with it.
     momentum, nesterovs_momentum
         Of "sgd".
     early_stopping : bool
@@ -91,6 +89,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         As for `Network.fit`; they see the validation data, where there are some. Not of "lbfgs".
     scoring : str, callable or None
         scikit-learn's: the score that early stopping goes by. None: the accuracy.
+    preset : "tabular", fastnn.tabular.Recipe or None
+        "tabular": the inputs, the network and its training are those of
+        ``fastnn.tabular.TabularModel``, which needs no tuning; a recipe: those of it. Data frames
+        may have categories, dates, texts and gaps then, arrays NaN. Of the other parameters it
+        goes by `random_state`, `max_iter` (the most epochs), `verbose`, `n_jobs` and
+        `class_weight`;
+        all others must be at their defaults.
     dtype : {"float32", "float64"} or None
         Of training and prediction. None: float32 for a float32 X, else float64, as scikit-learn.
         "float32" is faster on a float64 X, the more so the wider it is.
@@ -103,6 +108,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The labels, in order.
     network_ : Network
         What is trained: to save, to look into, to go on with.
+    tabular_ : TabularModel
+        With a preset: the model, whose first network is `network_`.
     coefs_, intercepts_ : list of ndarray
         Live views of the weights, (n_in, n_out), and the biases, (n_out,), of each layer.
     loss_ : float
@@ -113,7 +120,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     best_loss_ : float or None
         The least of them; None with early stopping.
     validation_scores_ : list of float or None
-        Of each epoch; None without early stopping, as `best_validation_score_`.
+        Of each epoch; None without early stopping, as `best_validation_score_`. With a preset the
+        loss of the held-out samples, negated.
     best_validation_score_ : float or None
     n_iter_ : int
         Epochs of the last call, or iterations of "lbfgs".
@@ -183,6 +191,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weight_decay: float = 0.0,
         callbacks: Any = None,
         scoring: Any = None,
+        preset: Any = None,
         dtype: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -204,8 +213,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Finite numbers. float32 is trained in float32, all else in float64. A sparse matrix is
-            made dense as a whole.
+            Finite numbers; with a preset a data frame may hold more. float32 is trained in
+            float32, all else in float64. A sparse matrix is made dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels: numbers, strings, or a column of 0 and 1 for each of several labels.
         sample_weight : array-like of shape (n_samples,), optional
@@ -339,12 +348,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._is_multilabel = kind == "multilabel-indicator"
         self.classes_ = unique_labels(y)
 
-    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
-        X, y = _input.checked_pair(self, X, y, reset)
-        if sparse.issparse(y):
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _samples(self, X: Any, y: Array, keeps_classes: bool) -> Samples:
         check_classification_targets(y)
         if not keeps_classes:
             self._note_classes(y)
@@ -399,5 +403,5 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = self.preset is None
         return tags

@@ -15,7 +15,8 @@ Array = npt.NDArray[Any]
 # Numbers of a sparse matrix that are made dense at a time: 32 MiB of float64.
 _BLOCK = 1 << 22
 
-_SAMPLES = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+#: Of X, as scikit-learn's ``validate_data`` is told.
+SAMPLES: dict[str, Any] = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
 
 
 def checked_pair(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Array, Any]:
@@ -36,13 +37,22 @@ def checked_pair(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) ->
     ------
     TypeError, ValueError
     """
-    X, y = validate_data(estimator, X, y, multi_output=True, reset=reset, **(_SAMPLES | options))
+    refuse_masked(X, "X")
+    refuse_masked(y, "y")
+    X, y = validate_data(estimator, X, y, multi_output=True, reset=reset, **(SAMPLES | options))
     return (X.toarray() if sparse.issparse(X) else X), y
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """ValueError for masked values: scikit-learn would take what is below the mask."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must not have masked values: fill them, or leave their rows out")
 
 
 def blocks(estimator: Any, X: Any) -> Iterator[Array]:
     """X in dense blocks of rows: one, but for a large sparse matrix."""
-    X = validate_data(estimator, X, reset=False, **_SAMPLES)
+    refuse_masked(X, "X")
+    X = validate_data(estimator, X, reset=False, **SAMPLES)
     if not sparse.issparse(X):
         yield X
         return

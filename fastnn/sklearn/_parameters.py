@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.layers import Activation, BatchNorm, Dense, Dropout, Layer
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Nesterov, Optimizer
 from fastnn.schedules import Schedule
+from fastnn.tabular import Recipe
 
 if TYPE_CHECKING:
     from fastnn.sklearn._base import BaseMLP
@@ -56,6 +57,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "callbacks": [None, HasMethods("on_epoch_end"), HasMethods("__call__"), "array-like"],
     "scoring": [None, str, HasMethods("__call__")],
+    "preset": [None, StrOptions({"tabular"}), Recipe],
     "dtype": [None, StrOptions({"float32", "float64"})],
     "n_jobs": [None, Integral],
 }
@@ -97,6 +99,8 @@ def hidden_layers(estimator: BaseMLP) -> list[Layer]:
     """All layers but the output."""
     sizes = hidden_sizes(estimator.hidden_layer_sizes)
     rates = _each_layer(estimator.dropout, "dropout", sizes)
+    if not all(isinstance(rate, Real) and 0 <= float(rate) < 1 for rate in rates):
+        raise ValueError(f"dropout must be numbers in [0, 1), got {rates}")
     layers: list[Layer] = []
     for size, activation, rate in zip(sizes, hidden_activations(estimator), rates, strict=True):
         if estimator.batch_norm:
@@ -182,7 +186,7 @@ def inverse_scaling(
         epoch = step // steps_per_epoch
         if begins and epoch == 0:
             return rate
-        return float(rate / (n_seen + epoch * epoch_size + 1) ** power_t)
+        return float(rate * (n_seen + epoch * epoch_size + 1) ** -power_t)
 
     return rate_of
 
@@ -191,4 +195,4 @@ def callback_list(callbacks: Any) -> list[Any]:
     """The user's callbacks."""
     if callbacks is None:
         return []
-    return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+    return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]

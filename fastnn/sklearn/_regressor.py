@@ -10,13 +10,11 @@ import numpy.typing as npt
 from scipy.special import xlogy
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastnn.losses import Loss, Poisson, Quantile
 from fastnn.network import Network
-from fastnn.sklearn import _input
 from fastnn.sklearn._base import BaseMLP, Samples
 from fastnn.sklearn._parameters import Scale
 
@@ -69,7 +67,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     verbose : bool or int
         Whether to print the loss of each epoch.
     warm_start : bool
-        Whether `fit` goes on from where the estimator is. The optimiser goes on too.
+        Whether `fit` goes on from the weights of the fit before. The optimiser begins anew, where
+        `partial_fit` goes on with it.
     momentum, nesterovs_momentum
         Of "sgd".
     early_stopping : bool
@@ -95,6 +94,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     scoring : str, callable or None
         scikit-learn's: the score that early stopping goes by. None: R2; for losses that
         scikit-learn does not have, the loss, negated.
+    preset : "tabular", fastnn.tabular.Recipe or None
+        "tabular": the inputs, the network and its training are those of
+        ``fastnn.tabular.TabularModel``, which needs no tuning; a recipe: those of it. Data frames
+        may have categories, dates, texts and gaps then, arrays NaN. Of the other parameters it
+        goes by `random_state`, `max_iter` (the most epochs), `verbose`, `n_jobs`;
+        all others must be at their defaults.
     dtype : {"float32", "float64"} or None
         Of training and prediction. None: float32 for a float32 X, else float64, as scikit-learn.
         "float32" is faster on a float64 X, the more so the wider it is.
@@ -105,6 +110,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     network_ : Network
         What is trained: to save, to look into, to go on with.
+    tabular_ : TabularModel
+        With a preset: the model, whose first network is `network_`.
     coefs_, intercepts_ : list of ndarray
         Live views of the weights, (n_in, n_out), and the biases, (n_out,), of each layer.
     loss_ : float
@@ -115,7 +122,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     best_loss_ : float or None
         The least of them; None with early stopping.
     validation_scores_ : list of float or None
-        Of each epoch; None without early stopping, as `best_validation_score_`.
+        Of each epoch; None without early stopping, as `best_validation_score_`. With a preset the
+        loss of the held-out samples, negated.
     best_validation_score_ : float or None
     n_iter_ : int
         Epochs of the last call, or iterations of "lbfgs".
@@ -186,6 +194,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         weight_decay: float = 0.0,
         callbacks: Any = None,
         scoring: Any = None,
+        preset: Any = None,
         dtype: str | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -207,8 +216,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Finite numbers. float32 is trained in float32, all else in float64. A sparse matrix is
-            made dense as a whole.
+            Finite numbers; with a preset a data frame may hold more. float32 is trained in
+            float32, all else in float64. A sparse matrix is made dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Finite numbers; of at least 0 for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), optional
@@ -273,10 +282,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         output = self._forward(X)
         return output.reshape(-1) if output.shape[1] == 1 else output
 
-    def _checked(self, X: Any, y: Any, reset: bool, keeps_classes: bool) -> Samples:
-        X, y = _input.checked_pair(self, X, y, reset, y_numeric=True)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _samples(self, X: Any, y: Array, keeps_classes: bool) -> Samples:
         return Samples(X, y, y, None)
 
     def _chosen_loss(self) -> Loss | None:
@@ -319,5 +325,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        tags.target_tags.multi_output = self.preset is None
         return tags

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastnn import _split, _validation
+from fastnn import _split, _validation, _weights
 from fastnn._keywords import checked_keywords
 from fastnn.history import History
 from fastnn.network import Network
@@ -179,6 +179,7 @@ class TabularModel:
         y: Any = None,
         *,
         target: str | None = None,
+        sample_weight: Any = None,
         validation_data: Any = None,
         progress: Progress = False,
     ) -> Self:
@@ -193,9 +194,11 @@ class TabularModel:
             What to predict, where it is no column of `frame`.
         target : str, optional
             The column of `frame` to predict.
+        sample_weight : array-like of shape (n_rows,), optional
+            What each row counts in the losses, of at least 0; scores count all rows alike.
         validation_data : optional
-            A table with the target, or a pair (table, y), to choose the best epoch by. None: a
-            share of the rows is held out, of each class alike.
+            A table with the target, a pair (table, y) or a triple (table, y, sample_weight), to
+            choose the best epoch by. None: a share of the rows is held out, of each class alike.
         progress : bool or "epochs"
             As for `fastnn.Network.fit`; of the first member.
 
@@ -219,30 +222,41 @@ class TabularModel:
         if (y is None) == (target is None):
             raise ValueError("fit needs either target, the name of a column, or y")
         table, raw, name = _split_target(read_table(frame), y, target)
+        weights = None
+        if sample_weight is not None:
+            weights = _weights.one_a_sample(sample_weight, len(raw))
         cells, answers = _read(table), read_cells(raw, name)
         known = np.flatnonzero(~is_missing(answers))
         cells, answers = _with_target(cells, answers, name)
         described = Target.fitted(name, answers, self.task)
         true = described.encode(answers)
+        weights = None if weights is None else weights[known]
+        rows = np.arange(len(true)) if weights is None else np.flatnonzero(weights)
+        if len(rows) < 2:
+            raise ValueError("sample_weight must be above 0 for at least two rows with a target")
         if validation_data is None:
-            labels = true if described.task == "classification" else None
-            rows, aside = _split.split_rows(len(true), self.recipe.validation, self.seed, labels)
+            labels = true[rows] if described.task == "classification" else None
+            parts = _split.split_rows(len(rows), self.recipe.validation, self.seed, labels)
+            rows, aside = (rows[part] for part in parts)
             held_cells = {key: taken(each, aside) for key, each in cells.items()}
             held_true = true[aside]
+            held_weights = None if weights is None else weights[aside]
         else:
-            rows = np.arange(len(true))
-            held_cells, held_true = self._validation_part(validation_data, described, y is None)
+            held_cells, held_true, held_weights = self._validation_part(
+                validation_data, described, y is None
+            )
         _warn_of_repeats(cells, described, true)
         encoding = self._fitted_encoding(cells, len(true))
         training = encoding.encode({k: taken(v, rows) for k, v in cells.items()}, len(rows))[0]
         _check_columns(encoding, held_cells, "validation_data")
         held, _ = encoding.encode(held_cells, len(held_true))
         began = time.perf_counter()
-        members = train_members(
+        weights = None if weights is None else weights[rows]
+        trained = train_members(
             self.recipe,
             described,
-            (training, _scaled(described, true[rows])),
-            (held, _scaled(described, held_true)),
+            (training, _scaled(described, true[rows]), weights),
+            (held, _scaled(described, held_true), held_weights),
             [self.seed + i for i in range(self.members)],
             self.threads,
             progress,
@@ -250,16 +264,15 @@ class TabularModel:
         kept = linear_inputs(encoding)
         linear = train_linear(
             described,
-            (training[:, kept], _scaled(described, true[rows])),
+            (training[:, kept], _scaled(described, true[rows]), weights),
             self.seed,
             self.threads,
         )
         seconds = time.perf_counter() - began
-        networks = tuple(network for network, _ in members)
+        networks, histories = zip(*trained, strict=True)
         fitted = Fitted(described, encoding, networks, linear, {})
         fitted.validation_scores = fitted.compare(held, held_true, self.threads)
-        self._histories = tuple(history for _, history in members)
-        self._fitted = fitted
+        self._fitted, self._histories = fitted, histories
         self._training_seconds = seconds
         self._validation_rows = known[aside] if validation_data is None else None
         return self
@@ -548,13 +561,15 @@ class TabularModel:
 
     def _validation_part(
         self, data: Any, target: Target, is_column: bool
-    ) -> tuple[dict[str, Cells], Array]:
-        is_pair = isinstance(data, tuple) and len(data) == 2
-        frame, y = data if is_pair else (data, None)
+    ) -> tuple[dict[str, Cells], Array, Array | None]:
+        is_tuple = isinstance(data, tuple) and len(data) in (2, 3)
+        frame, y, weights = (*data, None)[:3] if is_tuple else (data, None, None)
         if y is None and not is_column:
             raise ValueError("validation_data must be a pair (table, y), as fit was given y")
         table, raw, _ = _split_target(read_table(frame, "validation_data"), y, target.name)
-        return _read(table), _encoded(target, raw, len(raw))
+        if weights is not None:
+            weights = _weights.one_a_sample(weights, len(raw), "validation_data[2]")
+        return _read(table), _encoded(target, raw, len(raw)), weights
 
 
 class Fitted:

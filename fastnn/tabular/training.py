@@ -20,7 +20,8 @@ from fastnn.tabular.target import Target
 from fastnn.tabular.values import Array
 
 Progress = bool | Literal["epochs"]
-Part = tuple[Array, Array]
+#: Inputs, targets, and weights of the rows or None.
+Part = tuple[Array, Array, Array | None]
 
 _LINEAR_STEPS = 3000
 
@@ -40,7 +41,7 @@ def train_members(
     ----------
     recipe : Recipe
     target : Target
-    training, validation : (inputs, targets)
+    training, validation : (inputs, targets, weights or None)
     seeds : sequence of int
     threads : int or None
         The most to use, of all networks together.
@@ -81,7 +82,7 @@ def _train(
     progress: Progress,
     stop: threading.Event,
 ) -> tuple[Network, History]:
-    X, y = training
+    X, y, weights = training
     net = Network(_layers(recipe, target), X.shape[1], seed=seed)
     epochs = recipe.epochs(len(X))
     rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
@@ -94,6 +95,7 @@ def _train(
         optimizer=AdamW(rate, beta_2=recipe.beta_2, weight_decay=recipe.weight_decay),
         label_smoothing=recipe.label_smoothing if target.task == "classification" else 0.0,
         ema=recipe.ema,
+        sample_weight=weights,
         validation_data=validation,
         callbacks=[EarlyStopping(patience=patience), _Stop(stop)],
         threads=threads,
@@ -135,13 +137,21 @@ def train_linear(target: Target, training: Part, seed: int, threads: int | None)
     -------
     Network
     """
-    X, y = training
+    X, y, weights = training
     net = Network([_output(target)], X.shape[1], seed=seed)
     batch_size = min(len(X), 256)
     steps_per_epoch = -(-len(X) // batch_size)
     epochs = max(_LINEAR_STEPS // steps_per_epoch, 3)
     rate = CosineDecay(1e-2)
-    net.fit(X, y, epochs=epochs, batch_size=batch_size, learning_rate=rate, threads=threads)
+    net.fit(
+        X,
+        y,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=rate,
+        sample_weight=weights,
+        threads=threads,
+    )
     return _slim(net)
 
 
