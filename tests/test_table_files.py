@@ -1,6 +1,7 @@
 """Tables in files, however they are written."""
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,6 +108,68 @@ def test_parquet():
     np.testing.assert_array_equal(columns["x"], [1.5, np.nan])
     assert columns["c"].tolist() == ["u", "v"]
     assert columns["b"].tolist() == [True, None]
+
+
+def as_parquet(table) -> bytes:
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    parquet.write_table(table, file, row_group_size=3)
+    return file.getvalue()
+
+
+def test_columns_of_arrow_are_what_its_own_way_to_numpy_makes_of_them():
+    pyarrow = pytest.importorskip("pyarrow")
+    texts = ["a", None, "b", "a", "ü", "b", None, "a"]
+    days = ["2020-01-31", None, "1969-12-31", "2020-02-29"] * 2
+    moments = np.array(days, "M8[s]")
+    numbers = [1, 2, None, 4, 5, 6, 7, 8]
+    table = pyarrow.table(
+        {
+            "text": texts,
+            "large": pyarrow.array(texts, pyarrow.large_string()),
+            "coded": pyarrow.array(texts).dictionary_encode(),
+            "coded numbers": pyarrow.array(numbers).dictionary_encode(),
+            "whole": numbers,
+            "small": pyarrow.array(numbers, pyarrow.int8()),
+            "all there": pyarrow.array(range(8), pyarrow.uint16()),
+            "float": pyarrow.array(numbers, pyarrow.float32()),
+            "day": pyarrow.array(moments.astype("M8[D]")),
+            "moment": pyarrow.array(moments, pyarrow.timestamp("us")),
+            "zone": pyarrow.array(moments, pyarrow.timestamp("ms", "Europe/Berlin")),
+            "yes": [True, False, None, True] * 2,
+            "none": pyarrow.nulls(8),
+        }
+    )
+    for part in (table, table.slice(1, 5)):
+        columns = read_bytes(as_parquet(part), "t")
+        for name, column in zip(part.column_names, part.columns, strict=True):
+            if "coded" in name:
+                column = column.cast(column.type.value_type)
+            expected = column.to_numpy()
+            if expected.dtype.kind == "M":
+                assert columns[name].dtype.kind == "M"
+            elif name != "small":
+                assert columns[name].dtype == expected.dtype, name
+            np.testing.assert_array_equal(columns[name], expected, name)
+
+
+def test_a_parquet_file_without_rows_is_refused():
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"x": pyarrow.array([], pyarrow.float64()), "t": pyarrow.array([], "str")})
+    with pytest.raises(ValueError, match="t has column names and no rows"):
+        read_bytes(as_parquet(table), "t")
+
+
+def test_reading_a_csv_file_does_without_pandas():
+    program = (
+        "import sys; from fastnn.tabular.table_files import read_bytes\n"
+        "table = read_bytes(b'x,n,t,d\\n1.5,2,a,2020-01-31\\n,,,\\n', 't')\n"
+        "assert len(table) == 4\n"
+        "print('pandas' in sys.modules)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert printed == "False\n"
 
 
 def archive(**arrays) -> bytes:
