@@ -156,7 +156,9 @@ def test_columns_of_arrow_are_what_its_own_way_to_numpy_makes_of_them():
 
 def test_a_parquet_file_without_rows_is_refused():
     pyarrow = pytest.importorskip("pyarrow")
-    table = pyarrow.table({"x": pyarrow.array([], pyarrow.float64()), "t": pyarrow.array([], "str")})
+    table = pyarrow.table(
+        {"x": pyarrow.array([], pyarrow.float64()), "t": pyarrow.array([], "str")}
+    )
     with pytest.raises(ValueError, match="t has column names and no rows"):
         read_bytes(as_parquet(table), "t")
 

@@ -22,9 +22,10 @@ from fastnn.tabular.scores import Confusion, Scores
 from fastnn.tabular.table_files import Table
 from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
 from fastnn.tabular.training import Progress, train_linear, train_members
-from fastnn.tabular.values import Array, Cells, read_cells
+from fastnn.tabular.values import Array, Cells, read_cells, sampled
 
 _LEAST_ROWS = 10
+_BLOCK = 8192  # rows at a time that are predicted
 
 
 class TableWarning(UserWarning):
@@ -232,10 +233,13 @@ class TabularModel:
             self.threads,
             progress,
         )
-        kept = linear_inputs(encoding)
+        some = sampled(np.arange(len(rows)))
         linear = train_linear(
             described,
-            (training[:, kept], _scaled(described, true[rows])),
+            (
+                training[np.ix_(some, linear_inputs(encoding))],
+                _scaled(described, true[rows[some]]),
+            ),
             self.seed,
             self.threads,
         )
@@ -507,22 +511,26 @@ class Fitted:
 
     def output(self, inputs: Array, threads: int | None) -> Array:
         """Probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), in float64."""
-        return self._mean(self.networks, inputs, threads)
+        return self._mean(self.networks, inputs, slice(None), threads)
 
-    def _mean(self, networks: Sequence[Network], inputs: Array, threads: int | None) -> Array:
+    def _mean(
+        self, networks: Sequence[Network], inputs: Array, kept: Any, threads: int | None
+    ) -> Array:
+        """The mean of their outputs, of some columns of the inputs."""
         total = np.zeros((len(inputs), self.target.n_outputs))
-        for network in networks:
-            total += network.predict_proba(inputs, threads=threads)
+        for begin in range(0, len(inputs), _BLOCK):
+            rows = slice(begin, begin + _BLOCK)
+            for network in networks:
+                total[rows] += network.predict_proba(inputs[rows, kept], threads=threads)
         total /= len(networks)
         if self.target.task == "regression":
             return total[:, 0] * self.target.scale + self.target.center
         return total
 
     def compare(self, inputs: Array, true: Array, threads: int | None) -> dict[str, Scores]:
-        linear = self._mean([self.linear], inputs[:, linear_inputs(self.encoding)], threads)
         outputs = {
             "model": self.output(inputs, threads),
-            "linear": linear,
+            "linear": self._mean([self.linear], inputs, linear_inputs(self.encoding), threads),
             "baseline": _scores.without_model(self.target, len(true)),
         }
         return {name: _scores.scores(self.target, true, each) for name, each in outputs.items()}

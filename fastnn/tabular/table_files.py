@@ -154,7 +154,7 @@ def _column(column: Any) -> Array:
         column = column.cast(of_values)
     missing: Any = np.nan
     if types.is_timestamp(of_values) or types.is_date32(of_values):
-        unit = "s" if types.is_date32(of_values) else of_values.unit
+        unit: Any = "s" if types.is_date32(of_values) else of_values.unit
         column = column.cast(pyarrow.timestamp(unit))  # of UTC, where there is a zone
         missing = np.datetime64("NaT", unit)
     elif not types.is_integer(of_values) and not types.is_floating(of_values):
