@@ -330,6 +330,12 @@ def linear_inputs(encoding: Encoding) -> Array:
     return np.concatenate(kept)
 
 
+def part_of(inputs: Array, rows: Any, kept: Array) -> Array:
+    """The inputs `kept`, which are ascending, of some rows: C-ordered, copied by runs of inputs."""
+    runs = np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1)
+    return np.concatenate([inputs[rows, run[0] : run[-1] + 1] for run in runs], axis=1)
+
+
 def to_data(encoder: Encoder) -> dict[str, Any]:
     """An encoder as JSON knows it."""
     if isinstance(encoder, Dates):
