@@ -333,7 +333,12 @@ def linear_inputs(encoding: Encoding) -> Array:
 def part_of(inputs: Array, rows: Any, kept: Array) -> Array:
     """The inputs `kept`, which are ascending, of some rows: C-ordered, copied by runs of inputs."""
     runs = np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1)
-    return np.concatenate([inputs[rows, run[0] : run[-1] + 1] for run in runs], axis=1)
+    part = np.empty((len(inputs[rows, :1]), len(kept)), inputs.dtype)
+    begin = 0
+    for run in runs:
+        part[:, begin : begin + len(run)] = inputs[rows, run[0] : run[-1] + 1]
+        begin += len(run)
+    return part
 
 
 def to_data(encoder: Encoder) -> dict[str, Any]:
