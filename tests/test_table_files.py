@@ -44,6 +44,20 @@ def test_quotes_with_newlines_separators_and_quotes():
     assert lists(table) == {"a\nb": ["x\ny", 'u, "v"'], "c": [1, 2]}
 
 
+def test_a_newline_in_the_header_alone_or_in_a_value_alone():
+    assert lists(read_bytes(b'"a\nb",c\nx,1\n', "t")) == {"a\nb": ["x"], "c": [1]}
+    assert lists(read_bytes(b'a,c\n"x\ny",1\n', "t")) == {"a": ["x\ny"], "c": [1]}
+    assert lists(read_bytes(b'"a",c\rx,1\ry,2\r', "t")) == {"a": ["x", "y"], "c": [1, 2]}
+
+
+@pytest.mark.parametrize("n", [3, 100_000])
+def test_texts_of_few_and_many_levels_over_many_blocks(n):
+    texts = [f"t{i % n}" for i in range(200_000)] + [None, "late"]
+    data = "t,x\n" + "".join(f"{text or ''},0.123456\n" for text in texts)
+    assert len(data) > 1 << 21  # bytes of two of Arrow's blocks
+    assert read_bytes(data.encode(), "t")["t"].tolist() == texts
+
+
 def test_what_is_missing():
     table = read_bytes(b"x,t,d\n1,a,2020-01-31\n,,\nNA,null,NaN\n", "t")
     np.testing.assert_array_equal(table["x"], [1, np.nan, np.nan])

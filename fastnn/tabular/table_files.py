@@ -23,6 +23,7 @@ Table = dict[str, Array]
 
 _SEPARATORS = "\t;|,"
 _SAMPLE = 1 << 16  # bytes of a CSV file that tell how it is written
+_MOST_CODED = 4096  # texts of a column that are made codes while they are read
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
@@ -256,6 +257,7 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
         if _LEADING_ZERO.fullmatch(field.strip())
     }
 
+    below_header = max(data.find(b"\n"), 0)
     try:
         table = arrow_csv.read_csv(
             pyarrow.BufferReader(data),
@@ -263,11 +265,13 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
                 column_names=names, skip_rows_after_names=int(has_header)
             ),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=separator, newlines_in_values=b'"' in data
+                delimiter=separator, newlines_in_values=data.find(b'"', below_header) >= 0
             ),
             convert_options=arrow_csv.ConvertOptions(
                 null_values=_MISSING,
                 strings_can_be_null=True,
+                auto_dict_encode=True,
+                auto_dict_max_cardinality=_MOST_CODED,
                 decimal_point=_decimal_mark(rows, separator),
                 column_types=dict.fromkeys(texts, pyarrow.string()),
             ),

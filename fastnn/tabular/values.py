@@ -136,7 +136,8 @@ def sampled(values: Array) -> Array:
     if n <= _MOST_SAMPLED:
         return values
     limits = np.arange(_MOST_SAMPLED + 1) * n // _MOST_SAMPLED
-    drawn: Array = values[np.random.default_rng(0).integers(limits[:-1], limits[1:])]
+    steps = np.random.default_rng(0).random(_MOST_SAMPLED) * np.diff(limits)
+    drawn: Array = values[limits[:-1] + steps.astype(np.int64)]
     return drawn
 
 
