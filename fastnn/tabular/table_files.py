@@ -175,7 +175,9 @@ def _filled(chunk: Any, missing: Any) -> Array:
     """The numbers or times of an array of Arrow's, without a copy where none is missing."""
     of_bits, data = chunk.buffers()
     rows = slice(chunk.offset, chunk.offset + len(chunk))
-    values = np.frombuffer(data, chunk.type.to_pandas_dtype())[rows]
+    unit = getattr(chunk.type, "unit", None)  # of times
+    dtype = np.dtype(f"M8[{unit}]" if unit else chunk.type.to_pandas_dtype())
+    values = np.frombuffer(data, dtype)[rows]
     if not chunk.null_count:
         return values
     bits = np.unpackbits(np.frombuffer(of_bits, np.uint8), bitorder="little")[rows]

@@ -85,7 +85,7 @@ def read_cells(values: Array, name: str) -> Cells:
     """
     kind = values.dtype.kind
     if kind in "iuf":
-        return Cells("number", _finite(values.astype(np.float64, copy=False), name))
+        return Cells("number", _finite(np.ascontiguousarray(values, np.float64), name))
     if kind == "b":
         return Cells("boolean", values.astype(np.float64))
     if kind == "M":
