@@ -175,13 +175,20 @@ def _filled(chunk: Any, missing: Any) -> Array:
     """The numbers or times of an array of Arrow's, without a copy where none is missing."""
     of_bits, data = chunk.buffers()
     rows = slice(chunk.offset, chunk.offset + len(chunk))
-    unit = getattr(chunk.type, "unit", None)  # of times
-    dtype = np.dtype(f"M8[{unit}]" if unit else chunk.type.to_pandas_dtype())
-    values = np.frombuffer(data, dtype)[rows]
+    values = np.frombuffer(data, _dtype(chunk.type))[rows]
     if not chunk.null_count:
         return values
     bits = np.unpackbits(np.frombuffer(of_bits, np.uint8), bitorder="little")[rows]
     return np.where(bits, values, missing)
+
+
+def _dtype(kind: Any) -> Any:
+    """NumPy's type for one of Arrow's, of numbers or times; `to_pandas_dtype` may import pandas."""
+    types = _pyarrow().types
+    if types.is_timestamp(kind):
+        return np.dtype(f"M8[{kind.unit}]")
+    letter = "f" if types.is_floating(kind) else "u" if types.is_unsigned_integer(kind) else "i"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
 def _pyarrow() -> Any:
