@@ -1,6 +1,7 @@
 """Tables in files, however they are written."""
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def test_texts_that_are_no_utf_are_said_to_be_windows_1252():
 def test_quotes_with_newlines_separators_and_quotes():
     table = read_bytes(b'"a\nb",c\n"x\ny",1\n"u, ""v""",2\n', "t")
     assert lists(table) == {"a\nb": ["x\ny", 'u, "v"'], "c": [1, 2]}
+
+
+def test_a_newline_in_the_header_alone_or_in_a_value_alone():
+    assert lists(read_bytes(b'"a\nb",c\nx,1\n', "t")) == {"a\nb": ["x"], "c": [1]}
+    assert lists(read_bytes(b'a,c\n"x\ny",1\n', "t")) == {"a": ["x\ny"], "c": [1]}
+    assert lists(read_bytes(b'"a",c\rx,1\ry,2\r', "t")) == {"a": ["x", "y"], "c": [1, 2]}
+
+
+@pytest.mark.parametrize("n", [3, 100_000])
+def test_texts_of_few_and_many_levels_over_many_blocks(n):
+    texts = [f"t{i % n}" for i in range(200_000)] + [None, "late"]
+    data = "t,x\n" + "".join(f"{text or ''},0.123456\n" for text in texts)
+    assert len(data) > 1 << 21  # bytes of two of Arrow's blocks
+    assert read_bytes(data.encode(), "t")["t"].tolist() == texts
 
 
 def test_what_is_missing():
@@ -122,6 +137,70 @@ def test_parquet():
     np.testing.assert_array_equal(columns["x"], [1.5, np.nan])
     assert columns["c"].tolist() == ["u", "v"]
     assert columns["b"].tolist() == [True, None]
+
+
+def as_parquet(table) -> bytes:
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    parquet.write_table(table, file, row_group_size=3)
+    return file.getvalue()
+
+
+def test_columns_of_arrow_are_what_its_own_way_to_numpy_makes_of_them():
+    pyarrow = pytest.importorskip("pyarrow")
+    texts = ["a", None, "b", "a", "ü", "b", None, "a"]
+    days = ["2020-01-31", None, "1969-12-31", "2020-02-29"] * 2
+    moments = np.array(days, "M8[s]")
+    numbers = [1, 2, None, 4, 5, 6, 7, 8]
+    table = pyarrow.table(
+        {
+            "text": texts,
+            "large": pyarrow.array(texts, pyarrow.large_string()),
+            "coded": pyarrow.array(texts).dictionary_encode(),
+            "coded numbers": pyarrow.array(numbers).dictionary_encode(),
+            "whole": numbers,
+            "small": pyarrow.array(numbers, pyarrow.int8()),
+            "all there": pyarrow.array(range(8), pyarrow.uint16()),
+            "float": pyarrow.array(numbers, pyarrow.float32()),
+            "day": pyarrow.array(moments.astype("M8[D]")),
+            "moment": pyarrow.array(moments, pyarrow.timestamp("us")),
+            "zone": pyarrow.array(moments, pyarrow.timestamp("ms", "Europe/Berlin")),
+            "yes": [True, False, None, True] * 2,
+            "none": pyarrow.nulls(8),
+        }
+    )
+    for part in (table, table.slice(1, 5)):
+        columns = read_bytes(as_parquet(part), "t")
+        for name, column in zip(part.column_names, part.columns, strict=True):
+            if "coded" in name:
+                column = column.cast(column.type.value_type)
+            expected = column.to_numpy()
+            if expected.dtype.kind == "M":
+                assert columns[name].dtype.kind == "M"
+            elif name != "small":
+                assert columns[name].dtype == expected.dtype, name
+            np.testing.assert_array_equal(columns[name], expected, name)
+
+
+def test_a_parquet_file_without_rows_is_refused():
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table(
+        {"x": pyarrow.array([], pyarrow.float64()), "t": pyarrow.array([], "str")}
+    )
+    with pytest.raises(ValueError, match="t has column names and no rows"):
+        read_bytes(as_parquet(table), "t")
+
+
+def test_reading_a_csv_file_does_without_pandas():
+    program = (
+        "import sys; from fastnn.tabular.table_files import read_bytes\n"
+        "table = read_bytes(b'x,n,t,d\\n1.5,2,a,2020-01-31\\n,,,\\n', 't')\n"
+        "assert len(table) == 4\n"
+        "print('pandas' in sys.modules)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert printed == "False\n"
 
 
 def archive(**arrays) -> bytes:

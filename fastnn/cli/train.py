@@ -39,6 +39,7 @@ from fastnn.tabular.table_files import Table
 from fastnn.tabular.values import read_cells
 
 _MOST_ROWS = 2000  # held-out rows on which the importance of the columns is measured
+_MOST_REPEATED = 50_000  # rows of a table whose columns are shuffled more than once for it
 
 
 def add(commands: Commands) -> None:
@@ -153,13 +154,15 @@ def _trained(
     seconds["preparing"] -= model.training_seconds
     seconds["training"] = model.training_seconds
     with _timed(seconds, "scoring"):
-        held = rows_of(table, model.validation_rows)
-        few = _few(held, arguments.seed)
+        held = model.validation_rows
+        assert held is not None
+        few = rows_of(table, _few(held, arguments.seed))
         is_of_classes = model.target.task == "classification"
-        confusion = model.confusion(held) if is_of_classes else None
-        importance = {} if of_images else model.importance(few)
+        confusion = model.validation_confusion
+        n_rows, n_held, n_few = n_rows_of(table), len(held), n_rows_of(few)
+        repeats = 3 if n_rows <= _MOST_REPEATED else 1
+        importance = {} if of_images else model.importance(few, repeats=repeats)
         output = model.predict_proba(few) if is_of_classes else model.predict(few)
-    n_rows, n_held, n_few = map(n_rows_of, (table, held, few))
     result: dict[str, Any] = {
         "data": name,
         "rows": {"all": n_rows, "held out": n_held},
@@ -188,13 +191,12 @@ def _trained(
     return result, tables, HeldOut(_true(model, few), output)
 
 
-def _few(table: Table, seed: int) -> Table:
-    """At most `_MOST_ROWS` rows of a table."""
-    n_rows = n_rows_of(table)
-    if n_rows <= _MOST_ROWS:
-        return table
-    drawn = np.random.default_rng(seed).choice(n_rows, _MOST_ROWS, replace=False)
-    return rows_of(table, np.sort(drawn))
+def _few(rows: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
+    """At most `_MOST_ROWS` of them."""
+    if len(rows) <= _MOST_ROWS:
+        return rows
+    drawn = np.random.default_rng(seed).choice(len(rows), _MOST_ROWS, replace=False)
+    return rows[np.sort(drawn)]
 
 
 def _true(model: TabularModel, table: Table) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ from fastnn.tabular.values import (
     has_leading_zeros,
     is_mark,
     number_in,
+    sampled,
     yes_no_in,
 )
 
@@ -39,7 +40,7 @@ class Column:
     n_missing : int
         Rows without a value.
     n_distinct : int
-        Different values.
+        Different values; of more than 50,000 numbers, where they are not few, those in a sample.
     note : str
         What is done with it, in words.
     date_order : str
@@ -73,7 +74,7 @@ def describe(name: str, cells: Cells) -> Column:
     assert cells.numbers is not None
     numbers = cells.numbers
     there = numbers[~np.isnan(numbers)]
-    distinct = distinct_of(there)
+    distinct = _distinct(there)
     n_missing = len(numbers) - len(there)
 
     def column(kind: str, note: str, used: bool = True) -> Column:
@@ -89,9 +90,19 @@ def describe(name: str, cells: Cells) -> Column:
         return column("date", "days, time of year, weekday" + _of_missing(n_missing))
     if _is_running_number(name, there, distinct):
         return column("identifier", "left out: whole numbers, another one each row", used=False)
-    if set(distinct) == {0.0, 1.0}:
+    if distinct.tolist() == [0.0, 1.0]:
         return column("yes/no", "0 or 1" + _of_missing(n_missing))
     return column("number", "scaled, and in ramps" + _of_missing(n_missing))
+
+
+def _distinct(there: Array) -> Array:
+    """The different values, ascending, or those in a sample where that tells as much."""
+    some = sampled(there)
+    distinct = distinct_of(some)
+    could_be_running = len(distinct) == len(some) and (some == np.floor(some)).all()
+    if len(some) < len(there) and (len(distinct) <= 2 or could_be_running):
+        return distinct_of(there)
+    return distinct
 
 
 def _of_missing(n_missing: int) -> str:
@@ -128,7 +139,7 @@ def _describe_texts(name: str, texts: Texts) -> Column:
     if _are_numbers(texts):
         numbers = texts.mapped(number_in)
         there = numbers[~np.isnan(numbers)]
-        if _is_running_number(name, there, distinct_of(there)):
+        if _is_running_number(name, there, _distinct(there)):
             note = "left out: whole numbers, another one each row"
             return column("identifier", note, used=False)
         n_odd = int(np.isnan(numbers).sum()) - n_missing

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,10 +13,10 @@ from fastnn import _validation
 from fastnn._description import entries, text
 from fastnn.tabular.columns import Column, as_numbers
 from fastnn.tabular.recipe import Recipe
-from fastnn.tabular.values import Array, Cells, Texts, as_text, distinct_of
+from fastnn.tabular.values import Array, Cells, Texts, as_text, distinct_of, sampled
 
-_BLOCK = 1024  # rows at a time, which stay in a cache
 _FARTHEST = 1e6  # a standardised number, whose square is finite in float32 too
+_BLOCK = 1 << 22  # inputs at a time, which stay in a cache
 _DAYS_A_YEAR = 365.2425
 
 
@@ -47,13 +49,17 @@ class Numbers:
     @classmethod
     def fitted(cls, numbers: Array, n_ramps: int, recipe: Recipe) -> Numbers:
         there = numbers[~np.isnan(numbers)]
-        low, median, high = np.quantile(there, [0.25, 0.5, 0.75])
+        some = sampled(there)
+        if len(some) < len(there):
+            some = np.append(some, [there.min(), there.max()])
+        ordered = np.sort(some)  # makes quantiles five times as fast
+        low, median, high = np.quantile(ordered, [0.25, 0.5, 0.75])
         scale = float(high - low) / 1.349
         if not scale > 0:
-            scale = float(there.std())
+            scale = float(some.std())
         if not (scale > 0 and np.isfinite(scale)):
             scale = 1.0
-        edges = _edges(there, n_ramps)
+        edges = _edges(ordered, n_ramps)
         return cls(float(median), scale, edges, recipe.ramp_height, len(there) < len(numbers))
 
     @property
@@ -65,6 +71,14 @@ class Numbers:
         """Inputs that are ramps: none where there are two values, which one number tells."""
         return len(self.edges) - 1 if len(self.edges) > 2 else 0
 
+    @cached_property
+    def _of_bins(self) -> tuple[Array, Array, Array]:
+        """The edges, the gaps between them, and the ramps of a number at the begin of each bin."""
+        edges = np.array(self.edges)
+        n = self.n_ramps
+        whole = np.tri(n, n, -1, np.float32) - np.float32(0.5)  # the ramps below bin i are done
+        return edges, np.diff(edges), (self.height * whole).astype(np.float32)
+
     def encode(self, numbers: Array, out: Array) -> None:
         missing = np.isnan(numbers)
         filled = np.where(missing, self.center, numbers)
@@ -74,14 +88,14 @@ class Numbers:
         out[:, 0] = scaled / np.sqrt(1 + (scaled / 3) ** 2)
         n = self.n_ramps
         if n:
-            edges = np.array(self.edges)
-            bins = np.clip(np.searchsorted(edges, filled, side="right") - 1, 0, n - 1)
-            within = np.clip((filled - edges[bins]) / np.diff(edges)[bins], 0, 1) - 0.5
-            whole = np.tri(n, n, -1, np.float32) - np.float32(0.5)  # the ramps below bin i are done
+            edges, gaps, whole = self._of_bins
+            bins = np.searchsorted(edges[1:-1], filled, side="right")
+            within = np.clip((filled - edges[bins]) / gaps[bins], 0, 1) - 0.5
             ramps = out[:, 1 : 1 + n]
-            ramps[:] = (self.height * whole).astype(np.float32)[bins]
+            ramps[:] = whole.take(bins, axis=0)
             ramps[np.arange(len(bins)), bins] = self.height * within
-            ramps[missing] = 0
+            if missing.any():
+                ramps[missing] = 0
         if self.is_marked:
             out[:, 1 + n] = missing
 
@@ -134,14 +148,16 @@ class Categories:
         return len(self.levels) + bool(self.rare) + self.is_marked
 
     def encode(self, texts: Texts, out: Array) -> None:
-        out[:] = 0
+        _encode_places(self.places(texts), out)
+
+    def places(self, texts: Texts) -> Array:
+        """Of each row the input that is 1; -1 where none is."""
         places = {level: i for i, level in enumerate(self.levels)}
         other = len(self.levels) if self.rare else -1
         of_missing = self.width - 1 if self.is_marked else -1
         inputs = np.array([places.get(level, other) for level in texts.levels] + [of_missing])
-        columns = inputs[texts.codes]
-        rows = np.flatnonzero(columns >= 0)
-        out[rows, columns[rows]] = 1
+        of_rows: Array = inputs[texts.codes]
+        return of_rows
 
     def codes(self, texts: Texts) -> Array:
         """Of each row its place in ``(*levels, *rare)``, behind them if unknown; NaN if missing."""
@@ -151,6 +167,12 @@ class Categories:
     def unknown(self, texts: Texts) -> list[str]:
         """The levels that the training rows did not have."""
         return sorted(set(texts.levels).difference(self.levels, self.rare))
+
+
+def _encode_places(places: Array, out: Array) -> None:
+    out[:] = 0
+    rows = np.flatnonzero(places >= 0)
+    out[rows, places[rows]] = 1
 
 
 @dataclass(frozen=True)
@@ -272,14 +294,14 @@ class Encoding:
         remarks : dict of str to str
             Of columns with values that the training rows did not have.
         """
-        inputs = np.empty((n_rows, self.width), np.float32)
         remarks: dict[str, str] = {}
+        parts: list[tuple[slice, Callable[[Array, Array], None], Array]] = []
         known = {column.name: column for column in self.columns}
         for name, place in self.places.items():
-            encoder, out = self.encoders[name], inputs[:, place]
+            encoder = self.encoders[name]
             if isinstance(encoder, Categories):
                 texts = texts_of(cells[name])
-                encoder.encode(texts, out)
+                parts.append((place, _encode_places, encoder.places(texts)))
                 unknown = encoder.unknown(texts)
                 if unknown:
                     remarks[name] = _of_unknown(texts, unknown)
@@ -287,9 +309,13 @@ class Encoding:
             numbers, n_odd = as_numbers(known[name], cells[name])
             if n_odd:
                 remarks[name] = f"{n_odd} values that are no {known[name].kind}, taken as missing"
-            for begin in range(0, n_rows, _BLOCK):
-                rows = slice(begin, begin + _BLOCK)
-                encoder.encode(numbers[rows], out[rows])
+            parts.append((place, encoder.encode, numbers))
+        inputs = np.empty((n_rows, self.width), np.float32)
+        block = min(max(_BLOCK // self.width, 256), 4096)
+        for begin in range(0, n_rows, block):
+            rows = slice(begin, begin + block)
+            for place, encode, values in parts:
+                encode(values[rows], inputs[rows, place])
         return inputs, remarks
 
     def numbers(self, cells: dict[str, Cells], n_rows: int) -> Array:
@@ -334,6 +360,17 @@ def linear_inputs(encoding: Encoding) -> Array:
             inputs = np.delete(inputs, np.arange(1, 1 + numbers.n_ramps))
         kept.append(inputs)
     return np.concatenate(kept)
+
+
+def part_of(inputs: Array, rows: Any, kept: Array) -> Array:
+    """The inputs `kept`, which are ascending, of some rows: C-ordered, copied by runs of inputs."""
+    runs = np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1)
+    part = np.empty((len(inputs[rows, :1]), len(kept)), inputs.dtype)
+    begin = 0
+    for run in runs:
+        part[:, begin : begin + len(run)] = inputs[rows, run[0] : run[-1] + 1]
+        begin += len(run)
+    return part
 
 
 def to_data(encoder: Encoder) -> dict[str, Any]:

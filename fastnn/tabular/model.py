@@ -16,7 +16,7 @@ from fastnn.history import History
 from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
-from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
+from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs, part_of
 from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
@@ -24,9 +24,10 @@ from fastnn.tabular.summary import as_html
 from fastnn.tabular.table_files import Table
 from fastnn.tabular.target import TASKS, Target, is_missing, repeats, taken
 from fastnn.tabular.training import Progress, train_linear, train_members
-from fastnn.tabular.values import Array, Cells, read_cells
+from fastnn.tabular.values import Array, Cells, read_cells, sampled
 
 _LEAST_ROWS = 10
+_BLOCK = 8192  # rows at a time that are predicted
 
 
 class TableWarning(UserWarning):
@@ -95,6 +96,7 @@ class TabularModel:
         self.recipe = RECIPE if recipe is None else recipe
         self._fitted: Fitted | None = None
         self._validation_rows: Array | None = None
+        self._validation_confusion: Confusion | None = None
         self._training_seconds = float("nan")
         self._histories: tuple[History, ...] = ()
 
@@ -137,6 +139,14 @@ class TabularModel:
         A model from a file does not know them.
         """
         return self._validation_rows
+
+    @property
+    def validation_confusion(self) -> Confusion | None:
+        """`confusion` of the rows that were held out in `fit`; None where the target is a number.
+
+        A model from a file does not know it.
+        """
+        return self._validation_confusion
 
     @property
     def training_seconds(self) -> float:
@@ -261,18 +271,29 @@ class TabularModel:
             self.threads,
             progress,
         )
-        kept = linear_inputs(encoding)
+        some = sampled(np.arange(len(rows)))
         linear = train_linear(
             described,
-            (training[:, kept], _scaled(described, true[rows]), weights),
+            (
+                part_of(training, some, linear_inputs(encoding)),
+                _scaled(described, true[rows[some]]),
+                None if weights is None else weights[some],
+            ),
             self.seed,
             self.threads,
         )
         seconds = time.perf_counter() - began
         networks, histories = zip(*trained, strict=True)
         fitted = Fitted(described, encoding, networks, linear, {})
-        fitted.validation_scores = fitted.compare(held, held_true, self.threads)
+        outputs = fitted.outputs(held, self.threads)
+        fitted.validation_scores = fitted.scores(held_true, outputs)
+        confusion = (
+            None
+            if described.task == "regression"
+            else Confusion.of(described, held_true, outputs["model"])
+        )
         self._fitted, self._histories = fitted, histories
+        self._validation_confusion = confusion
         self._training_seconds = seconds
         self._validation_rows = known[aside] if validation_data is None else None
         return self
@@ -416,7 +437,7 @@ class TabularModel:
         As `evaluate`.
         """
         inputs, true = self._known(frame, y)
-        return self._parts.compare(inputs, true, self.threads)
+        return self._parts.scores(true, self._parts.outputs(inputs, self.threads))
 
     def confusion(self, frame: Any, y: Any = None) -> Confusion:
         """Which classes are taken for which, as a table that prints.
@@ -591,24 +612,32 @@ class Fitted:
 
     def output(self, inputs: Array, threads: int | None) -> Array:
         """Probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), in float64."""
-        return self._mean(self.networks, inputs, threads)
+        return self._mean(self.networks, inputs, None, threads)
 
-    def _mean(self, networks: Sequence[Network], inputs: Array, threads: int | None) -> Array:
+    def _mean(
+        self, networks: Sequence[Network], inputs: Array, kept: Array | None, threads: int | None
+    ) -> Array:
+        """The mean of their outputs, of all inputs or the `kept` ones."""
         total = np.zeros((len(inputs), self.target.n_outputs))
-        for network in networks:
-            total += network.predict_proba(inputs, threads=threads)
+        for begin in range(0, len(inputs), _BLOCK):
+            rows = slice(begin, begin + _BLOCK)
+            part = inputs[rows] if kept is None else part_of(inputs, rows, kept)
+            for network in networks:
+                total[rows] += network.predict_proba(part, threads=threads)
         total /= len(networks)
         if self.target.task == "regression":
             return total[:, 0] * self.target.scale + self.target.center
         return total
 
-    def compare(self, inputs: Array, true: Array, threads: int | None) -> dict[str, Scores]:
-        linear = self._mean([self.linear], inputs[:, linear_inputs(self.encoding)], threads)
-        outputs = {
+    def outputs(self, inputs: Array, threads: int | None) -> dict[str, Array]:
+        """As `output`, also of what the networks are compared with."""
+        return {
             "model": self.output(inputs, threads),
-            "linear": linear,
-            "baseline": _scores.without_model(self.target, len(true)),
+            "linear": self._mean([self.linear], inputs, linear_inputs(self.encoding), threads),
+            "baseline": _scores.without_model(self.target, len(inputs)),
         }
+
+    def scores(self, true: Array, outputs: dict[str, Array]) -> dict[str, Scores]:
         return {name: _scores.scores(self.target, true, each) for name, each in outputs.items()}
 
 

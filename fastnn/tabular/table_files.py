@@ -24,6 +24,7 @@ Table = dict[str, Array]
 
 _SEPARATORS = "\t;|,"
 _SAMPLE = 1 << 16  # bytes of a CSV file that tell how it is written
+_MOST_CODED = 4096  # texts of a column that are made codes while they are read
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
@@ -80,7 +81,8 @@ def read_bytes(data: bytes, name: str, expected: Collection[str] = ()) -> Table:
         If a CSV file has no header; its columns are called 1, 2, ... then. If it is neither UTF-8
         nor UTF-16.
     """
-    if not data.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0"):
+    blanks = b"\xef\xbb\xbf\xff\xfe \t\r\n\0"
+    if not data[:_SAMPLE].strip(blanks) and not data.strip(blanks):
         raise ValueError(f"{name} is empty: a table needs a line of column names, and rows")
     if data.startswith(b"PK\x03\x04"):
         table = _read_npz(data, name)
@@ -135,14 +137,63 @@ def _read_parquet(data: bytes, name: str) -> Table:
 
 def _columns(table: Any, names: list[str], name: str) -> Table:
     """The columns of a table of Arrow's."""
-    pyarrow = _pyarrow()
     _refuse_twins(names, name)
-    columns = {}
-    for key, column in zip(names, table.columns, strict=True):
-        if pyarrow.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        columns[key] = column.to_numpy()
-    return columns
+    return {key: _column(each) for key, each in zip(names, table.columns, strict=True)}
+
+
+def _column(column: Any) -> Array:
+    """A column of Arrow's as NumPy has it.
+
+    `to_numpy` imports pandas, which takes as long as reading 50 MB of CSV, and makes a text for
+    each row; here rows of the same text share it.
+    """
+    if not len(column):
+        return np.empty(0)
+    pyarrow = _pyarrow()
+    types = pyarrow.types
+    kind = column.type
+    is_coded = types.is_dictionary(kind)
+    of_values = kind.value_type if is_coded else kind
+    if types.is_string(of_values) or types.is_large_string(of_values):
+        return _texts(column if is_coded else column.dictionary_encode())
+    if is_coded:
+        column = column.cast(of_values)
+    missing: Any = np.nan
+    if types.is_timestamp(of_values) or types.is_date32(of_values):
+        unit: Any = "s" if types.is_date32(of_values) else of_values.unit
+        column = column.cast(pyarrow.timestamp(unit))  # of UTC, where there is a zone
+        missing = np.datetime64("NaT", unit)
+    elif not types.is_integer(of_values) and not types.is_floating(of_values):
+        values: Array = column.to_numpy()
+        return values
+    return np.concatenate([_filled(chunk, missing) for chunk in column.chunks if len(chunk)])
+
+
+def _texts(column: Any) -> Array:
+    """A column of texts, each row a code of one of them."""
+    chunks = column.unify_dictionaries().chunks
+    levels = np.array([*chunks[0].dictionary.to_pylist(), None], object)
+    return np.concatenate([levels[_filled(chunk.indices, -1)] for chunk in chunks if len(chunk)])
+
+
+def _filled(chunk: Any, missing: Any) -> Array:
+    """The numbers or times of an array of Arrow's, without a copy where none is missing."""
+    of_bits, data = chunk.buffers()
+    rows = slice(chunk.offset, chunk.offset + len(chunk))
+    values = np.frombuffer(data, _dtype(chunk.type))[rows]
+    if not chunk.null_count:
+        return values
+    bits = np.unpackbits(np.frombuffer(of_bits, np.uint8), bitorder="little")[rows]
+    return np.where(bits, values, missing)
+
+
+def _dtype(kind: Any) -> Any:
+    """NumPy's type for one of Arrow's, of numbers or times; `to_pandas_dtype` may import pandas."""
+    types = _pyarrow().types
+    if types.is_timestamp(kind):
+        return np.dtype(f"M8[{kind.unit}]")
+    letter = "f" if types.is_floating(kind) else "u" if types.is_unsigned_integer(kind) else "i"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
 
 
 def _pyarrow() -> Any:
@@ -169,6 +220,8 @@ def _in_utf8(data: bytes, name: str) -> bytes:
     if len(sample.translate(None, _CONTROLS)) < len(sample):
         raise ValueError(f"{name} is no table: it has bytes that no text has; {_KINDS}")
     data = data.removeprefix(b"\xef\xbb\xbf")
+    if data.isascii():
+        return data
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -211,6 +264,7 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
         if _LEADING_ZERO.fullmatch(field.strip())
     }
 
+    below_header = max(data.find(b"\n"), 0)
     try:
         table = arrow_csv.read_csv(
             pyarrow.BufferReader(data),
@@ -218,11 +272,13 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
                 column_names=names, skip_rows_after_names=int(has_header)
             ),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=separator, newlines_in_values=b'"' in data
+                delimiter=separator, newlines_in_values=data.find(b'"', below_header) >= 0
             ),
             convert_options=arrow_csv.ConvertOptions(
                 null_values=_MISSING,
                 strings_can_be_null=True,
+                auto_dict_encode=True,
+                auto_dict_max_cardinality=_MOST_CODED,
                 decimal_point=_decimal_mark(rows, separator),
                 column_types=dict.fromkeys(texts, pyarrow.string()),
             ),

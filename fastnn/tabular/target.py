@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from fastnn.tabular.columns import Column, as_numbers, describe
 from fastnn.tabular.encoding import texts_of
-from fastnn.tabular.values import Array, Cells, distinct_of
+from fastnn.tabular.values import Array, Cells, Texts, distinct_of
 
 TASKS = ("classification", "regression")
 
@@ -118,13 +119,11 @@ def taken(cells: Cells, rows: Array) -> Cells:
     if cells.texts is None:
         assert cells.numbers is not None
         return cells._replace(numbers=cells.numbers[rows])
-    codes = cells.texts.codes[rows]
-    there, inverse = np.unique(codes[codes >= 0], return_inverse=True)
-    new = np.full(len(codes), -1, np.int64)
-    new[codes >= 0] = inverse
-    return cells._replace(
-        texts=cells.texts._replace(levels=[cells.texts.levels[i] for i in there], codes=new)
-    )
+    levels, codes = cells.texts.levels, cells.texts.codes[rows]
+    there = np.flatnonzero(Texts(levels, codes).counts())
+    new = np.full(len(levels) + 1, -1)  # the last is that of -1, which is missing
+    new[there] = np.arange(len(there))
+    return cells._replace(texts=Texts([levels[i] for i in there], new[codes]))
 
 
 def _numbers_of(column: Column, cells: Cells) -> Array | None:
@@ -173,24 +172,34 @@ def repeats(cells: Cells, target: Target, true: Array) -> bool:
     true : ndarray of float64
         As `Target.encode` gives it for the same rows.
     """
-    there = ~is_missing(cells)
-    if there.sum() < max(0.5 * len(there), 10):
+    rows = np.flatnonzero(~is_missing(cells))
+    if len(rows) < max(0.5 * len(true), 10):
         return False
-    if target.task == "regression":
-        if cells.numbers is None:
-            return False
-        if len(distinct_of(cells.numbers[there])) != len(distinct_of(true[there])):
-            return False
-        steps = np.diff(true[there][np.argsort(cells.numbers[there], kind="stable")])
-        return bool((steps >= 0).all() or (steps <= 0).all())
-    n_classes = len(distinct_of(true[there]))
-    if cells.texts is not None:
-        values = cells.texts.codes[there]
-    else:
-        values = np.asarray(cells.numbers)[there]
-    distinct = distinct_of(values)
-    if len(distinct) != n_classes:
+    answers = true[rows]
+    if target.task == "classification":
+        values = np.asarray(cells.numbers)[rows] if cells.texts is None else cells.texts.codes[rows]
+        return _say_as_well(_are_same_classes, values, answers) and len(distinct_of(answers)) > 1
+    if cells.numbers is None:
         return False
-    places = np.searchsorted(distinct, values)
-    pairs = distinct_of(places * len(target.classes) + true[there].astype(np.int64))
-    return n_classes == len(pairs) > 1
+    values = cells.numbers[rows]
+    return _say_as_well(_are_in_same_order, values, answers) and (
+        len(distinct_of(values)) == len(distinct_of(answers))
+    )
+
+
+def _say_as_well(relation: Callable[[Array, Array], bool], values: Array, answers: Array) -> bool:
+    """Whether a relation that some rows have if all do is between these; few rows mostly tell."""
+    return relation(values[:1000], answers[:1000]) and relation(values, answers)
+
+
+def _are_same_classes(values: Array, answers: Array) -> bool:
+    distinct, classes = distinct_of(values), distinct_of(answers)
+    if len(distinct) != len(classes):
+        return False
+    pairs = np.searchsorted(distinct, values) * len(classes) + np.searchsorted(classes, answers)
+    return len(distinct_of(pairs)) == len(classes)
+
+
+def _are_in_same_order(values: Array, answers: Array) -> bool:
+    steps = np.diff(answers[np.argsort(values, kind="stable")])
+    return bool((steps >= 0).all() or (steps <= 0).all())
