@@ -138,7 +138,7 @@ def test_the_linear_model_of_many_rows_is_of_a_sample(monkeypatch: pytest.Monkey
     shapes = []
 
     def train_linear(target: Target, training: Any, seed: int, threads: Any) -> Any:
-        shapes.append([each.shape for each in training])
+        shapes.append([each.shape for each in training[:2]])
         return original(target, training, seed, threads)
 
     original = model.train_linear
