@@ -15,7 +15,7 @@ from fastnn._keywords import checked_keywords
 from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
-from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs
+from fastnn.tabular.encoding import Encoding, fitted_encoder, input_groups, linear_inputs
 from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
@@ -229,6 +229,7 @@ class TabularModel:
             (training, _scaled(described, true[rows])),
             (held, _scaled(described, held_true)),
             [self.seed + i for i in range(self.members)],
+            input_groups(encoding),
             self.threads,
             progress,
         )

@@ -47,8 +47,11 @@ class Recipe:
     least_epochs, most_epochs : int
     batch_sizes : tuple of (int, int)
         From so many rows on, a mini-batch has so many; in ascending order.
+    weighting_rows : int
+        Tables of at most so many rows are trained twice, the second time with inputs scaled by what
+        they are worth; 0: none is.
     validation : float
-        Share of the rows that is held out to find the best epoch.
+        Share of the rows that is held out to find the best epoch and the worth of inputs.
     """
 
     bins: int = 64
@@ -71,6 +74,7 @@ class Recipe:
     least_epochs: int = 16
     most_epochs: int = 200
     batch_sizes: tuple[tuple[int, int], ...] = ((0, 32), (2_000, 128), (10_000, 256))
+    weighting_rows: int = 50_000
     validation: float = 0.15
 
     def epochs(self, n_rows: int) -> int:

@@ -1,0 +1,82 @@
+"""What the inputs are worth, as factors on them for a second training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastnn.network import Network
+from fastnn.tabular.target import Target
+from fastnn.tabular.values import Array
+
+_REPEATS = 2
+_LEAST_ROWS = 8
+
+
+def input_factors(
+    net: Network,
+    target: Target,
+    X: Array,
+    y: Array,
+    groups: Sequence[slice],
+    most_predictions: int,
+    threads: int | None,
+) -> Array | None:
+    """The root of what shuffling a group of inputs costs, beside the costliest.
+
+    The cost is the growth of the mean loss, less its standard error: what is useless has no more
+    than a small factor, most often 0.
+
+    Parameters
+    ----------
+    net : Network
+    target : Target
+    X, y : ndarray
+        Inputs and targets of rows that the network was not trained on.
+    groups : sequence of slice
+        Of the inputs.
+    most_predictions : int
+        Rows to predict in all; some of the rows are taken where they are more.
+    threads : int or None
+
+    Returns
+    -------
+    ndarray of float32, of shape (n_inputs,), or None
+        From 0 to 1. None where there are too few rows, or where nothing is worth anything.
+    """
+    n_rows = min(len(X), most_predictions // (_REPEATS * len(groups)))
+    if n_rows < _LEAST_ROWS:
+        return None
+    rng = np.random.default_rng(net.seed)
+    rows = rng.permutation(len(X))[:n_rows]
+    X, y = X[rows], y[rows]
+    losses = _losses(net, target, X, y, threads)
+    costs = []
+    for group in groups:
+        kept = X[:, group].copy()
+        growth = np.zeros(n_rows)
+        for _ in range(_REPEATS):
+            X[:, group] = kept[rng.permutation(n_rows)]
+            growth += (_losses(net, target, X, y, threads) - losses) / _REPEATS
+        X[:, group] = kept
+        costs.append(max(growth.mean() - growth.std() / np.sqrt(n_rows), 0.0))
+    most = max(costs)
+    if not most > 0:
+        return None
+    factors = np.zeros(X.shape[1], np.float32)
+    for group, cost in zip(groups, costs, strict=True):
+        factors[group] = np.sqrt(cost / most)
+    return factors
+
+
+def mean_loss(net: Network, target: Target, X: Array, y: Array, threads: int | None) -> float:
+    """The cross-entropy, or the mean of the squares."""
+    return float(_losses(net, target, X, y, threads).mean())
+
+
+def _losses(net: Network, target: Target, X: Array, y: Array, threads: int | None) -> Array:
+    output = net.predict_proba(X, threads=threads).astype(np.float64)
+    if target.task == "regression":
+        return (output[:, 0] - y) ** 2
+    return -np.log(np.maximum(output[np.arange(len(y)), y], 1e-7))
