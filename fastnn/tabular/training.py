@@ -19,7 +19,7 @@ from fastnn.schedules import CosineDecay
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.target import Target
 from fastnn.tabular.values import Array
-from fastnn.tabular.weighting import input_factors, mean_loss
+from fastnn.tabular.weighting import input_factors, is_better
 
 Progress = bool | Literal["epochs"]
 Part = tuple[Array, Array]
@@ -40,7 +40,7 @@ def train_members(
     """Networks with these seeds, side by side; each is that of its best epoch.
 
     Where the table is not large, each is trained twice: the second time its inputs are scaled by
-    what they were worth to the first. The better one of the two is taken.
+    what they were worth to the first. The second is taken where it is better beyond chance.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def _train(
     if factors is None:
         return first
     second = train(factors)
-    return min(first, second, key=lambda net: mean_loss(net, target, X, y, threads))
+    return second if is_better(second, first, target, X, y, threads) else first
 
 
 def _fitted(

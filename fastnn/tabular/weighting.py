@@ -60,7 +60,7 @@ def input_factors(
             X[:, group] = kept[rng.permutation(n_rows)]
             growth += (_losses(net, target, X, y, threads) - losses) / _REPEATS
         X[:, group] = kept
-        costs.append(max(growth.mean() - growth.std() / np.sqrt(n_rows), 0.0))
+        costs.append(max(_beyond_error(growth), 0.0))
     most = max(costs)
     if not most > 0:
         return None
@@ -70,9 +70,17 @@ def input_factors(
     return factors
 
 
-def mean_loss(net: Network, target: Target, X: Array, y: Array, threads: int | None) -> float:
-    """The cross-entropy, or the mean of the squares."""
-    return float(_losses(net, target, X, y, threads).mean())
+def is_better(
+    net: Network, other: Network, target: Target, X: Array, y: Array, threads: int | None
+) -> bool:
+    """Whether the loss of `net` is lower than that of `other`, by more than the standard error."""
+    gains = _losses(other, target, X, y, threads) - _losses(net, target, X, y, threads)
+    return _beyond_error(gains) > 0
+
+
+def _beyond_error(values: Array) -> float:
+    """The mean less its standard error."""
+    return float(values.mean() - values.std() / np.sqrt(len(values)))
 
 
 def _losses(net: Network, target: Target, X: Array, y: Array, threads: int | None) -> Array:
