@@ -242,6 +242,19 @@ def test_what_is_worth_something_is_told_by_shuffling() -> None:
     assert input_factors(net, target, X, 0 * y, groups, 10_000, None) is None  # it does harm alone
 
 
+def test_a_network_of_some_inputs_becomes_one_of_all() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 5)).astype(np.float32)
+    kept, factors = np.array([1, 4]), np.array([1, 0.25], np.float32)
+    net = Network.from_sizes([2, 7, 3], seed=0)
+    for bias in net.biases:
+        bias[:] = rng.standard_normal(bias.shape)
+    whole = training._with_all_inputs(net, 5, kept, factors)
+    np.testing.assert_allclose(
+        whole.predict_proba(X), net.predict_proba(X[:, kept] * factors), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_members_that_nobody_waits_for_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*arguments: Any) -> Network:
         seed, stop = arguments[4], arguments[-1]

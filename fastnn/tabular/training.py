@@ -119,9 +119,12 @@ def _fitted(
 ) -> Network:
     """Of the inputs as they are, also where it has been trained on these times `factors`."""
     (X, y), (X_held, y_held) = training, validation
+    n_inputs = X.shape[1]
+    kept = np.arange(n_inputs)
     if factors is not None:
-        X, X_held = X * factors, X_held * factors
-    net = Network(_layers(recipe, target), X.shape[1], seed=seed)
+        kept = np.flatnonzero(factors)
+        X, X_held = X[:, kept] * factors[kept], X_held[:, kept] * factors[kept]
+    net = Network(_layers(recipe, target), len(kept), seed=seed)
     epochs = recipe.epochs(len(X))
     rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
     patience = max(epochs // (recipe.restarts + 1), 1) + 1  # a whole way down, at least
@@ -138,9 +141,20 @@ def _fitted(
         threads=threads,
         progress=progress,
     )
-    if factors is not None:
-        net.weights[0][:] *= factors[:, np.newaxis]
-    return _slim(net)
+    if factors is None:
+        return _slim(net)
+    return _with_all_inputs(net, n_inputs, kept, factors[kept])
+
+
+def _with_all_inputs(net: Network, n_inputs: int, kept: Array, factors: Array) -> Network:
+    """The network of `n_inputs` that gives what `net` does of the `kept` ones times `factors`."""
+    whole = Network(net.layers, n_inputs, loss=net.loss, dtype=net.dtype, seed=net.seed)
+    whole.weights[0][:] = 0
+    whole.weights[0][kept] = net.weights[0] * factors[:, np.newaxis]
+    others = zip([*whole.weights[1:], *whole.biases], [*net.weights[1:], *net.biases], strict=True)
+    for ours, theirs in others:
+        ours[:] = theirs
+    return whole
 
 
 class _Stop(Callback):
