@@ -242,6 +242,16 @@ def test_what_is_worth_something_is_told_by_shuffling() -> None:
     assert input_factors(net, target, X, 0 * y, groups, 10_000, None) is None  # it does harm alone
 
 
+def test_scales_of_inputs_are_not_warned_about(recwarn: pytest.WarningsRecorder) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 3))
+    y = x[:, 0] + 0.2 * (x[:, 1] > 0) + 0.01 * rng.standard_normal(len(x))
+    recipe = replace(QUICK, ramp_height=1e-4)
+    model = TabularModel(seed=0, recipe=recipe).fit(x, y)
+    assert model.network.n_features == model.encoding.width
+    assert len(recwarn) == 0
+
+
 def test_a_network_of_some_inputs_becomes_one_of_all() -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20, 5)).astype(np.float32)

@@ -40,6 +40,11 @@ class Recipe:
         Of AdamW.
     restarts : int
         How often the cosine returns.
+    growth : float
+        Of its cycles: how many times as long as the one before each is. The first ones are short
+        enough for tables that are learnt by heart early.
+    patience : float
+        Share of the epochs after which training ends without a better one.
     ema : float or None
         Of the moving average of the weights.
     samples : int
@@ -63,12 +68,14 @@ class Recipe:
     hidden: tuple[int, ...] = (256, 256, 256)
     activation: str = "mish"
     dropout: float = 0.15
-    label_smoothing: float = 0.0
-    learning_rate: float = 2e-3
+    label_smoothing: float = 0.05
+    learning_rate: float = 1e-3
     first_layer_factor: float = 1.0
     weight_decay: float = 1e-2
     beta_2: float = 0.99
     restarts: int = 3
+    growth: float = 2.0
+    patience: float = 0.34
     ema: float | None = 0.995
     samples: int = 800_000
     least_epochs: int = 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from fastnn import ScalingWarning
 from fastnn.callbacks import Callback, EarlyStopping, StopTraining
 from fastnn.config import get_num_threads
 from fastnn.layers import Dense, Dropout, Layer
@@ -69,9 +71,10 @@ def train_members(
         share = threads if side_by_side == 1 else max(1, n_threads // side_by_side)
         return _train(recipe, target, training, validation, seeds[i], groups, share, shown, stop)
 
-    if side_by_side == 1:
-        return [train(i) for i in range(len(seeds))]
-    with ThreadPoolExecutor(side_by_side) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(side_by_side) as pool:
+        warnings.simplefilter("ignore", ScalingWarning)  # the scales of inputs are meant
+        if side_by_side == 1:
+            return [train(i) for i in range(len(seeds))]
         try:
             return list(pool.map(train, range(len(seeds))))
         except BaseException:
@@ -126,8 +129,8 @@ def _fitted(
         X, X_held = X[:, kept] * factors[kept], X_held[:, kept] * factors[kept]
     net = Network(_layers(recipe, target), len(kept), seed=seed)
     epochs = recipe.epochs(len(X))
-    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
-    patience = max(epochs // (recipe.restarts + 1), 1) + 1  # a whole way down, at least
+    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts, growth=recipe.growth)
+    patience = int(recipe.patience * epochs) + 1
     net.fit(
         X,
         y,
