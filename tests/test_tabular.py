@@ -238,7 +238,9 @@ def test_what_is_worth_something_is_told_by_shuffling() -> None:
     joined = input_factors(net, target, X, y, [slice(0, 2), slice(2, 4)], 10_000, None)
     assert joined is not None
     assert joined.tolist() == [1, 1, 0, 0]
-    assert input_factors(net, target, X, y, groups, 63, None) is None  # 7 rows each
+    assert input_factors(net, target, X, y, groups, 800, None) is not None
+    assert input_factors(net, target, X, y, groups, 799, None) is None  # 99 rows of 500
+    assert input_factors(net, target, X[:7], y[:7], groups, 800, None) is None
     assert input_factors(net, target, X, 0 * y, groups, 10_000, None) is None  # it does harm alone
 
 

@@ -12,6 +12,7 @@ from fastnn.tabular.values import Array
 
 _REPEATS = 2
 _LEAST_ROWS = 8
+_ENOUGH_ROWS = 100  # of many; thousands of inputs are not to be judged by a few
 
 
 def input_factors(
@@ -43,10 +44,11 @@ def input_factors(
     Returns
     -------
     ndarray of float32, of shape (n_inputs,), or None
-        From 0 to 1. None where there are too few rows, or where nothing is worth anything.
+        From 0 to 1. None where there are too few rows, also for that many inputs, or where
+        nothing is worth anything.
     """
     n_rows = min(len(X), most_predictions // (_REPEATS * len(groups)))
-    if n_rows < _LEAST_ROWS:
+    if n_rows < max(_LEAST_ROWS, min(len(X), _ENOUGH_ROWS)):
         return None
     rng = np.random.default_rng(net.seed)
     rows = rng.permutation(len(X))[:n_rows]
