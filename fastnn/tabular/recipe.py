@@ -77,7 +77,7 @@ class Recipe:
     growth: float = 2.0
     patience: float = 0.34
     ema: float | None = 0.995
-    samples: int = 800_000
+    samples: int = 600_000
     least_epochs: int = 16
     most_epochs: int = 200
     batch_sizes: tuple[tuple[int, int], ...] = ((0, 32), (2_000, 128), (10_000, 256))
