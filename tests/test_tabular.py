@@ -17,7 +17,9 @@ from fastnn import Network, StopTraining
 from fastnn.tabular import RECIPE, Recipe, TableWarning, TabularModel, training
 from fastnn.tabular.encoding import Categories, Numbers
 from fastnn.tabular.reading import read_table
+from fastnn.tabular.target import Target
 from fastnn.tabular.values import Texts, read_cells
+from fastnn.tabular.weighting import input_factors
 
 N = 300
 QUICK = replace(RECIPE, hidden=(32,), samples=20_000, bins=16, ramp_height=0.1, ema=None)
@@ -246,6 +248,72 @@ def test_a_category_enters_one_hot_and_unknown_ones_as_the_rare() -> None:
     without = np.full((5, 2), 7, np.float32)
     Categories(levels=("a", "b"), rare=(), is_marked=False).encode(texts, without)
     assert without.tolist() == [[0, 1], [0, 0], [0, 0], [1, 0], [0, 0]]
+
+
+def test_inputs_that_are_worth_nothing_are_found_and_scaled_down() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1000, 12))
+    y = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + 0.3 * rng.standard_normal(len(x))
+    rows, held = {"x": x[:500], "y": y[:500]}, {"x": x[500:], "y": y[500:]}
+    models = [
+        TabularModel(seed=0, recipe=replace(QUICK, samples=80_000, weighting_rows=n)).fit(
+            rows["x"], rows["y"]
+        )
+        for n in (0, 500)
+    ]
+    errors = [model.evaluate(held["x"], held["y"])["rmse"] for model in models]
+    assert errors[1] < 0.9 * errors[0]
+    sizes = [np.abs(model.network.weights[0]).mean(axis=1) for model in models]
+    places = list(models[0].encoding.places.values())
+    of_useless = slice(places[3].start, None)
+    assert (sizes[0][of_useless] > 0).all()
+    assert (sizes[1][of_useless] == 0).mean() > 0.5
+    assert (sizes[1][: places[3].start : places[0].stop] > 0).all()
+
+
+def test_what_is_worth_something_is_told_by_shuffling() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 4)).astype(np.float32)
+    net = Network.from_sizes([4, 1], seed=0)
+    net.weights[0][:, 0] = [1, 0.5, 0, 0.2]
+    y = X @ [1, 0.5, 0, 0]  # the last input does harm
+    target = Target.fitted("y", read_cells(y, "y"), "regression")
+    groups = [slice(i, i + 1) for i in range(4)]
+    factors = input_factors(net, target, X, y, groups, 10_000, None)
+    assert factors is not None
+    assert factors[0] == 1
+    assert 0.4 < factors[1] < 0.6  # the loss grows by 2 w^2
+    assert factors[2:].tolist() == [0, 0]
+    joined = input_factors(net, target, X, y, [slice(0, 2), slice(2, 4)], 10_000, None)
+    assert joined is not None
+    assert joined.tolist() == [1, 1, 0, 0]
+    assert input_factors(net, target, X, y, groups, 800, None) is not None
+    assert input_factors(net, target, X, y, groups, 799, None) is None  # 99 rows of 500
+    assert input_factors(net, target, X[:7], y[:7], groups, 800, None) is None
+    assert input_factors(net, target, X, 0 * y, groups, 10_000, None) is None  # it does harm alone
+
+
+def test_scales_of_inputs_are_not_warned_about(recwarn: pytest.WarningsRecorder) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 3))
+    y = x[:, 0] + 0.2 * (x[:, 1] > 0) + 0.01 * rng.standard_normal(len(x))
+    recipe = replace(QUICK, ramp_height=1e-4)
+    model = TabularModel(seed=0, recipe=recipe).fit(x, y)
+    assert model.network.n_features == model.encoding.width
+    assert len(recwarn) == 0
+
+
+def test_a_network_of_some_inputs_becomes_one_of_all() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 5)).astype(np.float32)
+    kept, factors = np.array([1, 4]), np.array([1, 0.25], np.float32)
+    net = Network.from_sizes([2, 7, 3], seed=0)
+    for bias in net.biases:
+        bias[:] = rng.standard_normal(bias.shape)
+    whole = training._with_all_inputs(net, 5, kept, factors)
+    np.testing.assert_allclose(
+        whole.predict_proba(X), net.predict_proba(X[:, kept] * factors), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_members_that_nobody_waits_for_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -351,15 +352,28 @@ def _of_unknown(texts: Texts, unknown: list[str]) -> str:
 
 def linear_inputs(encoding: Encoding) -> Array:
     """The inputs of a linear model: all but the ramps."""
-    kept = []
+    kept = np.ones(encoding.width, np.bool_)
+    for ramps in _ramps(encoding):
+        kept[ramps] = False
+    return np.flatnonzero(kept)
+
+
+def input_groups(encoding: Encoding) -> list[slice]:
+    """Inputs that tell the same: those of a column, whose ramps are a group of their own."""
+    begins = {0}
+    for place in [*encoding.places.values(), *_ramps(encoding)]:
+        begins |= {place.start, place.stop}
+    return [slice(begin, end) for begin, end in pairwise(sorted(begins))]
+
+
+def _ramps(encoding: Encoding) -> list[slice]:
+    ramps = []
     for name, place in encoding.places.items():
         encoder = encoding.encoders[name]
         numbers = encoder.days if isinstance(encoder, Dates) else encoder
-        inputs = np.arange(place.start, place.stop)
-        if isinstance(numbers, Numbers):
-            inputs = np.delete(inputs, np.arange(1, 1 + numbers.n_ramps))
-        kept.append(inputs)
-    return np.concatenate(kept)
+        if isinstance(numbers, Numbers) and numbers.n_ramps:
+            ramps.append(slice(place.start + 1, place.start + 1 + numbers.n_ramps))
+    return ramps
 
 
 def part_of(inputs: Array, rows: Any, kept: Array) -> Array:

@@ -16,7 +16,13 @@ from fastnn.history import History
 from fastnn.network import Network
 from fastnn.tabular import scores as _scores
 from fastnn.tabular.columns import Column, describe
-from fastnn.tabular.encoding import Encoding, fitted_encoder, linear_inputs, part_of
+from fastnn.tabular.encoding import (
+    Encoding,
+    fitted_encoder,
+    input_groups,
+    linear_inputs,
+    part_of,
+)
 from fastnn.tabular.reading import read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
@@ -268,6 +274,7 @@ class TabularModel:
             (training, _scaled(described, true[rows]), weights),
             (held, _scaled(described, held_true), held_weights),
             [self.seed + i for i in range(self.members)],
+            input_groups(encoding),
             self.threads,
             progress,
         )

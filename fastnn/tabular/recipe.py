@@ -40,6 +40,11 @@ class Recipe:
         Of AdamW.
     restarts : int
         How often the cosine returns.
+    growth : float
+        Of its cycles: how many times as long as the one before each is. The first ones are short
+        enough for tables that are learnt by heart early.
+    patience : float
+        Share of the epochs after which training ends without a better one.
     ema : float or None
         Of the moving average of the weights.
     samples : int
@@ -47,8 +52,11 @@ class Recipe:
     least_epochs, most_epochs : int
     batch_sizes : tuple of (int, int)
         From so many rows on, a mini-batch has so many; in ascending order.
+    weighting_rows : int
+        Tables of at most so many rows are trained twice, the second time with inputs scaled by what
+        they are worth; 0: none is.
     validation : float
-        Share of the rows that is held out to find the best epoch.
+        Share of the rows that is held out to find the best epoch and the worth of inputs.
     """
 
     bins: int = 64
@@ -60,17 +68,20 @@ class Recipe:
     hidden: tuple[int, ...] = (256, 256, 256)
     activation: str = "mish"
     dropout: float = 0.15
-    label_smoothing: float = 0.0
-    learning_rate: float = 2e-3
+    label_smoothing: float = 0.05
+    learning_rate: float = 1e-3
     first_layer_factor: float = 1.0
     weight_decay: float = 1e-2
     beta_2: float = 0.99
     restarts: int = 3
+    growth: float = 2.0
+    patience: float = 0.34
     ema: float | None = 0.995
-    samples: int = 800_000
+    samples: int = 600_000
     least_epochs: int = 16
     most_epochs: int = 200
     batch_sizes: tuple[tuple[int, int], ...] = ((0, 32), (2_000, 128), (10_000, 256))
+    weighting_rows: int = 50_000
     validation: float = 0.15
 
     def epochs(self, n_rows: int) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
+from fastnn import ScalingWarning
 from fastnn.callbacks import Callback, EarlyStopping, StopTraining
 from fastnn.config import get_num_threads
 from fastnn.history import History
@@ -18,6 +22,7 @@ from fastnn.schedules import CosineDecay
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.target import Target
 from fastnn.tabular.values import Array
+from fastnn.tabular.weighting import input_factors, is_better
 
 Progress = bool | Literal["epochs"]
 #: Inputs, targets, and weights of the rows or None.
@@ -32,10 +37,14 @@ def train_members(
     training: Part,
     validation: Part,
     seeds: Sequence[int],
+    groups: Sequence[slice],
     threads: int | None,
     progress: Progress,
 ) -> list[tuple[Network, History]]:
     """Networks with these seeds, side by side; each is that of its best epoch.
+
+    Where the table is not large, each is trained twice: the second time its inputs are scaled by
+    what they were worth to the first. The second is taken where it is better beyond chance.
 
     Parameters
     ----------
@@ -43,6 +52,8 @@ def train_members(
     target : Target
     training, validation : (inputs, targets, weights or None)
     seeds : sequence of int
+    groups : sequence of slice
+        Of the inputs: those that are scaled alike.
     threads : int or None
         The most to use, of all networks together.
     progress : bool or "epochs"
@@ -60,11 +71,12 @@ def train_members(
     def train(i: int) -> tuple[Network, History]:
         shown = progress if i == 0 else False
         share = threads if side_by_side == 1 else max(1, n_threads // side_by_side)
-        return _train(recipe, target, training, validation, seeds[i], share, shown, stop)
+        return _train(recipe, target, training, validation, seeds[i], groups, share, shown, stop)
 
-    if side_by_side == 1:
-        return [train(i) for i in range(len(seeds))]
-    with ThreadPoolExecutor(side_by_side) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(side_by_side) as pool:
+        warnings.simplefilter("ignore", ScalingWarning)  # the scales of inputs are meant
+        if side_by_side == 1:
+            return [train(i) for i in range(len(seeds))]
         try:
             return list(pool.map(train, range(len(seeds))))
         except BaseException:
@@ -78,15 +90,49 @@ def _train(
     training: Part,
     validation: Part,
     seed: int,
+    groups: Sequence[slice],
     threads: int | None,
     progress: Progress,
     stop: threading.Event,
 ) -> tuple[Network, History]:
-    X, y, weights = training
-    net = Network(_layers(recipe, target), X.shape[1], seed=seed)
+    X, y, _ = validation
+
+    def train(factors: Array | None) -> tuple[Network, History]:
+        return _fitted(recipe, target, training, validation, factors, seed, threads, progress, stop)
+
+    first = train(None)
+    if len(training[0]) > recipe.weighting_rows:
+        return first
+    most_predictions = recipe.samples // 4  # they take a tenth of the time of training
+    factors = input_factors(first[0], target, X, y, groups, most_predictions, threads)
+    if factors is None:
+        return first
+    second = train(factors)
+    return second if is_better(second[0], first[0], target, X, y, threads) else first
+
+
+def _fitted(
+    recipe: Recipe,
+    target: Target,
+    training: Part,
+    validation: Part,
+    factors: Array | None,
+    seed: int,
+    threads: int | None,
+    progress: Progress,
+    stop: threading.Event,
+) -> tuple[Network, History]:
+    """Of the inputs as they are, also where it has been trained on these times `factors`."""
+    (X, y, weights), (X_held, y_held, held_weights) = training, validation
+    n_inputs = X.shape[1]
+    kept = np.arange(n_inputs)
+    if factors is not None:
+        kept = np.flatnonzero(factors)
+        X, X_held = X[:, kept] * factors[kept], X_held[:, kept] * factors[kept]
+    net = Network(_layers(recipe, target), len(kept), seed=seed)
     epochs = recipe.epochs(len(X))
-    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts)
-    patience = max(epochs // (recipe.restarts + 1), 1) + 1  # a whole way down, at least
+    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts, growth=recipe.growth)
+    patience = int(recipe.patience * epochs) + 1
     history = net.fit(
         X,
         y,
@@ -96,12 +142,25 @@ def _train(
         label_smoothing=recipe.label_smoothing if target.task == "classification" else 0.0,
         ema=recipe.ema,
         sample_weight=weights,
-        validation_data=validation,
+        validation_data=(X_held, y_held, held_weights),
         callbacks=[EarlyStopping(patience=patience), _Stop(stop)],
         threads=threads,
         progress=progress,
     )
-    return _slim(net), history
+    if factors is None:
+        return _slim(net), history
+    return _with_all_inputs(net, n_inputs, kept, factors[kept]), history
+
+
+def _with_all_inputs(net: Network, n_inputs: int, kept: Array, factors: Array) -> Network:
+    """The network of `n_inputs` that gives what `net` does of the `kept` ones times `factors`."""
+    whole = Network(net.layers, n_inputs, loss=net.loss, dtype=net.dtype, seed=net.seed)
+    whole.weights[0][:] = 0
+    whole.weights[0][kept] = net.weights[0] * factors[:, np.newaxis]
+    others = zip([*whole.weights[1:], *whole.biases], [*net.weights[1:], *net.biases], strict=True)
+    for ours, theirs in others:
+        ours[:] = theirs
+    return whole
 
 
 class _Stop(Callback):
