@@ -155,7 +155,7 @@ def test_names_with_dollars_and_rare_letters_are_drawn_as_they_are(capsys):
     train = ["train", write("t.csv", rows), "--target", "late", "--quiet"]
     assert main(train) == 0
     assert "Glyph" not in capsys.readouterr().err
-    assert Path("model.html").read_text(encoding="utf-8").count("data:image/svg+xml") == 2
+    assert Path("model.html").read_text(encoding="utf-8").count("data:image/svg+xml") == 6
 
 
 def test_json_is_one_object_and_nothing_else(capsys):

@@ -109,7 +109,7 @@ def test_int8_is_off_by_what_is_stated(
         off = np.abs(predicted(library, name, model, model.numbers(rows)) - expected(model, rows))
         assert stated.largest_difference == pytest.approx(off.max(), rel=1e-2)
         assert stated.mean_difference == pytest.approx(off.mean(), rel=1e-2)
-        assert made_up.mean_difference == pytest.approx(off.mean(), rel=0.6)
+        assert 1 / 3 < made_up.mean_difference / off.mean() < 3  # on other rows
         assert 0 < off.max() < 0.03 * np.abs(expected(model, rows)).max()
         assert stated.flash < 0.75 * to_c(model, tmp_path / "again.c").flash
 

@@ -27,7 +27,15 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 Array = npt.NDArray[Any]
 
-QUICK = replace(RECIPE, hidden=(32, 16), samples=20_000, bins=16, ramp_height=0.1, ema=None)
+QUICK = replace(
+    RECIPE,
+    hidden=(32, 16),
+    samples=20_000,
+    learning_rate=2e-3,
+    bins=16,
+    ramp_height=0.1,
+    ema=None,
+)
 TOWNS = np.array(["Ulm", "Bonn", "Jena"], object)
 
 

@@ -181,7 +181,7 @@ def test_an_interrupted_fit_leaves_the_model_as_it_was(monkeypatch: pytest.Monke
 
     model = fitted(with_column())
     rows, seconds, networks = model.validation_rows, model.training_seconds, model.networks
-    monkeypatch.setattr("fastnn.tabular.model.Fitted.compare", interrupt)
+    monkeypatch.setattr("fastnn.tabular.model.Fitted.outputs", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(table(), target="price")
     assert model.validation_rows is rows
