@@ -7,10 +7,8 @@ that comes from outside is checked by the library; the tensors are then read int
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
@@ -103,7 +101,7 @@ def replace_file(path: str | os.PathLike[str], content: Iterable[bytes | memoryv
     target = os.path.realpath(checked_path(path))
     mode = _mode_of_replaced(target)
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fastnn-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".fastnn-{os.getpid()}-{os.urandom(8).hex()}.tmp")
     try:
         file = open(temporary, "xb")  # noqa: SIM115
     except FileExistsError:
@@ -340,6 +338,8 @@ def _header(text: str, tensors: dict[str, Array]) -> bytes:
 def _checksum(text: str, tensors: dict[str, Array]) -> str:
     """SHA-256 of the version, the description and every tensor, in file order, as hex digits."""
     manifest = [[name, _DTYPE_NAMES[array.dtype], array.shape] for name, array in tensors.items()]
+    import hashlib  # not with the package: it takes milliseconds
+
     digest = hashlib.sha256(json.dumps([VERSION, text, manifest]).encode())
     for array in tensors.values():
         for piece in _pieces(array):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Literal
 
 
@@ -34,6 +33,8 @@ def html_table(
     str
         All texts are escaped.
     """
+    from html import escape
+
     # Of each cell: a style sheet would change all tables of a notebook
     place = f' style="text-align: {align}"'
     lines = ["<table>", "<thead>", "<tr>"]

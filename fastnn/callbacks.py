@@ -6,12 +6,10 @@ train it; raising `StopTraining` ends the training, any other exception ends the
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +91,7 @@ _MODES = ("min", "max")
 
 def _check_folder(path: str) -> None:
     """Refuses, before anything is trained, a file that cannot be written."""
-    if not Path(path).parent.is_dir():
+    if not os.path.isdir(os.path.dirname(path) or "."):
         raise ValueError(f"path must be in a folder that exists, got {path!r}")
 
 
@@ -125,7 +123,10 @@ class _Watch:
         if self.monitor not in names:
             needs = ""
             if self.monitor.startswith("val_") and "val_loss" not in names:
-                needs = "; give validation_data or validation_split"
+                needs = (
+                    "; give fit validation_data or validation_split, or an estimator "
+                    "early_stopping=True"
+                )
             raise ValueError(
                 f"monitor must be one of {', '.join(names)}, got {self.monitor!r}{needs}"
             )
@@ -334,6 +335,8 @@ class CSVLog(Callback):
         self._write("a", [[epoch, *metrics.values()]])
 
     def _write(self, mode: str, rows: Iterable[Iterable[Any]]) -> None:
+        import csv
+
         with open(self.path, mode, newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
 
@@ -357,7 +360,7 @@ class TensorBoardLog(Callback):
 
     @checked_keywords
     def __init__(self, folder: PathLike) -> None:
-        self.folder = Path(_validation.checked_path(folder))
+        self.folder = _validation.checked_path(folder)
         _import_tensorboard()
         self._writers: dict[str, Any] = {}
 
@@ -367,7 +370,7 @@ class TensorBoardLog(Callback):
         runs = ["train"] + ["validation"] * any(name.startswith("val_") for name in net.history)
         self.on_fit_end(net)  # of a call that an exception has ended
         for run in runs:
-            writer = self._writers[run] = writer_class(str(self.folder / run))
+            writer = self._writers[run] = writer_class(os.path.join(self.folder, run))
             # TensorBoard forgets what an earlier writer has told of this step and later ones
             log = session(status=session.START)
             writer.add_event(event_class(wall_time=time.time(), step=start, session_log=log))

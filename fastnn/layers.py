@@ -1,5 +1,7 @@
 """Descriptions of layers: small, frozen, without arithmetic."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 

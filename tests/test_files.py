@@ -539,7 +539,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, fu
 
 
 def test_temporary_file_of_somebody_else_is_left_alone(path, monkeypatch):
-    monkeypatch.setattr(_files.secrets, "token_hex", lambda n: "0" * 2 * n)
+    monkeypatch.setattr(_files.os, "urandom", bytes)
     other = path.parent / f".fastnn-{os.getpid()}-{'0' * 16}.tmp"
     other.write_bytes(b"not ours")
     with pytest.raises(FileExistsError):
