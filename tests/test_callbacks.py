@@ -553,7 +553,7 @@ def stuff(y_true: Any, y_pred: Any) -> float:
 
 
 WRONG_FITS: list[tuple[str, type[Exception], dict[str, Any]]] = [
-    ("monitor must be one of loss, accuracy, got 'val_loss'; give validation_data or", ValueError,
+    ("monitor must be one of loss, accuracy, got 'val_loss'; give fit val", ValueError,
      {"callbacks": EarlyStopping()}),
     ("monitor must be one of loss, accuracy, val_loss, val_accuracy, got 'val_f1'", ValueError,
      {"callbacks": EarlyStopping("val_f1"), "validation_split": 0.2}),

@@ -208,6 +208,7 @@ def test_early_stopping_holds_out_the_same_samples(target: str) -> None:
     assert ours.n_iter_ == theirs.n_iter_ < 60
     assert ours.best_loss_ is theirs.best_loss_ is None
     assert_same_weights(ours, theirs, 1e-5)  # of the best epoch
+    assert ours.network_.history.n_epochs == ours.n_iter_
 
 
 def test_the_initial_weights_do_not_depend_on_the_dtype() -> None:

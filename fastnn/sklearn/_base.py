@@ -347,7 +347,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             if watch.best is None:
                 raise ValueError(_NOT_FINITE) from error
         if watch.best is not None:
-            self.network_ = watch.best
+            best = watch.best
+            self.network_.set_parameters(best.weights, best.biases, best.running_statistics)
         if not incremental and self.n_iter_ == n_iter and not watch.stopped:
             warnings.warn(
                 f"Stochastic Optimizer: the training has not converged after max_iter={n_iter} "
