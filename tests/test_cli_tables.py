@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import types
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.cli import main
+from fastnn.cli import main, train
 from fastnn.datasets import table_path
 from fastnn.tabular import RECIPE, TabularModel
 
@@ -355,6 +357,36 @@ def test_ctrl_c_writes_nothing(monkeypatch, capsys):
     assert not os.listdir()
 
 
+def test_ctrl_c_that_a_library_swallows_ends_the_command(monkeypatch, capsys):
+    def swallow(*arguments):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    original = train.read_table
+    monkeypatch.setattr(train, "read_table", swallow)
+    monkeypatch.setattr(fastnn.Network, "fit", None)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert main(["train", TABLE, "--target", "late"]) == 130
+    assert capsys.readouterr().err == "fastnn: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not os.listdir()
+
+
+def test_a_terminal_without_the_letters_of_a_name_shows_their_codes():
+    rows = [{"größe": i % 10, "late": "zu spät" if i % 10 > 5 else "no"} for i in range(60)]
+    done = subprocess.run(
+        [*COMMAND, "train", write("t.csv", rows), "--target", "late"],
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gr\\xf6\\xdfe" in done.stdout
+    assert "zu sp\\xe4t" in done.stdout
+
+
 # --- images
 
 
@@ -540,6 +572,19 @@ def test_inspect_shows_a_network(capsys):
     assert main(["inspect", "n.safetensors", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert (content["kind"], content["n_features"], content["n_parameters"]) == ("Network", 4, 23)
+
+
+def test_export_names_c_functions_and_stores_8_bits(model, capsys):
+    assert main(["export", model, "--to", "c", "late.c", "--name", "is_late", "--int8"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "late.c"
+    assert re.fullmatch(r"on rows made up, int8 changes .* on average, by at most .*", second)
+    source = Path("late.c").read_text()
+    assert "is_late_predict" in source
+    assert "Weights are int8" in source
+    line = failure(["export", model, "--to", "onnx", "late.onnx", "--int8"], capsys)
+    assert line == "fastnn: --name and --int8 are for --to c, got --to onnx"
+    assert not Path("late.onnx").exists()
 
 
 def test_export_hands_the_model_to_exchange(model, monkeypatch, capsys):

@@ -6,6 +6,7 @@ Every error is one line on the standard error stream, and the exit code is 2.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import fastnn
-from fastnn.cli import bench, demo, evaluate, export, info, inspect, predict, train
+from fastnn.cli import bench, demo, evaluate, export, info, inspect, interrupts, predict, train
 from fastnn.cli.parsing import Parser
 
 __all__ = ["main"]
@@ -34,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after an error; 130 after Ctrl-C and 141 when the reader of the output went away, as
         shells number the two signals.
     """
-    _open_closed_streams()
+    _prepare_streams()
     try:
         try:
             arguments = _parser().parse_args(argv)
-            with _warnings_in_lines():
+            with interrupts.noted(), _warnings_in_lines():
                 arguments.run(arguments)
         finally:
             sys.stdout.flush()
@@ -56,11 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _open_closed_streams() -> None:
-    """What the shell closed (``>&-``) reads and writes nothing."""
+def _prepare_streams() -> None:
+    """What the shell closed (``>&-``) reads and writes nothing; others take any letter."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):  # a letter that the terminal lacks is no error
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str) -> int:

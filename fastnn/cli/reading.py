@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.tabular.reading import absent
 from fastnn.tabular.table_files import Table, read_bytes, read_file
 
 #: The column of a folder of images that holds the names of its sub-folders.
@@ -77,18 +77,8 @@ def refuse_same(option: str, path: Path, other_option: str, other: str | Path) -
 
 def refuse_absent(column: str, table: Table, name: str) -> None:
     """ValueError, with the name that was probably meant, if a table has no such column."""
-    if column in table:
-        return
-    lower = {each.lower().strip(): each for each in table}
-    close = difflib.get_close_matches(column.lower().strip(), lower, 1)
-    meant = f"did you mean {lower[close[0]]!r}? " if close else ""
-    raise ValueError(f"{name} has no column {column!r}: {meant}{listed(table)}")
-
-
-def listed(table: Table) -> str:
-    """The names of the columns, in words."""
-    names = list(table)
-    return "it has " + ", ".join(map(repr, names[:20])) + ", ..." * (len(names) > 20)
+    if column not in table:
+        raise ValueError(f"{name} has {absent(column, table)}")
 
 
 @contextmanager

@@ -18,12 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn.cli import printing
+from fastnn.cli import interrupts, printing
 from fastnn.cli.parsing import Commands
 from fastnn.cli.reading import (
     CLASS,
     is_images,
-    listed,
     n_rows_of,
     naming,
     read_table,
@@ -35,6 +34,7 @@ from fastnn.cli.reading import (
 from fastnn.cli.report import HeldOut, write_report
 from fastnn.datasets import table_path
 from fastnn.tabular import RECIPE, TabularModel
+from fastnn.tabular.reading import listed
 from fastnn.tabular.table_files import Table
 from fastnn.tabular.values import read_cells
 
@@ -149,6 +149,7 @@ def _trained(
     if target is None:
         raise ValueError(f"--target is needed: the column of {name} to predict; {listed(table)}")
     refuse_absent(target, table, name)
+    interrupts.check()
     with _timed(seconds, "preparing"), naming(name):
         model.fit(table, target=target, progress=not (arguments.json or arguments.quiet))
     seconds["preparing"] -= model.training_seconds

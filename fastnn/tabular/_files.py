@@ -74,6 +74,8 @@ def write(model: TabularModel, path: str | os.PathLike[str]) -> None:
 def read(path: str | os.PathLike[str], model_class: type[ModelType]) -> ModelType:
     """What `write` has written; ValueError for anything else."""
     description, tensors = _files.read_model(path)
+    if "layers" in description and "kind" not in description:
+        raise ValueError(f"cannot load {str(path)!r}: it is a network, which Network.load reads")
     try:
         return _model(description, tensors, model_class)
     except (KeyError, TypeError, ValueError, RecursionError) as error:

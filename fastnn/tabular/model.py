@@ -23,7 +23,7 @@ from fastnn.tabular.encoding import (
     linear_inputs,
     part_of,
 )
-from fastnn.tabular.reading import read_table, values_of
+from fastnn.tabular.reading import absent, read_table, values_of
 from fastnn.tabular.recipe import RECIPE, Recipe
 from fastnn.tabular.scores import Confusion, Scores
 from fastnn.tabular.summary import as_html
@@ -71,7 +71,7 @@ class TabularModel:
     >>> table = {
     ...     "size": [30, 85, 60, 120, 45, 70] * 20,
     ...     "town": ["Ulm", "Bonn", "Ulm", "Bonn", "Bonn", "Ulm"] * 20,
-    ...     "price": [300.0, 1020.0, 600.0, 1440.0, 540.0, 700.0] * 20,
+    ...     "price": [300.5, 1020.0, 600.0, 1440.0, 540.0, 700.0] * 20,
     ... }
     >>> model = TabularModel(seed=0).fit(table, target="price")
     >>> [column.kind for column in model.columns]
@@ -204,8 +204,9 @@ class TabularModel:
         Parameters
         ----------
         frame : data frame, dict of columns, ndarray, str or path-like
-            A frame of pandas or polars; an array of shape (n_rows, n_columns), whose columns are
-            called x0, x1, ...; or the path of a .csv, .tsv, .parquet or .npz file.
+            A frame of pandas or polars, or a table of pyarrow; an array of shape (n_rows,
+            n_columns), whose columns are called x0, x1, ...; or the path of a .csv, .tsv, .parquet
+            or .npz file.
         y : array-like of shape (n_rows,), optional
             What to predict, where it is no column of `frame`.
         target : str, optional
@@ -236,7 +237,14 @@ class TabularModel:
             Of rows without a target, and of columns that repeat it.
         """
         if (y is None) == (target is None):
-            raise ValueError("fit needs either target, the name of a column, or y")
+            got = "neither" if y is None else "both"
+            raise ValueError(f"fit needs target, the name of a column, or y, got {got}")
+        if isinstance(y, str):
+            raise TypeError(f"y must have a value for each row; for a column give target={y!r}")
+        if target is not None and not isinstance(target, str):
+            raise TypeError(
+                f"target must be the name of a column, as text, got {_validation.shown(target)}"
+            )
         table, raw, name = _split_target(read_table(frame), y, target)
         weights = None
         if sample_weight is not None:
@@ -418,7 +426,12 @@ class TabularModel:
         Raises
         ------
         ValueError
-            As `predict`; or if the target is missing, or has a class that is not known.
+            As `predict`; or if no row has a target, or one has a class that is not known.
+
+        Warns
+        -----
+        TableWarning
+            As `predict`; and of rows without a target, which are left out.
         """
         fitted = self._parts
         inputs, true = self._known(frame, y)
@@ -571,7 +584,8 @@ class TabularModel:
         target = self._parts.target
         inputs, table = self._inputs(frame)
         _, raw, _ = _split_target(table, y, target.name if y is None else None)
-        return inputs, _encoded(target, raw, len(inputs))
+        rows, true = _encoded(target, raw)
+        return inputs if len(rows) == len(inputs) else inputs[rows], true
 
     def _fitted_encoding(self, cells: dict[str, Cells], n_rows: int) -> Encoding:
         columns = tuple(describe(name, each) for name, each in cells.items())
@@ -597,7 +611,9 @@ class TabularModel:
         table, raw, _ = _split_target(read_table(frame, "validation_data"), y, target.name)
         if weights is not None:
             weights = _weights.one_a_sample(weights, len(raw), "validation_data[2]")
-        return _read(table), _encoded(target, raw, len(raw)), weights
+        rows, true = _encoded(target, raw)
+        cells = {key: taken(each, rows) for key, each in _read(table).items()}
+        return cells, true, None if weights is None else weights[rows]
 
 
 class Fitted:
@@ -662,8 +678,9 @@ def _split_target(table: Table, y: Any, target: str | None) -> tuple[Table, Arra
             raise ValueError(f"y must have a value for each of {n_rows} rows, got {len(raw)}")
         return table, raw, str(getattr(y, "name", None) or "y")
     if target not in table:
-        names = ", ".join(map(repr, list(table)[:20])) + ", ..." * (len(table) > 20)
-        raise ValueError(f"target must be a column of the table, got {target!r}; it has {names}")
+        raise ValueError(
+            f"target must be a column of the table, it has {absent(str(target), table)}"
+        )
     return {name: each for name, each in table.items() if name != target}, table[target], target
 
 
@@ -683,24 +700,34 @@ def _with_target(
             + f" of {n_rows} in which {name!r} is there" * (n_missing > 0)
         )
     if n_missing:
-        warnings.warn(
-            f"{n_missing} of {n_rows} rows have no {name!r} and are left out",
-            TableWarning,
-            stacklevel=4,
-        )
+        _warn_of_rows_left_out(n_missing, n_rows, name)
         rows = np.flatnonzero(~missing)
         cells = {key: taken(each, rows) for key, each in cells.items()}
         answers = taken(answers, rows)
     return cells, answers
 
 
-def _encoded(target: Target, raw: Array, n_rows: int) -> Array:
-    """The target of rows to measure; ValueError where it is missing or not known."""
-    if n_rows == 0:
+def _warn_of_rows_left_out(n_missing: int, n_rows: int, name: str) -> None:
+    warnings.warn(
+        f"{n_missing} of {n_rows} rows have no {name!r} and are left out",
+        TableWarning,
+        stacklevel=5,
+    )
+
+
+def _encoded(target: Target, raw: Array) -> tuple[Array, Array]:
+    """Rows to measure, and their targets; ValueError where one is not known, or all are missing."""
+    if len(raw) == 0:
         raise ValueError("frame must have rows, it has none")
     cells = read_cells(raw, target.name)
+    is_absent = is_missing(cells)
+    rows = np.flatnonzero(~is_absent)
+    if len(rows) == 0:
+        raise ValueError(f"frame must have rows with a {target.name!r}, all {len(raw)} have none")
+    if len(rows) < len(raw):
+        _warn_of_rows_left_out(len(raw) - len(rows), len(raw), target.name)
     true = target.encode(cells)
-    unknown = np.isnan(true)
+    unknown = np.isnan(true) & ~is_absent
     if unknown.any():
         row = int(unknown.argmax())
         known = (
@@ -710,7 +737,7 @@ def _encoded(target: Target, raw: Array, n_rows: int) -> Array:
             f"the target {target.name!r} must be {known}, got {_validation.short(raw[row])} in row "
             f"{row}"
         )
-    return true
+    return rows, true[rows]
 
 
 def _scaled(target: Target, true: Array) -> Array:

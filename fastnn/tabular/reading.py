@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,8 +24,9 @@ def read_table(source: Any, name: str = "frame") -> Table:
     Parameters
     ----------
     source : data frame, mapping, ndarray, str or path-like
-        A frame of pandas or polars; a mapping of names to columns; an array of shape (n_rows,
-        n_columns), whose columns are called x0, x1, ...; or the path of a CSV, Parquet or NPZ file.
+        A frame of pandas or polars, or a table of pyarrow; a mapping of names to columns; an array
+        of shape (n_rows, n_columns), whose columns are called x0, x1, ...; or the path of a CSV,
+        Parquet or NPZ file.
     name : str
         Of the argument, for errors.
 
@@ -41,10 +43,14 @@ def read_table(source: Any, name: str = "frame") -> Table:
     """
     if isinstance(source, (str, os.PathLike)):
         return read_file(Path(_validation.checked_path(source)))
+    if type(source).__name__ == "LazyFrame":
+        raise TypeError(f"{name} must be a table in memory: call collect() on the LazyFrame")
     if isinstance(source, Mapping):
         columns: Iterable[tuple[Any, Any]] = source.items()
     elif hasattr(source, "get_columns"):  # polars
         columns = [(column.name, column) for column in source.get_columns()]
+    elif hasattr(source, "itercolumns"):  # a table of pyarrow
+        columns = list(zip(source.column_names, source.itercolumns(), strict=True))
     elif hasattr(source, "columns") and hasattr(source, "items"):
         columns = source.items()
     else:
@@ -66,6 +72,20 @@ def values_of(column: Any, name: str) -> Array:
     if values.ndim != 1:
         raise ValueError(f"{name} must be one column, got shape {values.shape}")
     return values
+
+
+def absent(column: str, table: Table) -> str:
+    """That a table has no such column, with the name that was probably meant."""
+    lower = {each.lower().strip(): each for each in table}
+    close = difflib.get_close_matches(column.lower().strip(), lower, 1)
+    meant = f"did you mean {lower[close[0]]!r}? " if close else ""
+    return f"no column {column!r}: {meant}{listed(table)}"
+
+
+def listed(table: Table) -> str:
+    """The names of the columns, in words."""
+    names = list(table)
+    return "it has " + ", ".join(map(repr, names[:20])) + ", ..." * (len(names) > 20)
 
 
 def _columns_of_array(source: Any, name: str) -> list[tuple[str, Array]]:

@@ -23,6 +23,8 @@ class Recipe:
         Of a column; the rarer ones are joined.
     most_inputs : int
         Rows times inputs, in numbers of 4 bytes; large tables get fewer ramps.
+    most_ramps : int
+        Of all numbers together.
     hidden : tuple of int
         Units of the hidden layers.
     activation : str
@@ -65,6 +67,7 @@ class Recipe:
     rarest: int = 4
     most_categories: int = 1024
     most_inputs: int = 1 << 28
+    most_ramps: int = 8192
     hidden: tuple[int, ...] = (256, 256, 256)
     activation: str = "mish"
     dropout: float = 0.15
@@ -94,7 +97,7 @@ class Recipe:
 
     def ramps(self, n_rows: int, n_numbers: int) -> int:
         """The most ramps of each of `n_numbers` columns of numbers."""
-        room = self.most_inputs // max(n_rows * n_numbers, 1)
+        room = min(self.most_inputs // max(n_rows, 1), self.most_ramps) // max(n_numbers, 1)
         return max(min(self.bins, n_rows // self.rows_per_bin, room), 1)
 
 
