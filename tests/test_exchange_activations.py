@@ -12,7 +12,7 @@ TABLES = [
     ("fastnn.exchange.c.functions", "FUNCTIONS", {"linear"}),
     ("fastnn.exchange.c.sizes", "FLOAT", {"linear"}),
     ("fastnn.exchange.c.sizes", "DOUBLE", {"linear"}),
-    ("fastnn.exchange.onnx_writer", "OPERATORS", {"silu"}),
+    ("fastnn.exchange.onnx_graph", "OPERATORS", {"silu"}),
     ("fastnn.exchange.torch_format", "_ACTIVATIONS", {"exponential"}),
     ("fastnn.exchange.keras_format", "_FUNCTIONS", {"leaky_relu"}),
 ]
