@@ -237,6 +237,13 @@ def test_tables_of_arrow_and_frames_that_are_not_there_yet() -> None:
         "a": [1, 2],
         "b": ["x", None],
     }
+    coded = pa.array(["x", None, "y", "x"]).dictionary_encode()
+    batch = pa.record_batch({"c": coded, "n": pa.array([1, None, 3, 4])})
+    for source in (pa.table(batch), batch, dict(zip("cn", batch.columns, strict=True))):
+        columns = read_table(source)
+        assert columns["c"].tolist() == ["x", None, "y", "x"]
+        np.testing.assert_array_equal(columns["n"], [1, np.nan, 3, 4])
+    assert read_table({"c": pa.nulls(2, coded.type)})["c"].tolist() == [None, None]
     lazy = type("LazyFrame", (), {})()
     with pytest.raises(TypeError, match=r"call collect\(\) on the LazyFrame"):
         read_table(lazy)

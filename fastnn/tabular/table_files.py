@@ -138,18 +138,21 @@ def _read_parquet(data: bytes, name: str) -> Table:
 def _columns(table: Any, names: list[str], name: str) -> Table:
     """The columns of a table of Arrow's."""
     _refuse_twins(names, name)
-    return {key: _column(each) for key, each in zip(names, table.columns, strict=True)}
+    return {key: arrow_column(each) for key, each in zip(names, table.columns, strict=True)}
 
 
-def _column(column: Any) -> Array:
-    """A column of Arrow's as NumPy has it.
+def arrow_column(column: Any) -> Array:
+    """A column of Arrow's, chunked or not, as NumPy has it.
 
-    `to_numpy` imports pandas, which takes as long as reading 50 MB of CSV, and makes a text for
-    each row; here rows of the same text share it.
+    `to_numpy` imports pandas, which takes as long as reading 50 MB of CSV, makes a text for each
+    row, where rows of the same text share it here, and takes a missing category for the last one
+    (pyarrow 26).
     """
     if not len(column):
         return np.empty(0)
     pyarrow = _pyarrow()
+    if isinstance(column, pyarrow.Array):
+        column = pyarrow.chunked_array([column])
     types = pyarrow.types
     kind = column.type
     is_coded = types.is_dictionary(kind)
