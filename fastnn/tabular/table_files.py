@@ -30,6 +30,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _LEADING_ZERO = re.compile(r"0\d+")
+_TIME_OF_DAY = re.compile(r"\d{2}:\d{2}(:\d{2})?")
 _MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan"]
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 _KINDS = "it must be CSV, Parquet or NPZ"
@@ -260,11 +261,11 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
             stacklevel=2,
         )
     _refuse_twins(names, name)
-    texts = {
+    texts = {  # Arrow makes numbers of 007, and 08:15:00 of 08:15 where all rows are such times
         key
         for row in rows
         for key, field in zip(names, row, strict=False)
-        if _LEADING_ZERO.fullmatch(field.strip())
+        if _LEADING_ZERO.fullmatch(field.strip()) or _TIME_OF_DAY.fullmatch(field.strip())
     }
 
     below_header = max(data.find(b"\n"), 0)
