@@ -464,6 +464,7 @@ def test_predictions_go_to_a_device(model, capsys):
 def test_files_that_are_read_are_not_written(model, capsys):
     content = table_path().read_bytes()
     Path("t.csv").write_bytes(content)
+    Path("m.st").write_bytes(Path(model).read_bytes())
     Path("sub").mkdir()
     train = ["train", "t.csv", "--target", "late"]
     for argv in (
@@ -471,11 +472,14 @@ def test_files_that_are_read_are_not_written(model, capsys):
         [*train, "--report", "t.csv"],
         ["predict", model, "t.csv", "--output", "t.csv"],
         ["predict", model, "t.csv", "--output", model],
+        ["export", "m.st", "--to", "c", "m.st", "--name", "late"],
+        ["export", "m.st", "--to", "onnx", "sub/../m.st"],
     ):
         assert "must be another file than " in failure(argv, capsys)
     line = failure([*train, "--output", "m", "--report", "sub/../m"], capsys)
     assert "--report must be another file than --output" in line
     assert Path("t.csv").read_bytes() == content
+    assert Path("m.st").read_bytes() == Path(model).read_bytes()
 
 
 def test_tables_without_a_header_have_columns_called_by_their_places(capsys):

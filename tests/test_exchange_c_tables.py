@@ -213,6 +213,9 @@ def test_words_that_a_field_may_be(
         ("kind,day,new,size\nx,1.1.2021,1\n", "words: row 1 has 3 fields in the place of 4"),
         ("kind,day,new,size\n\nx,,1,1,\n", "words: row 1 has 5 fields in the place of 4"),
         ("a," * 10_001 + "\n", "words: the table has more than 10000 columns"),
+        ("kind,day,new,size,day\n", "words: the table has the column 'day' twice"),
+        ('kind,day,new,size\n"x,,1,1\n', "words: the table ends within quotes"),
+        ('kind,day,new,"size\n', "words: the table ends within quotes"),
     ],
 )
 def test_a_table_that_does_not_fit_is_one_line(
@@ -220,6 +223,60 @@ def test_a_table_that_does_not_fit_is_one_line(
 ) -> None:
     done = subprocess.run([words[1]], input=text, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, f"{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("1,234.5", 1234.5),
+        ("-12,345,678", -12_345_678.0),
+        ("+1,234.", 1234.0),
+        ("1,5", 1.5),
+        ("1234,567", 1234.567),
+        ("0,125", 0.125),
+        ("1,234,56", None),
+        ("1,234.5,678", None),
+    ],
+)  # fmt: skip
+def test_commas_between_thousands(
+    field: str, number: float | None, words: tuple[TabularModel, Path]
+) -> None:
+    model, program = words
+    text = f'size,new,day,kind\n"{field}",1,24.12.2020,x\n'
+    done = subprocess.run([program], input=text, capture_output=True, text=True)
+    row = {"size": [number], "new": [True], "day": ["24.12.2020"], "kind": ["x"]}
+    assert float(done.stdout.splitlines()[1]) == pytest.approx(model.predict(row)[0], rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("order", "long", "short"),
+    [("{2}-{1}-{0}", "2020-12-24", "20-12-24"), ("{0}.{1}.{2}", "24.12.2020", "24.12.20")],
+)
+@needs_gcc
+def test_a_year_of_two_digits_is_no_date(order: str, long: str, short: str, tmp_path: Path) -> None:
+    days = np.arange(80) % 12 + 1
+    dates = [order.format(31 if d == 12 else 10 + d, d, 2020) for d in days.tolist()]
+    model = model_of({"day": dates}, days * 1.0)
+    to_c(model, tmp_path / "m.c")
+    program = compile_program(tmp_path / "m.c")
+    text = f"day\n{long}\n{short}\n{short} 18:00\n"
+    done = subprocess.run([program], input=text, capture_output=True, text=True)
+    wanted = model.predict({"day": [long, short, f"{short} 18:00"]})
+    assert [float(line) for line in done.stdout.splitlines()[1:]] == pytest.approx(wanted, rel=1e-5)
+
+
+@needs_gcc
+def test_a_missing_value_is_a_row_where_there_is_one_column(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    x = np.where(np.arange(60) % 3 == 0, np.nan, np.arange(60) % 7)
+    model = model_of({"x": x}, np.arange(60) % 3)
+    to_c(model, tmp_path / "one.c")
+    program = compile_program(tmp_path / "one.c")
+    text = pandas.DataFrame({"x": x}).to_csv(index=False)
+    assert '\n""\n' in text
+    done = subprocess.run([program], input=text, capture_output=True, text=True)
+    printed = pandas.read_csv(io.StringIO(done.stdout))
+    assert list(printed["y"]) == list(model.predict({"x": x}))
 
 
 # ---- the file ------------------------------------------------------------------------------------

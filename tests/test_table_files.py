@@ -118,6 +118,12 @@ def test_a_missing_header_is_told():
         read_bytes(b"7.5,8\n5,6\n", "t")
 
 
+@pytest.mark.parametrize("last", ["23:59", "24:00", "?", ""])
+def test_times_of_the_day_are_as_they_are_written(last):
+    columns = read_bytes(f"t,x\n08:15,1\n07:00,2\n{last},3\n".encode(), "t")
+    assert columns["t"].tolist() == ["08:15", "07:00", last or None]
+
+
 def test_npz(tmp_path):
     path = tmp_path / "t.npz"
     np.savez(path, X=np.arange(6.0).reshape(3, 2), y=np.array(["a", "b", "a"]))

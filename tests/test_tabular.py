@@ -237,9 +237,31 @@ def test_tables_of_arrow_and_frames_that_are_not_there_yet() -> None:
         "a": [1, 2],
         "b": ["x", None],
     }
+    coded = pa.array(["x", None, "y", "x"]).dictionary_encode()
+    batch = pa.record_batch({"c": coded, "n": pa.array([1, None, 3, 4])})
+    for source in (pa.table(batch), batch, dict(zip("cn", batch.columns, strict=True))):
+        columns = read_table(source)
+        assert columns["c"].tolist() == ["x", None, "y", "x"]
+        np.testing.assert_array_equal(columns["n"], [1, np.nan, 3, 4])
+    assert read_table({"c": pa.nulls(2, coded.type)})["c"].tolist() == [None, None]
     lazy = type("LazyFrame", (), {})()
     with pytest.raises(TypeError, match=r"call collect\(\) on the LazyFrame"):
         read_table(lazy)
+
+
+def test_validation_data_without_rows_are_named() -> None:
+    x = {"x": np.arange(20) % 7 / 2}
+    model = TabularModel(seed=0, recipe=QUICK)
+    with pytest.raises(ValueError, match="validation_data must have rows, it has none"):
+        model.fit(x, x["x"], validation_data=({"x": []}, []))
+    with pytest.raises(ValueError, match="validation_data must have rows with a 'y', all 1 have"):
+        model.fit(x, x["x"], validation_data=({"x": [1.0]}, [np.nan]))
+
+
+def test_a_target_whose_spread_underflows_is_named() -> None:
+    x = np.arange(20) % 7 / 2
+    with pytest.raises(ValueError, match=r"target 'y' must have a standard deviation .* too small"):
+        fitted({"x": x, "y": x * 1e-300}, "y")
 
 
 def test_own_validation_data_choose_the_epoch() -> None:
@@ -538,6 +560,16 @@ def test_dates_as_text(dates: list[str], order: str) -> None:
 def test_a_signalling_nan_is_missing() -> None:
     cells = read_cells(np.array([Decimal("sNaN"), Decimal(1)], object), "c")
     np.testing.assert_array_equal(cells.numbers, [np.nan, 1])
+
+
+@pytest.mark.parametrize("unit", ["ms", "25us", "ns", "as"])
+def test_durations_below_a_second_keep_their_differences(unit: str) -> None:
+    values = np.array([0, -250, 1500, "NaT"], f"m8[{unit}]")
+    _, count = np.datetime_data(values.dtype)
+    a_day = 86400 * {"ms": 1e3, "us": 1e6, "ns": 1e9, "as": 1e18}[unit[-2:]] / count
+    numbers = read_cells(values, "d").numbers
+    assert numbers is not None
+    np.testing.assert_allclose(numbers * a_day, [0, -250, 1500, np.nan], rtol=1e-15)
 
 
 def test_the_first_date_of_python_in_a_zone_ahead() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastnn.cli.inspect import load_any
 from fastnn.cli.parsing import Commands
+from fastnn.cli.reading import refuse_same
 
 _FUNCTIONS = {"c": "to_c", "onnx": "to_onnx"}
 
@@ -40,6 +41,7 @@ def _run(arguments: argparse.Namespace) -> None:
         options["dtype"] = "int8"
     if options and arguments.to != "c":
         raise ValueError(f"--name and --int8 are for --to c, got --to {arguments.to}")
+    refuse_same("FILE", arguments.output, "MODEL", arguments.model)
     model = load_any(arguments.model)
     try:
         write = getattr(importlib.import_module("fastnn.exchange"), name)

@@ -611,7 +611,7 @@ class TabularModel:
         table, raw, _ = _split_target(read_table(frame, "validation_data"), y, target.name)
         if weights is not None:
             weights = _weights.one_a_sample(weights, len(raw), "validation_data[2]")
-        rows, true = _encoded(target, raw)
+        rows, true = _encoded(target, raw, "validation_data")
         cells = {key: taken(each, rows) for key, each in _read(table).items()}
         return cells, true, None if weights is None else weights[rows]
 
@@ -715,15 +715,15 @@ def _warn_of_rows_left_out(n_missing: int, n_rows: int, name: str) -> None:
     )
 
 
-def _encoded(target: Target, raw: Array) -> tuple[Array, Array]:
+def _encoded(target: Target, raw: Array, frame: str = "frame") -> tuple[Array, Array]:
     """Rows to measure, and their targets; ValueError where one is not known, or all are missing."""
     if len(raw) == 0:
-        raise ValueError("frame must have rows, it has none")
+        raise ValueError(f"{frame} must have rows, it has none")
     cells = read_cells(raw, target.name)
     is_absent = is_missing(cells)
     rows = np.flatnonzero(~is_absent)
     if len(rows) == 0:
-        raise ValueError(f"frame must have rows with a {target.name!r}, all {len(raw)} have none")
+        raise ValueError(f"{frame} must have rows with a {target.name!r}, all {len(raw)} have none")
     if len(rows) < len(raw):
         _warn_of_rows_left_out(len(raw) - len(rows), len(raw), target.name)
     true = target.encode(cells)

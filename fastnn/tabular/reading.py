@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _validation
-from fastnn.tabular.table_files import Table, read_file
+from fastnn.tabular.table_files import Table, arrow_column, read_file
 
 Array = npt.NDArray[Any]
 
@@ -122,6 +122,8 @@ def _values(column: Any) -> Array:
         values = column.data.astype(object)
         values[np.ma.getmaskarray(column)] = None
         return np.asarray(values)
+    if hasattr(column, "dictionary_encode"):  # of pyarrow
+        return arrow_column(column)
     dtype: Any = getattr(column, "dtype", None)
     if type(dtype).__name__ == "CategoricalDtype":
         return np.array([None if value != value else str(value) for value in column], object)

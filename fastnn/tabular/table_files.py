@@ -30,6 +30,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _LEADING_ZERO = re.compile(r"0\d+")
+_TIME_OF_DAY = re.compile(r"\d{2}:\d{2}(:\d{2})?")
 _MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan"]
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 _KINDS = "it must be CSV, Parquet or NPZ"
@@ -138,18 +139,21 @@ def _read_parquet(data: bytes, name: str) -> Table:
 def _columns(table: Any, names: list[str], name: str) -> Table:
     """The columns of a table of Arrow's."""
     _refuse_twins(names, name)
-    return {key: _column(each) for key, each in zip(names, table.columns, strict=True)}
+    return {key: arrow_column(each) for key, each in zip(names, table.columns, strict=True)}
 
 
-def _column(column: Any) -> Array:
-    """A column of Arrow's as NumPy has it.
+def arrow_column(column: Any) -> Array:
+    """A column of Arrow's, chunked or not, as NumPy has it.
 
-    `to_numpy` imports pandas, which takes as long as reading 50 MB of CSV, and makes a text for
-    each row; here rows of the same text share it.
+    `to_numpy` imports pandas, which takes as long as reading 50 MB of CSV, makes a text for each
+    row, where rows of the same text share it here, and takes a missing category for the last one
+    (pyarrow 26).
     """
     if not len(column):
         return np.empty(0)
     pyarrow = _pyarrow()
+    if isinstance(column, pyarrow.Array):
+        column = pyarrow.chunked_array([column])
     types = pyarrow.types
     kind = column.type
     is_coded = types.is_dictionary(kind)
@@ -257,11 +261,11 @@ def _read_csv(data: bytes, name: str, expected: Collection[str]) -> Table:
             stacklevel=2,
         )
     _refuse_twins(names, name)
-    texts = {
+    texts = {  # Arrow makes numbers of 007, and 08:15:00 of 08:15 where all rows are such times
         key
         for row in rows
         for key, field in zip(names, row, strict=False)
-        if _LEADING_ZERO.fullmatch(field.strip())
+        if _LEADING_ZERO.fullmatch(field.strip()) or _TIME_OF_DAY.fullmatch(field.strip())
     }
 
     below_header = max(data.find(b"\n"), 0)

@@ -70,7 +70,10 @@ class Target:
                 raise ValueError(f"target {name!r} must be numbers for a regression, got texts")
             center, scale = float(numbers.mean()), float(numbers.std())
             if not (scale > 0 and np.isfinite(scale)):
-                raise ValueError(f"target {name!r} has numbers that are too large, or all the same")
+                raise ValueError(
+                    f"target {name!r} must have a standard deviation that is finite and above 0, "
+                    f"got {scale:g}: its numbers are too large, too small or all the same"
+                )
             return cls(name, task, cells.kind, center=center, scale=scale)
         classes, counts = _classes(name, cells)
         n_rows = int(counts.sum())

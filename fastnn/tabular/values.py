@@ -31,6 +31,7 @@ _YEAR_LAST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _TIME)
 DATE_ORDERS = {"ymd": (1, 2, 3), "dmy": (3, 2, 1), "mdy": (3, 1, 2)}
 
 _EPOCH = datetime.datetime(1970, 1, 1)
+_A_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9, "ps": 1e12, "fs": 1e15, "as": 1e18}
 _MOST_SAMPLED = 50_000
 
 
@@ -91,8 +92,7 @@ def read_cells(values: Array, name: str) -> Cells:
     if kind == "M":
         return Cells("date", _days(values))
     if kind == "m":
-        seconds = values.astype("timedelta64[s]").astype(np.float64)
-        return Cells("number", np.where(np.isnat(values), np.nan, seconds / 86400))
+        return Cells("number", _days_long(values))
     if kind not in "OUS":
         raise ValueError(f"the column {name!r} must be numbers, dates or texts, got {values.dtype}")
     return _of_objects(values.tolist(), name)
@@ -199,6 +199,16 @@ def _finite(numbers: Array, name: str) -> Array:
 
 def _days(values: Array) -> Array:
     seconds = values.astype("datetime64[s]").astype(np.float64)
+    return np.where(np.isnat(values), np.nan, seconds / 86400)
+
+
+def _days_long(values: Array) -> Array:
+    """Durations in days; NumPy casts to whole seconds, and all below a second are 0 then."""
+    unit, count = np.datetime_data(values.dtype)
+    if unit in _A_SECOND:
+        seconds = values.astype(np.float64) * count / _A_SECOND[unit]
+    else:
+        seconds = values.astype("timedelta64[s]").astype(np.float64)
     return np.where(np.isnat(values), np.nan, seconds / 86400)
 
 

@@ -46,6 +46,7 @@ _MAIN = """\
 #define ${name}_MOST_COLUMNS 10000
 
 static int ${name}_separator = 0;
+static int ${name}_has_quotes = 0; /* the last field */
 
 /* The next field without white space around it, cut off where it is longer than any name is.
    Gives what ended it. */
@@ -54,10 +55,12 @@ static int ${name}_read_field(char *text)
     size_t length = 0, end = 0;
     int c, previous = 0, is_quoted = 0;
 
+    ${name}_has_quotes = 0;
     for (;;) {
         c = getchar();
         if (c == '"' && (is_quoted || length == 0 || previous == '"')) {
             is_quoted = !is_quoted;
+            ${name}_has_quotes = 1;
             if (!is_quoted || previous != '"') {
                 previous = c;
                 continue;
@@ -75,6 +78,10 @@ static int ${name}_read_field(char *text)
         text[length++] = (char)c;
         if (!isspace(c))
             end = length;
+    }
+    if (is_quoted) {
+        fprintf(stderr, "${name}: the table ends within quotes\\n");
+        exit(EXIT_FAILURE);
     }
     text[end] = 0;
     return c;
@@ -101,12 +108,36 @@ static int ${name}_is_missing(const char *text)
     return 0;
 }
 
+/* Leaves out commas that stand between thousands alone; commas that separate fields are in
+   quotes then. */
+static void ${name}_join_thousands(char *text)
+{
+    const char *digits = text + strspn(text, "+-"), *from = digits;
+    char *to;
+    size_t n = strspn(digits, "0123456789");
+    if (${name}_separator != ',' || n < 1 || n > 3 || *digits == '0' || digits[n] != ',')
+        return;
+    for (from += n; *from == ','; from += 4)
+        if (strspn(from + 1, "0123456789") != 3)
+            return;
+    if (*from == '.')
+        from += 1 + strspn(from + 1, "0123456789");
+    if (*from != 0)
+        return;
+    for (from = to = text; *from != 0; from++)
+        if (*from != ',')
+            *to++ = *from;
+    *to = 0;
+}
+
 static $real ${name}_read_number(char *text)
 {
-    char *point = strchr(text, ','), *end;
+    char *point, *end;
     $real number;
     if (text[strspn(text, "0123456789+-.,eE")] != 0)
         return NAN;
+    ${name}_join_thousands(text);
+    point = strchr(text, ',');
     if (point != NULL)
         *point = '.';
     number = strto$letter(text, &end);
@@ -127,16 +158,21 @@ static $real ${name}_read_days(const char *text, char order)
 {
     static const int lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int first = 0, second = 0, third = 0, hours = 0, minutes = 0, n_date = 0, n_time = 0;
+    int n_year = 0; /* characters of the year, or before it */
     int year, month, day, y;
     float seconds = 0;
     if (order == 'y')
-        sscanf(text, "%4d%*1[-/.]%2d%*1[-/.]%2d%n", &first, &second, &third, &n_date);
+        sscanf(text, "%4d%n%*1[-/.]%2d%*1[-/.]%2d%n", &first, &n_year, &second, &third,
+               &n_date);
     else
-        sscanf(text, "%2d%*1[-/.]%2d%*1[-/.]%4d%n", &first, &second, &third, &n_date);
+        sscanf(text, "%2d%*1[-/.]%2d%*1[-/.]%n%4d%n", &first, &second, &n_year, &third,
+               &n_date);
     year = order == 'y' ? first : third;
     month = order == 'd' || order == 'y' ? second : first;
     day = order == 'y' ? third : order == 'd' ? first : second;
-    if (n_date == 0 || year < 1 || month < 1 || month > 12 || day < 1 || day > lengths[month - 1])
+    if (n_date == 0 || (order == 'y' ? n_year : n_date - n_year) != 4)
+        return NAN;
+    if (year < 1 || month < 1 || month > 12 || day < 1 || day > lengths[month - 1])
         return NAN;
     if (month == 2 && day == 29 && (year % 4 != 0 || (year % 100 == 0 && year % 400 != 0)))
         return NAN;
@@ -211,6 +247,10 @@ int main(void)
         columns[n_columns] = -1;
         for (i = 0; i < ${name}_N_FEATURES; i++) {
             if (strcmp(text, ${name}_columns[i]) == 0) {
+                if (is_there[i]) {
+                    fprintf(stderr, "${name}: the table has the column '%s' twice\\n", text);
+                    return EXIT_FAILURE;
+                }
                 columns[n_columns] = (int)i;
                 is_there[i] = 1;
             }
@@ -232,7 +272,7 @@ HEADER    putchar('\\n');
         row++;
         do {
             c = ${name}_read_field(text);
-            if (n == 0 && text[0] == 0 && (c == '\\n' || c == EOF))
+            if (n == 0 && text[0] == 0 && !${name}_has_quotes && (c == '\\n' || c == EOF))
                 break;
             if (n < n_columns && columns[n] >= 0)
                 x[columns[n]] = ${name}_read_value(text, (size_t)columns[n]);
