@@ -1,6 +1,7 @@
 """Training: right, the same to the bit however it is run, and safe to fail or to interrupt."""
 
 import copy
+import gc
 import os
 import pickle
 import random
@@ -497,12 +498,19 @@ class Interruption(Exception):
 
 @contextmanager
 def alarm(seconds: float, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """`handler` receives SIGALRM after `seconds`."""
+    """`handler` receives SIGALRM after `seconds`.
+
+    Not while garbage is collected: what a handler raises in the middle of a weak reference's
+    callback, of any package, is dropped by the interpreter.
+    """
     before = signal.signal(signal.SIGALRM, handler)
+    gc.collect()
+    gc.disable()
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
+        gc.enable()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
