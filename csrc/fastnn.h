@@ -105,14 +105,20 @@ typedef struct fnn_optimizer {
 
 /* ---- what comes in ------------------------------------------------------------------------- */
 
+/* What stands for x: scale x + offset. */
+typedef struct fnn_rescaling {
+    double scale, offset;
+} fnn_rescaling;
+
 /* Kernels that read a user's array, one set for each element type it may have. */
 typedef struct fnn_input {
-    const char *dtype; /* "f32", "f64"; NULL ends a list */
+    const char *dtype; /* "f16", "f32", "f64", "u8", "i8"; NULL ends a list */
     size_t itemsize;
-    /* batch (rows, n_features) = data[order[i]] for each row i, converted;
-     * order NULL: the first `rows` rows of data, which is C-ordered. */
-    void (*gather)(const fnn_matrix *batch, const void *data, const int64_t *order, size_t rows,
-                   size_t n_features);
+    /* batch (rows, n_features) = data[order[i]] for each row i, converted, then rescaled (NULL: not);
+     * order NULL: the first `rows` rows of data, whose rows are `row_elements` apart. */
+    void (*gather)(const fnn_matrix *batch, const void *data, size_t row_elements,
+                   const int64_t *order, size_t rows, size_t n_features,
+                   const fnn_rescaling *rescaling);
     /* 1 if all of data (n,) is finite once converted to the table's element type, else 0. */
     int (*all_finite)(const void *data, size_t n);
 } fnn_input;

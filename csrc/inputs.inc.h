@@ -1,5 +1,5 @@
-/* Kernels that read a user's array of either element type: rows of a mini-batch gathered and
- * converted in one pass, and the check that all numbers are finite. */
+/* Kernels that read a user's array, one set for each element type: rows of a mini-batch gathered, and
+ * the check that all numbers are finite. */
 #ifndef FASTNN_INPUTS_INC_H
 #define FASTNN_INPUTS_INC_H
 
@@ -10,52 +10,44 @@
 /* Rows of a narrow batch in single columns that are gathered before they are transposed. */
 #define GATHERED_NUMBERS (4096 / sizeof(real))
 
-/* Row after row, as the user's rows may come from memory; each is spread over the panels. */
-#define INPUT(source, suffix)                                                                     \
-    static __attribute__((noinline)) void NAME(gather_columns_##suffix)(                          \
-        const fnn_matrix *batch, const source *restrict data, const int64_t *order, size_t rows,  \
-        size_t n_features)                                                                        \
-    {                                                                                             \
-        real block[GATHERED_NUMBERS] __attribute__((aligned(64)));                                \
-        const size_t height = GATHERED_NUMBERS / n_features / VECTOR_LANES * VECTOR_LANES;        \
-        size_t row;                                                                               \
-        real *to = NAME(panel_at)(batch, 0, &row);                                                \
-        for (size_t first = 0; first < rows; first += height) {                                   \
-            const size_t n = rows - first < height ? rows - first : height;                       \
-            real *restrict next = block;                                                          \
-            for (size_t i = first; i < first + n; i++, next += n_features) {                      \
-                const source *row = data + (order != NULL ? (size_t)order[i] : i) * n_features;   \
-                for (size_t j = 0; j < n_features; j++)                                           \
-                    next[j] = (real)row[j];                                                       \
-            }                                                                                     \
-            NAME(transpose)(to + first, batch->panel, block, n_features, n, n_features);          \
-        }                                                                                         \
-    }                                                                                             \
-                                                                                                  \
-    static void NAME(gather_##suffix)(const fnn_matrix *batch, const void *data_,                 \
-                                      const int64_t *order, size_t rows, size_t n_features)       \
-    {                                                                                             \
-        const source *restrict data = data_;                                                      \
-        if (batch->width == 1 && n_features > 1 && n_features <= CACHE_LINE) {                    \
-            NAME(gather_columns_##suffix)(batch, data, order, rows, n_features);                  \
-            return;                                                                               \
-        }                                                                                         \
-        for (size_t i = 0; i < rows; i++) {                                                       \
-            const source *row = data + (order != NULL ? (size_t)order[i] : i) * n_features;       \
-            for (size_t first = 0, columns; first < n_features; first += columns) {               \
-                const size_t left = n_features - first;                                           \
-                size_t width;                                                                     \
-                real *restrict to = NAME(panel_at)(batch, first, &width) + i * width;             \
-                columns = left < batch->width ? left : batch->width;                              \
-                for (size_t j = 0; j < columns; j++)                                              \
-                    to[j] = (real)row[first + j];                                                 \
-            }                                                                                     \
-        }                                                                                         \
-    }
+/* Half precision (IEEE 754 binary16) by its bits: denormal numbers, which compiled loops take for 0, are
+ * multiples of 2^-24; of the others the exponent is moved to where a float has its own. */
+ALWAYS_INLINE float NAME(of_half)(uint16_t bits)
+{
+    const uint32_t magnitude = bits & 0x7fffu;
+    uint32_t moved = (magnitude << 13) + ((127u - 15u) << 23);
+    moved += magnitude >= 0x7c00u ? (255u - 31u - (127u - 15u)) << 23 : 0; /* infinity and NaN */
+    float normal;
+    memcpy(&normal, &moved, sizeof normal);
+    const float denormal = (float)(int32_t)magnitude * 0x1p-24f;
+    const float size = magnitude < 0x0400u ? denormal : normal;
+    return bits & 0x8000u ? -size : size;
+}
 
-INPUT(float, f32)
-INPUT(double, f64)
-#undef INPUT
+#define SUFFIX f16
+#define SOURCE uint16_t
+#define VALUE(x) (real)NAME(of_half)(x)
+#include "gather.inc.h"
+
+#define SUFFIX f32
+#define SOURCE float
+#define VALUE(x) (real)(x)
+#include "gather.inc.h"
+
+#define SUFFIX f64
+#define SOURCE double
+#define VALUE(x) (real)(x)
+#include "gather.inc.h"
+
+#define SUFFIX u8
+#define SOURCE uint8_t
+#define VALUE(x) (real)(x)
+#include "gather.inc.h"
+
+#define SUFFIX i8
+#define SOURCE int8_t
+#define VALUE(x) (real)(x)
+#include "gather.inc.h"
 
 /* x - x is 0 where x is finite, and NaN elsewhere. */
 static int NAME(all_finite)(const void *data_, size_t n)
@@ -90,6 +82,23 @@ static int NAME(all_finite_converted)(const void *data_, size_t n)
     return bad == 0;
 }
 
+/* Of half precision: either table has room for all its numbers, and infinity and NaN have this exponent. */
+static int NAME(all_finite_halves)(const void *data_, size_t n)
+{
+    const uint16_t *data = data_;
+    int bad = 0;
+    for (size_t i = 0; i < n; i++)
+        bad |= (data[i] & 0x7c00) == 0x7c00;
+    return !bad;
+}
+
+static int NAME(integers_are_finite)(const void *data, size_t n)
+{
+    (void)data;
+    (void)n;
+    return 1;
+}
+
 #if REAL_IS_DOUBLE
 #define ALL_FINITE_F32 NAME(all_finite_converted)
 #define ALL_FINITE_F64 NAME(all_finite)
@@ -99,8 +108,11 @@ static int NAME(all_finite_converted)(const void *data_, size_t n)
 #endif
 
 static const fnn_input NAME(inputs)[] = {
+    {"f16", sizeof(uint16_t), NAME(gather_f16), NAME(all_finite_halves)},
     {"f32", sizeof(float), NAME(gather_f32), ALL_FINITE_F32},
     {"f64", sizeof(double), NAME(gather_f64), ALL_FINITE_F64},
+    {"u8", sizeof(uint8_t), NAME(gather_u8), NAME(integers_are_finite)},
+    {"i8", sizeof(int8_t), NAME(gather_i8), NAME(integers_are_finite)},
     {NULL, 0, NULL, NULL},
 };
 

@@ -40,6 +40,7 @@ try:
         Layer,
         LayerNorm,
         PReLU,
+        Rescale,
     )
     from fastnn.losses import (
         BinaryCrossEntropy,
@@ -139,6 +140,7 @@ __all__ = [
     "RMSprop",
     "RangeTest",
     "ReduceOnPlateau",
+    "Rescale",
     "ScalingWarning",
     "Schedule",
     "SquaredHinge",

@@ -17,7 +17,7 @@ from fastnn._core.plan import Plan
 from fastnn._description import entries, text
 from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal
-from fastnn.layers import LAYERS, PRELU, Dense, Layer, Operation, PReLU
+from fastnn.layers import LAYERS, PRELU, Dense, Layer, Operation, PReLU, Rescale
 from fastnn.losses import Loss, get_loss, read_loss
 
 Array = npt.NDArray[Any]
@@ -298,6 +298,10 @@ def _checked_layers(layers: Any) -> tuple[Layer, ...]:
             raise ValueError(
                 f"layers[{i}] has the activation {layer.activation!r}, which only the last layer "
                 f"can have"
+            )
+        if isinstance(layer, Rescale) and i > 0:
+            raise ValueError(
+                f"layers[{i}] must not be a Rescale, which only the first layer can be"
             )
     if output.activation == "softmax" and output.n_units < 2:
         raise ValueError(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _frames
-from fastnn.layers import BatchNorm, Layer
+from fastnn.layers import BatchNorm, Layer, Rescale
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,8 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
     and spread, and that columns of few numbers, such as one-hot ones, are not small. The typical
     size is the (lower) median of columns that are not constant.
     """
-    if X.shape[1] == 1 or isinstance(layers[0], BatchNorm):
+    first = layers[isinstance(layers[0], Rescale)]
+    if X.shape[1] == 1 or isinstance(first, BatchNorm):
         return
     sizes, varies = _sizes(X)
     if not varies.any():

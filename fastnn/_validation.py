@@ -104,10 +104,10 @@ def positive_number_or_none(value: Any, name: str) -> float | None:
 def normal_or_zero(value: float, dtype: np.dtype[Any], name: str) -> None:
     """Refuses what the core, where denormal numbers are 0, would not see as it is."""
     smallest, largest = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
-    if value != 0 and not smallest <= value <= largest:
+    if value != 0 and not smallest <= abs(value) <= largest:
         raise ValueError(
-            f"{name} must be a normal number of {dtype}, from {smallest:.3g} to {largest:.3g}, "
-            f"got {value}"
+            f"{name} must be a normal number of {dtype}, of a magnitude from {smallest:.3g} to "
+            f"{largest:.3g}, got {value}"
         )
 
 
@@ -336,8 +336,8 @@ def samples(
     n_features : int or None
         What the network was built for, if it is.
     dtype : numpy.dtype
-        Of the network. Arrays of the other float dtype stay what they are: the core converts a
-        mini-batch at a time.
+        Of the network. Arrays of other dtypes that the core reads stay what they are: it converts
+        a mini-batch at a time.
     name : str
         Of the argument, for errors.
     at_least : int
@@ -345,7 +345,7 @@ def samples(
 
     Returns
     -------
-    ndarray of float32 or float64, C-contiguous, aligned, native-endian
+    ndarray of float16, float32, float64, uint8 or int8, C-contiguous, aligned, native-endian
 
     Raises
     ------
@@ -372,7 +372,9 @@ def samples(
             f"{name} must have at least {at_least} sample{'s' * (at_least > 1)}, "
             f"got shape {array.shape}"
         )
-    if array.dtype.kind == "f" and array.dtype.itemsize in (4, 8):
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    if array.dtype.newbyteorder("=") in kernels.INPUT_DTYPES:
         dtype = array.dtype.newbyteorder("=")
     return _laid_out(array, dtype, name)
 
@@ -408,7 +410,7 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
 
     Parameters
     ----------
-    array : ndarray of float32 or float64, C-contiguous, aligned
+    array : ndarray of a dtype that `samples` returns, C-contiguous, aligned
     dtype : numpy.dtype
         float32 or float64.
     name : str

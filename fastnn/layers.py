@@ -38,6 +38,8 @@ class Operation(NamedTuple):
     activation : str
     setting : float
         The one number that its kernel needs: a rate, a scale, an epsilon.
+    scale, offset : float
+        Of a `Rescale`.
     momentum : float
         Of its running statistics.
     noise_key : int
@@ -50,6 +52,8 @@ class Operation(NamedTuple):
     has_bias: bool = False
     activation: str = "linear"
     setting: float = 0.0
+    scale: float = 1.0
+    offset: float = 0.0
     momentum: float = 0.0
     noise_key: int = 0
 
@@ -221,6 +225,52 @@ class Dense(Layer):
     def initial_weights(self, n_in: int, random: np.random.Generator) -> npt.ArrayLike:
         """As the initializer draws them."""
         return draw_weights(self.chosen_initializer, n_in, self.n_units, random)
+
+
+@checked_keywords
+@dataclass(frozen=True, repr=False)
+class Rescale(Layer):
+    """What comes in, as ``scale x + offset``: the first layer of a network, or none.
+
+    The numbers are rescaled while the samples of a mini-batch are gathered, so that arrays of bytes
+    stay arrays of bytes: they need a quarter of the memory that float32 takes.
+
+    Parameters
+    ----------
+    scale : float
+        Other than 0.
+    offset : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not such a number.
+
+    Examples
+    --------
+    Images of a byte a pixel, from 0 to 255, as numbers from -1 to 1:
+
+    >>> import numpy as np
+    >>> from fastnn import Dense, Network, Rescale
+    >>> layers = [Rescale(1 / 127.5, offset=-1.0), Dense(32, "relu"), Dense(10, "softmax")]
+    >>> net = Network(layers, n_features=784, seed=0)
+    >>> net.predict(np.zeros((5, 784), np.uint8)).shape
+    (5,)
+    """
+
+    scale: float
+    offset: float = 0.0
+    has_parameters: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _set(self, "scale", _validation.finite_number)
+        _set(self, "offset", _validation.finite_number)
+        if self.scale == 0:
+            raise ValueError("scale must not be 0: all numbers would be the same")
+
+    def operation(self, n_in: int, noise_key: int) -> Operation:
+        """No parameters."""
+        return Operation("rescale", n_in, scale=self.scale, offset=self.offset)
 
 
 @checked_keywords
@@ -473,7 +523,16 @@ PRELU = "prelu"
 #: The kinds of layers by name.
 LAYERS: dict[str, type[Layer]] = {
     kind.__name__: kind
-    for kind in (Dense, Activation, PReLU, Dropout, GaussianNoise, BatchNorm, LayerNorm)
+    for kind in (
+        Dense,
+        Rescale,
+        Activation,
+        PReLU,
+        Dropout,
+        GaussianNoise,
+        BatchNorm,
+        LayerNorm,
+    )
 }
 
 

@@ -380,7 +380,8 @@ class Network:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Finite numbers. Not copied if it is float32 or float64 and C-contiguous.
+            Finite numbers. Not copied if it is float16, float32, float64, uint8 or int8, and
+            C-contiguous.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
             for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers

@@ -15,6 +15,7 @@ from fastnn import (
     LayerNorm,
     Network,
     PReLU,
+    Rescale,
 )
 from fastnn.activations import ACTIVATIONS
 
@@ -49,6 +50,8 @@ def random_network(number: int, dtype: str = "float32") -> Network:
             layers.append(Dense(units, name))
         else:
             layers += blocks[choice]
+    if number % 5 == 0:
+        layers.insert(0, Rescale(0.7, -0.3))
     layers.append(Dense(int(rng.integers(4, 12)), OUTPUTS[number % len(OUTPUTS)]))
     net = Network(layers, int(rng.integers(1, 30)), dtype=dtype, seed=number)
     randomise(net, rng)

@@ -11,6 +11,7 @@ from fastnn._core.kernels cimport (
     fnn_kernels,
     fnn_loss,
     fnn_matrix,
+    fnn_rescaling,
 )
 
 # A matrix of the network's dtype, in column panels.
@@ -28,6 +29,7 @@ cdef struct LayerPlan:
     size_t running  # where its means and variances start in the block of running statistics
     const fnn_activation *activation
     double setting  # the rate of a dropout, the scale of a noise, the epsilon of a norm
+    fnn_rescaling rescaling
     double momentum  # of a running statistic
     uint64_t noise_key  # of its random numbers
     # tiles of the weights in the weight phase; those at the right and at the bottom are smaller
@@ -135,14 +137,15 @@ cdef struct WeightTile:
     size_t first_column
     size_t n_columns
 
-# A kind of layer is a row of these. A layer that reads the samples in another form (bytes, sparse
-# rows) is a row of its own too, so that no pass asks what a layer is.
+# A kind of layer is a row of these. A layer that reads the samples in another form (sparse rows) is a
+# row of its own too, so that no pass asks what a layer is.
 cdef struct LayerOperations:
     const char *name
     bint is_product  # has a matrix of weights, the transpose of which leads back
     bint mixes_rows  # needs all rows of a mini-batch at once: its units are shared out
     bint mixes_units  # needs all units of a row at once
     bint keeps_z  # needs a z of its own, from forward to backward
+    bint reads_samples  # itself, as the user gave them: none is gathered for it
     bint is_in_place  # the derivative by its input is written over the one by its output
     # a = f(z), z from the rows that enter the layer
     void (*forward)(const Pass *net, size_t layer, const Rows *rows,

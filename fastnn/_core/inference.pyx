@@ -246,7 +246,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
     running : ndarray of shape (n_running,), of the plan's dtype
         The running statistics of batch norms.
-    X : ndarray of shape (n_samples, n_features), float32 or float64
+    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows
     outputs : list of ndarray of shape (n_samples, n_out)
         Receive the outputs: of all layers, but those that only training has, or of the last one.
     n_threads : int
@@ -316,7 +316,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     n_tiles = (n_samples + job.tile_rows - 1) // job.tile_rows
     n_blocks = (n_samples + g.row_block - 1) // g.row_block
     job.gathered_bytes = 0
-    if X.dtype != plan.dtype:
+    if X.dtype != plan.dtype and not g.layers[0].operations.reads_samples:
         job.gathered_bytes = round_up(job.tile_rows * g.n_features * g.itemsize)
     job.buffer_bytes = round_up(job.tile_rows * g.widest * g.itemsize)
     job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))

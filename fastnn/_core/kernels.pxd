@@ -49,11 +49,16 @@ cdef extern from "fastnn.h" nogil:
         int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
                       const void *constants) noexcept nogil
 
+    ctypedef struct fnn_rescaling:
+        double scale
+        double offset
+
     ctypedef struct fnn_input:
         const char *dtype
         size_t itemsize
-        void (*gather)(const fnn_matrix *batch, const void *data, const int64_t *order,
-                       size_t rows, size_t n_features) noexcept nogil
+        void (*gather)(const fnn_matrix *batch, const void *data, size_t row_elements,
+                       const int64_t *order, size_t rows, size_t n_features,
+                       const fnn_rescaling *rescaling) noexcept nogil
         int (*all_finite)(const void *data, size_t n) noexcept nogil
 
     enum:

@@ -7,6 +7,7 @@ Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 
 ISA: str
+INPUT_DTYPES: tuple[DType, ...]
 
 def built_isas() -> list[str]: ...
 def supported_isas() -> list[str]: ...

@@ -90,6 +90,10 @@ def _choose_isa():
 ISA = _choose_isa()
 
 _DTYPE_NAMES = {np.dtype(np.float32): b"f32", np.dtype(np.float64): b"f64"}
+_INPUT_NAMES = _DTYPE_NAMES | {
+    np.dtype(np.float16): b"f16", np.dtype(np.uint8): b"u8", np.dtype(np.int8): b"i8"}
+#: What X may be made of.
+INPUT_DTYPES = tuple(_INPUT_NAMES)
 
 
 cdef const fnn_kernels *kernels_for(object dtype, object isa=None) except NULL:
@@ -166,7 +170,7 @@ cdef const fnn_optimizer *find_optimizer(const fnn_kernels *kernels, str name) e
 
 
 cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) except NULL:
-    cdef bytes name = _DTYPE_NAMES[dtype]
+    cdef bytes name = _INPUT_NAMES[dtype]
     cdef const fnn_input *row = kernels.inputs
     while row.dtype != NULL:
         if row.dtype == name:
@@ -224,11 +228,11 @@ cdef char *writable_data_of(object array, object dtype, tuple shape) except? NUL
 # ---- single kernels that the library calls -----------------------------------------------------
 
 def all_finite(array, dtype, isa=None):
-    """Whether all numbers of a float array are finite once converted to `dtype`.
+    """Whether all numbers of an array are finite once converted to `dtype`.
 
     Parameters
     ----------
-    array : ndarray of float32 or float64, aligned, C-contiguous, any shape
+    array : ndarray of a dtype of INPUT_DTYPES, aligned, C-contiguous, any shape
     dtype : numpy.dtype
         float32 or float64.
     isa : str, optional

@@ -1,5 +1,8 @@
 """The kinds of layers: a row of operations each."""
+from libc.stdint cimport int64_t
+
 from fastnn._core.geometry cimport (
+    Batch,
     Geometry,
     LayerOperations,
     LayerPass,
@@ -176,6 +179,35 @@ activation.forward = activation_forward
 activation.infer = activation_forward
 activation.derivative = no_derivative
 activation.backward = activation_backward
+
+
+# ---- numbers as they come in, rescaled: the first layer, or none ------------------------------------
+
+cdef void rescale_forward(const Pass *net, size_t layer, const Rows *rows,
+                          const Units *units) noexcept nogil:
+    """From the user's array: converted and rescaled where other layers find them gathered."""
+    cdef const Batch *batch = &net.batch
+    cdef size_t n_features = net.geometry.n_features
+    cdef Matrix a = part(net.layers[layer].a, net, rows, units)
+    cdef const char *X = batch.X + units.first * batch.input.itemsize
+    cdef const int64_t *order = NULL
+    if rows.gathered:
+        return
+    if batch.order != NULL:
+        order = batch.order + rows.sample
+    else:
+        X += rows.sample * n_features * batch.input.itemsize
+    batch.input.gather(&a, X, n_features, order, rows.n, units.n,
+                       &net.geometry.layers[layer].rescaling)
+
+
+cdef LayerOperations rescale
+rescale.name = b"rescale"
+rescale.reads_samples = True
+rescale.forward = rescale_forward
+rescale.infer = rescale_forward
+rescale.derivative = no_derivative
+rescale.backward = no_backward
 
 
 # ---- parametric relu: an alpha for each unit, as its weights -------------------------------------
@@ -378,8 +410,9 @@ layer_norm.weight_gradient = scale_gradient
 
 # ---- the table -----------------------------------------------------------------------------------
 
-cdef const LayerOperations *kinds[7]
-kinds[:] = [&dense, &activation, &prelu, &dropout, &gaussian_noise, &batch_norm, &layer_norm]
+cdef const LayerOperations *kinds[8]
+kinds[:] = [&dense, &rescale, &activation, &prelu, &dropout, &gaussian_noise, &batch_norm,
+            &layer_norm]
 
 
 cdef const LayerOperations *find_layer(str name) except NULL:

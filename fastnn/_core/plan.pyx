@@ -161,6 +161,8 @@ cdef class Plan:
         layer.running = g.n_running
         layer.activation = find_activation(g.kernels, description.activation)
         layer.setting = description.setting
+        layer.rescaling.scale = description.scale
+        layer.rescaling.offset = description.offset
         layer.momentum = description.momentum
         layer.noise_key = description.noise_key
         g.widest = max(g.widest, n_out)

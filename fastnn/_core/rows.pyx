@@ -74,12 +74,12 @@ cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
     else:
         X += rows.sample * n_features * net.batch.input.itemsize
     if batch.data != NULL:
-        net.batch.input.gather(&batch, X, order, rows.n, n_features)
+        net.batch.input.gather(&batch, X, n_features, order, rows.n, n_features, NULL)
     if net.batch.gathered_targets != NULL:
         gather_targets(net, rows, order)
     if net.batch.gathered_weights != NULL:
         batch = rows_from(one_panel(net.batch.gathered_weights, 1), rows.first)
-        net.batch.own_input.gather(&batch, net.batch.weights, order, rows.n, 1)
+        net.batch.own_input.gather(&batch, net.batch.weights, 1, order, rows.n, 1, NULL)
 
 
 cdef size_t target_bytes(const Pass *net) noexcept nogil:
@@ -106,7 +106,7 @@ cdef void gather_targets(const Pass *net, const Rows *rows, const int64_t *order
                              batch.target_share + batch.target_offset, batch.target_offset)
     else:
         matrix = one_panel(to, g.n_targets)
-        batch.own_input.gather(&matrix, targets, order, rows.n, g.n_targets)
+        batch.own_input.gather(&matrix, targets, g.n_targets, order, rows.n, g.n_targets, NULL)
         if batch.target_share != 1:
             g.kernels.smooth(to, rows.n * g.n_targets, batch.target_share, batch.target_offset)
 
@@ -169,4 +169,4 @@ cdef void finish_derivative(const Pass *net, const Rows *rows) noexcept nogil:
             output_d, at(last.a, rows.first, 0, g.itemsize), at(last.z, rows.first, 0, g.itemsize),
             rows.n * g.n_outputs)
     if last.d.data != net.output_d.data:
-        net.batch.own_input.gather(&d, output_d, NULL, rows.n, g.n_outputs)
+        net.batch.own_input.gather(&d, output_d, g.n_outputs, NULL, rows.n, g.n_outputs, NULL)

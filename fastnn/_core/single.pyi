@@ -54,6 +54,7 @@ def gather(
     dtype: DType,
     isa: str | None = None,
     panels: bool | Literal["columns"] = False,
+    rescaling: tuple[float, float] | None = None,
 ) -> Array: ...
 def sum_rows(
     d: Array,

@@ -18,6 +18,7 @@ from fastnn._core.kernels cimport (
     fnn_kernels,
     fnn_loss,
     fnn_optimizer,
+    fnn_rescaling,
     kernels_for,
     writable_data_of,
 )
@@ -244,29 +245,34 @@ def optimizer_update(str name, parameters, slots, gradient, double learning_rate
     return kernel.update(w, slot, g, n, constants) == 0
 
 
-def gather(data, order, dtype, isa=None, panels=False):
+def gather(data, order, dtype, isa=None, panels=False, rescaling=None):
     """Rows ``data[order]`` converted to `dtype`.
 
     Parameters
     ----------
-    data : ndarray of shape (n_samples, n_features), float32 or float64
+    data : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows
     order : ndarray of shape (rows,), int64
     dtype : numpy.dtype
     isa : str, optional
     panels : bool or "columns"
         Whether the kernel is to write panels, as in training, or panels of one column.
+    rescaling : (scale, offset), optional
 
     Returns
     -------
     ndarray of shape (rows, n_features)
     """
+    cdef fnn_rescaling numbers
     cdef size_t rows = order.shape[0], n_features = data.shape[1]
     cdef const fnn_input *kernel = find_input(kernels_for(dtype, isa), data.dtype)
     batch = np.empty((rows, n_features), dtype)
     cdef Operand out = Operand(batch, panels, isa)
     cdef const char *view = data_of(data, data.dtype, data.shape)
     cdef const char *order_data = data_of(order, np.dtype(np.int64), (rows,))
-    kernel.gather(&out.matrix, view, <const int64_t *> order_data, rows, n_features)
+    if rescaling is not None:
+        numbers.scale, numbers.offset = rescaling
+    kernel.gather(&out.matrix, view, n_features, <const int64_t *> order_data, rows, n_features,
+                  &numbers if rescaling is not None else NULL)
     if panels:
         out.read(batch)
     return batch

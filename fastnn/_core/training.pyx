@@ -35,7 +35,7 @@ def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int
     parameters, gradient : ndarray of shape (n_parameters,), of the plan's dtype
     running : ndarray of shape (n_running,), of the plan's dtype
         Stays as it is.
-    X : ndarray of shape (n_samples, n_features), float32 or float64
+    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     n_threads : int
     n_updates : int

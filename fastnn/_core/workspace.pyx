@@ -74,7 +74,7 @@ cdef class Workspace:
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
     running : ndarray of shape (n_running,), of the plan's dtype
         The running statistics of batch norms.
-    X : ndarray of shape (n_samples, n_features), float32 or float64
+    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     batch_size : int
     n_epochs : int
@@ -178,8 +178,10 @@ cdef class Workspace:
         if shuffled or smoothing is not None or batch.has_labels and not batch.reads_labels:
             batch.gathered_targets = self.numbers(rows, g.n_outputs)
         batch.gathered_X.data = NULL
-        if (shuffled or X.dtype != self.plan.dtype or g.n_features * g.itemsize >= FNN_FAR_APART
-                or self.along_samples or not g.layers[0].operations.is_product):
+        if not g.layers[0].operations.reads_samples and (
+                shuffled or X.dtype != self.plan.dtype or self.along_samples
+                or g.n_features * g.itemsize >= FNN_FAR_APART
+                or not g.layers[0].operations.is_product):
             batch.gathered_X = self.samples(rows, g.n_features)
         self.run.gathers_once = not shuffled and rows == n_samples
         return 0

@@ -18,6 +18,7 @@ from fastnn.layers import (
     GaussianNoise,
     LayerNorm,
     PReLU,
+    Rescale,
 )
 from fastnn.losses import Loss
 from fastnn.network import Network
@@ -156,6 +157,8 @@ def _layers(part: Part, keras: Any, dtype: str) -> list[Any]:
             return [_activation(layer.activation, kinds, dtype)]
         case Dropout():
             return [kinds.Dropout(layer.rate, **seed)]
+        case Rescale():
+            return [kinds.Rescaling(layer.scale, layer.offset, dtype=dtype)]
         case GaussianNoise():
             return [kinds.GaussianNoise(layer.scale, **seed)]
         case BatchNorm():
@@ -229,6 +232,8 @@ def _read(layer: Any, numbers: list[Array], keras: Any) -> list[dict[str, Any]]:
         return [{"layer": _function(layer.activation, keras)}]
     if kind is kinds.Dropout:
         return [{"layer": Dropout(layer.rate)}]
+    if kind is kinds.Rescaling:
+        return [{"layer": Rescale(layer.scale, layer.offset)}]
     if kind is kinds.GaussianNoise:
         return [{"layer": GaussianNoise(layer.stddev)}]
     if kind is kinds.BatchNormalization:
@@ -254,8 +259,9 @@ def _read(layer: Any, numbers: list[Array], keras: Any) -> list[dict[str, Any]]:
             return [{"layer": name}]
     known_kinds = [known for known, _ in _ACTIVATION_LAYERS.values()]
     raise ValueError(
-        f"fastnn has no such layer; it knows Dense, Activation, Dropout, GaussianNoise, "
-        f"BatchNormalization, LayerNormalization, PReLU, Flatten, {', '.join(known_kinds)}"
+        f"fastnn has no such layer; it knows Dense, Rescaling, Activation, Dropout, "
+        f"GaussianNoise, BatchNormalization, LayerNormalization, PReLU, Flatten, "
+        f"{', '.join(known_kinds)}"
     )
 
 

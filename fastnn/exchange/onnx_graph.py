@@ -16,6 +16,7 @@ from fastnn.layers import (
     GaussianNoise,
     LayerNorm,
     PReLU,
+    Rescale,
 )
 
 Array = npt.NDArray[Any]
@@ -63,6 +64,9 @@ class Graph:
                     self._activation(part.layer.activation)
             case Activation():
                 self._activation(part.layer.activation)
+            case Rescale():
+                self.node("Mul", np.array(part.layer.scale, self.dtype))
+                self.node("Add", np.array(part.layer.offset, self.dtype))
             case PReLU():
                 self.node("PRelu", part.weights)
             case BatchNorm():

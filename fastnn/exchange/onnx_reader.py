@@ -16,7 +16,7 @@ from fastnn._extras import import_extra
 from fastnn._files import open_regular
 from fastnn.exchange.onnx_graph import OPERATORS
 from fastnn.exchange.plain import Part, at, network_of
-from fastnn.layers import BatchNorm, Dense, Dropout, LayerNorm, PReLU
+from fastnn.layers import BatchNorm, Dense, Dropout, LayerNorm, PReLU, Rescale
 from fastnn.losses import Loss
 from fastnn.network import Network
 
@@ -39,6 +39,7 @@ _COUNTS = {
     "Gemm": (1, 2),
     "MatMul": (1, 1),
     "Add": (1, 1),
+    "Mul": (1, 1),
     "PRelu": (1, 1),
     "BatchNormalization": (4, 4),
     "LayerNormalization": (1, 2),
@@ -79,7 +80,7 @@ def from_onnx(path_or_model: Any, loss: str | Loss | None = None) -> Network:
     path_or_model : str, path-like or onnx.ModelProto
         One input of rows and one output. Between them is a chain of the operators Gemm, MatMul and
         Add, activations, PRelu, BatchNormalization, LayerNormalization and Dropout. Flatten may
-        come first.
+        come first, and a Mul and an Add of one number each.
     loss : str or Loss, optional
         As for `Network`; a model knows none.
 
@@ -363,6 +364,8 @@ def _read(step: _Step, arrays: list[Any]) -> Part:
             n_units = weights.shape[1]
             shift = next((_row(array, n_units) for array in bias if array is not None), None)
             return Part(step.place, Dense(n_units), weights, shift)
+        case "Mul":
+            return Part(step.place, Rescale(_number(arrays[0])))
         case "PRelu":
             alpha = arrays[0]
             return Part(step.place, PReLU(), _row(alpha, alpha.size))
@@ -384,10 +387,19 @@ def _check_dtypes(step: _Step, arrays: list[Array | None], dtype: np.dtype[Any])
 
 
 def _with_bias(before: Part | None, bias: Array) -> Part:
-    """The part of a MatMul, with its bias."""
+    """The part of a MatMul with its bias, or of a Mul with its offset."""
+    if before is not None and isinstance(before.layer, Rescale) and before.layer.offset == 0:
+        return replace(before, layer=replace(before.layer, offset=_number(bias)))
     if before is None or not isinstance(before.layer, Dense) or before.bias is not None:
         raise ValueError("must follow a MatMul, and be its bias")
     return replace(before, bias=_row(bias, before.layer.n_units))
+
+
+def _number(array: Array) -> float:
+    """The only number of an array; a float32 as the shortest decimal that it is nearest to."""
+    if array.size != 1:
+        raise ValueError(f"must take one number for all columns, got shape {array.shape}")
+    return float(str(array.reshape(-1)[0]))
 
 
 def _row(array: Array, n: int) -> Array:

@@ -18,6 +18,7 @@ from fastnn.layers import (
     GaussianNoise,
     LayerNorm,
     PReLU,
+    Rescale,
 )
 from fastnn.losses import Loss
 from fastnn.network import Network
@@ -159,6 +160,8 @@ def _modules(part: Part, torch: Any) -> list[Any]:
             return [_activation(layer.activation, nn)]
         case Dropout():
             return [nn.Dropout(layer.rate)]
+        case Rescale():
+            return [torch_modules.Rescale(layer.scale, layer.offset)]
         case GaussianNoise():
             return [torch_modules.GaussianNoise(layer.scale)]
         case BatchNorm():
@@ -246,6 +249,8 @@ def _read(module: Any, torch: Any) -> dict[str, Any]:
         return {"layer": PReLU(), "weights": _array(module.weight, torch)}
     if kind is nn.Dropout:
         return {"layer": Dropout(module.p)}
+    if kind is torch_modules.Rescale:
+        return {"layer": Rescale(module.scale, module.offset)}
     if kind is torch_modules.GaussianNoise:
         return {"layer": GaussianNoise(module.scale)}
     if kind is torch_modules.Exponential:

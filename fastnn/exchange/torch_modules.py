@@ -16,6 +16,27 @@ class Exponential(nn.Module):  # type: ignore[misc]
         return torch.exp(x)
 
 
+class Rescale(nn.Module):  # type: ignore[misc]
+    """``scale x + offset``.
+
+    Parameters
+    ----------
+    scale, offset : float
+    """
+
+    def __init__(self, scale: float, offset: float = 0.0) -> None:
+        super().__init__()
+        self.scale, self.offset = scale, offset
+
+    def forward(self, x: Any) -> Any:
+        """The rescaled numbers."""
+        return self.scale * x + self.offset
+
+    def extra_repr(self) -> str:
+        """As PyTorch shows the settings of its modules."""
+        return f"scale={self.scale}, offset={self.offset}"
+
+
 class GaussianNoise(nn.Module):  # type: ignore[misc]
     """In training, a normal random number times `scale` is added to each number.
 

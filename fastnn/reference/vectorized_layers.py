@@ -228,6 +228,18 @@ class Activation(Layer):
         return dA * vectorized.ACTIVATIONS[self.activation][1](self._X, self._A)
 
 
+class Rescale(Layer):
+    """``A = scale X + offset``, the first layer: nothing goes back through it."""
+
+    def __init__(self, scale: float, offset: float = 0.0) -> None:
+        super().__init__()
+        self.scale, self.offset = scale, offset
+
+    def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
+        """See `Layer`."""
+        return self.scale * X + self.offset
+
+
 class PReLU(Layer):
     """``A = X`` where it is above 0, else ``alpha X``, with an alpha for each unit."""
 

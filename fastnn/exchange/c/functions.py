@@ -235,6 +235,7 @@ FUNCTIONS = {
     "layer_norm": Function(
         _LAYER_NORM, ("const $real *weights", "const $real *bias"), ("$real epsilon",)
     ),
+    "rescale": _each("scale * z + offset", numbers=("$real scale", "$real offset")),
     "prelu": _each("z < 0 ? z * alpha[i] : z", "const $real *alpha"),
     "sigmoid": _each("1 / (1 + exp$f(-z))"),
     "tanh": _each("tanh$f(z)"),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn.exchange.c.program import Step
-from fastnn.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, PReLU
+from fastnn.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, PReLU, Rescale
 from fastnn.network import Network
 
 Array = npt.NDArray[Any]
@@ -61,6 +61,8 @@ def steps_of(net: Network, integers: Integers | None = None) -> list[Step]:
         elif isinstance(layer, LayerNorm):
             numbers = {f"weights_{i}": net.weights[i], f"bias_{i}": net.biases[i]}
             steps.append(Step("layer_norm", width, width, numbers, (layer.epsilon,)))
+        elif isinstance(layer, Rescale):
+            steps.append(Step("rescale", width, width, {}, (layer.scale, layer.offset)))
         elif isinstance(layer, PReLU):
             steps.append(Step("prelu", width, width, {f"alpha_{i}": net.weights[i]}))
         if isinstance(layer, Dense | Activation) and layer.activation != "linear":
