@@ -56,6 +56,7 @@ try:
         Quantile,
         SquaredHinge,
     )
+    from fastnn.many import fit_many
     from fastnn.network import Network
     from fastnn.optimizers import (
         LBFGS,
@@ -153,6 +154,7 @@ __all__ = [
     "config",
     "datasets",
     "find_learning_rate",
+    "fit_many",
     "get_num_threads",
     "gradient_check",
     "initializers",

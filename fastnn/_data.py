@@ -27,11 +27,18 @@ class Samples(NamedTuple):
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     weights : ndarray of shape (n_samples,) or None
         None: each counts as much.
+    subset : ndarray of int64, or None
+        The rows of these arrays that are the samples, in this order; None: all.
     """
 
     X: Array
     y: Array
     weights: Array | None
+    subset: Array | None = None
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.X if self.subset is None else self.subset)
 
 
 def checked_samples(
@@ -43,23 +50,51 @@ def checked_samples(
     ------
     TypeError, ValueError
     """
-    watching = options.watching
     like = options.resumed.net if options.resumed else net
-    X, y = _apart_from(net._state, *net._architecture.checked_data(X, y, like.n_features))
-    weights = _weights.sample_weights(
-        net._architecture, y, options.sample_weight, options.class_weight
-    )
-    samples = Samples(X, y, weights)
-    if watching.validation_data is not None:
-        return samples, _validation_samples(net, watching.validation_data, X.shape[1])
+    return samples_of(net, *net._architecture.checked_data(X, y, like.n_features), options)
+
+
+def samples_of(
+    net: Network, X: Array, y: Array, options: FitOptions, rows: Array | None = None
+) -> tuple[Samples, Samples | None]:
+    """The same of X and y that are checked; `rows` of them alone, where they are given.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    watching, architecture = options.watching, net._architecture
+    X, y = _apart_from(net._state, X, y)
+    y_of_rows, sample_weight = y, options.sample_weight
+    if rows is not None:
+        y_of_rows = y[rows]
+        if sample_weight is not None:
+            sample_weight = _weights.given_of_rows(sample_weight, len(X), rows)
+    weights = _weights.sample_weights(architecture, y_of_rows, sample_weight, options.class_weight)
     if watching.validation_split is None:
-        return samples, None
+        samples = Samples(X, y, _spread(weights, len(X), rows), rows)
+        if watching.validation_data is None:
+            return samples, None
+        return samples, _validation_samples(net, watching.validation_data, X.shape[1])
     labels = None
-    if net._architecture.is_classifier:
-        labels = net._architecture.decided(y) if y.ndim == 2 else y
-    kept, aside = split_rows(len(X), watching.validation_split, like._architecture.seed, labels)
-    trained = Samples(X[kept], y[kept], _weights.of_rows(weights, kept))
+    if architecture.is_classifier:
+        labels = architecture.decided(y_of_rows) if y.ndim == 2 else y_of_rows
+    seed = (options.resumed.net if options.resumed else net).seed
+    kept, aside = split_rows(len(y_of_rows), watching.validation_split, seed, labels)
+    weights = _weights.of_rows(weights, kept)
+    if rows is not None:
+        kept, aside = rows[kept], rows[aside]
+    trained = Samples(X, y, _spread(weights, len(X), kept), kept)
     return trained, Samples(X[aside], y[aside], None)
+
+
+def _spread(weights: Array | None, n_samples: int, rows: Array | None) -> Array | None:
+    """Weights of some rows, at their places among those of all samples."""
+    if weights is None or rows is None:
+        return weights
+    spread = np.zeros(n_samples, weights.dtype)
+    spread[rows] = weights
+    return spread
 
 
 def _validation_samples(net: Network, data: Any, n_features: int) -> Samples:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from fastnn._averages import Average
@@ -12,7 +13,7 @@ from fastnn._data import Samples
 from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
 from fastnn._options import FitOptions
-from fastnn._progress import epoch_report
+from fastnn._progress import Report, epoch_report
 from fastnn._rates import LearningRates
 from fastnn._state import State
 from fastnn.callbacks import Checkpoint, StopTraining
@@ -36,7 +37,9 @@ class FitLoop:
     names : sequence of str
         Keys of the history.
     before : Before or None
-        What a checkpoint has taken the place of.
+        What a checkpoint takes the place of.
+    adopt : callable
+        Makes the network what it begins with: nothing has changed before.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class FitLoop:
         validation: Samples | None,
         names: Sequence[str],
         before: Before | None,
+        adopt: Callable[[], None],
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
         self.epochs, self.watching = options.epochs, options.watching
@@ -61,8 +65,7 @@ class FitLoop:
         if self.resumed is not None:
             self.history = self.resumed.history
             self.n_before, self.stopped = self.history.n_epochs, self.resumed.stopped
-        self.before = before
-        net._history = self.history
+        self.before, self.adopt = before, adopt
 
     def begin(self) -> None:
         """Calls the callbacks before anything is trained."""
@@ -79,10 +82,13 @@ class FitLoop:
                 raise
         self.before = None  # it has copies
 
-    def run(self) -> History:
+    def run(self, report: Report | None = None) -> History:
+        """All of it; `report` hears of the progress in the place of who looks at the screen."""
+        self.adopt()
+        self.net._history = self.history
         try:
             self.begin()
-            self.train()
+            self.train(report)
             if self.state.average is not None:
                 with self.net._access.writing():
                     self.state.average.finish(self.state)
@@ -100,7 +106,7 @@ class FitLoop:
         """Epochs that are trained, those before a checkpoint included."""
         return self.n_before + self.trainer.epoch
 
-    def train(self) -> None:
+    def train(self, report: Report | None) -> None:
         watching, trainer = self.watching, self.trainer
         each = (
             self.validation is not None
@@ -111,7 +117,12 @@ class FitLoop:
         )
         n_epochs = self.epochs - self.n_before
         metrics: Mapping[str, float] = {}
-        with epoch_report(watching.progress, self.epochs, self.n_before) as report:
+        shown: AbstractContextManager[Report] = (
+            epoch_report(watching.progress, self.epochs, self.n_before)
+            if report is None
+            else nullcontext(report)
+        )
+        with shown as tell:
             while self.n_done < self.epochs and not (self.stopped or trainer.converged):
                 n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, self.rates, until)
@@ -122,7 +133,7 @@ class FitLoop:
                 if each and self.n_done > n_noted:
                     self.rates.end_epoch(self.history)
                     self.state.schedule = self.rates.state(trainer.n_updates)
-                report(self.n_done + trainer.samples_seen / self.n_samples, metrics)
+                tell(self.n_done + trainer.samples_seen / self.n_samples, metrics)
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)
 
@@ -141,7 +152,7 @@ class FitLoop:
         """Puts what the epochs since the last call have measured into the history."""
         n_noted, validated = self.history.n_epochs, {}
         if self.validation is not None and n_noted < self.n_done:
-            X, y, weights = self.validation
+            X, y, weights, _ = self.validation
             result = evaluate(
                 self.net,
                 X,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _weights
@@ -29,8 +30,31 @@ _USER = 4
 
 def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
-    watching, resumed = options.watching, options.resumed
     samples, validation = checked_samples(net, X, y, options)
+    return prepare(net, X, samples, validation, options, _USER).run()
+
+
+def prepare(
+    net: Network,
+    X: Any,
+    samples: Samples,
+    validation: Samples | None,
+    options: FitOptions,
+    stacklevel: int,
+) -> FitLoop:
+    """All that can be refused or fail to be allocated; nothing has changed yet.
+
+    Parameters
+    ----------
+    net : Network
+    X : array-like
+        As the user gave it.
+    samples, validation : Samples
+    options : FitOptions
+    stacklevel : int
+        As for `warnings.warn`, from the caller of this function on.
+    """
+    watching, resumed = options.watching, options.resumed
     names = [*net._architecture.metrics]
     if isinstance(options.training.optimizer, LBFGS):
         names = ["loss"]
@@ -45,24 +69,24 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     if resumed is not None:
         resumed.progress.check(options.epochs, names, watching.callbacks, options.averaging)
     if options.looks_at_scales:
-        warn_of_scales(samples.X, X, net.layers, stacklevel=_USER)
+        warn_of_scales(samples.X, X, net.layers, stacklevel=stacklevel + 1)
     before = None if resumed is None else Before.of(net)
-    trainer, state, rates = _prepare(net, samples, options, validation is not None)
-    n_samples = len(samples.X)
-    loop = FitLoop(net, options, trainer, state, rates, n_samples, validation, names, before)
-    return loop.run()
+    trainer, state, rates, adopt = _make_ready(net, samples, options, validation is not None)
+    rates.warn_of_end(stacklevel=stacklevel + 2)
+    n_samples = samples.n_samples
+    return FitLoop(net, options, trainer, state, rates, n_samples, validation, names, before, adopt)
 
 
-def _prepare(
+def _make_ready(
     net: Network,
     samples: Samples,
     options: FitOptions,
     has_validation: bool,
-) -> tuple[Trainer | LBFGSTrainer, State, LearningRates]:
-    """All that can be refused or fail to be allocated; then the network takes it over."""
+) -> tuple[Trainer | LBFGSTrainer, State, LearningRates, Callable[[], None]]:
+    """What trains, the state that it changes, and what makes this the network's."""
     resumed, training = options.resumed, options.training
-    X, y, weights = samples
-    optimizer, n_samples = training.optimizer, len(X)
+    X, y, weights, subset = samples
+    optimizer, n_samples = training.optimizer, samples.n_samples
     is_minimised = isinstance(optimizer, LBFGS)  # all samples at once, whatever is kept for later
     batch_size = n_samples if is_minimised else min(training.batch_size or n_samples, n_samples)
     shuffled = training.shuffle and batch_size < n_samples
@@ -87,7 +111,6 @@ def _prepare(
         dtype=net.dtype,
         has_validation=has_validation,
     )
-    rates.warn_of_end(stacklevel=_USER + 1)
     average = resumed.average if resumed else None
     if options.averaging.ema is not None and average is None:
         average = Average.begun(latest)
@@ -106,6 +129,7 @@ def _prepare(
             n_updates=n_updates,
             rules=rules,
             weights=weights,
+            subset=subset,
         )
     else:
         trainer = Trainer(
@@ -121,20 +145,24 @@ def _prepare(
             bit_generator=latest.bit_generator if shuffled else None,
             rules=rules,
             weights=weights,
+            subset=subset,
             smoothing=smoothing,
             counts_hits=net._architecture.is_classifier,
             **_moving_average(options.averaging, average),
         )
         rates.supply(trainer)
-    with net._access.writing():
-        if latest is not state:
-            state.take_over(latest)
-        state.training, state.slots, state.n_updates = training, slots, n_updates
-        state.schedule, state.average = rates.state(n_updates), average
-        if resumed is not None:  # with the seed of the network that the checkpoint was made of
-            net._architecture = resumed.net._architecture
-        net._adopt(plan, state)
-    return trainer, state, rates
+
+    def adopt() -> None:
+        with net._access.writing():
+            if latest is not state:
+                state.take_over(latest)
+            state.training, state.slots, state.n_updates = training, slots, n_updates
+            state.schedule, state.average = rates.state(n_updates), average
+            if resumed is not None:  # with the seed of the network that the checkpoint was made of
+                net._architecture = resumed.net._architecture
+            net._adopt(plan, state)
+
+    return trainer, state, rates, adopt
 
 
 def _moving_average(averaging: Averaging, average: Average | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Keywords that other libraries use, and the names that they have here."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 from fastnn._validation import short
@@ -199,6 +199,21 @@ def checked_keywords(function: T) -> T:
         return function(*args, **keywords)
 
     return call  # type: ignore[return-value]
+
+
+def check_keywords(function: Callable[..., Any], keywords: Iterable[str]) -> None:
+    """Refuses what a function that `checked_keywords` has returned would refuse.
+
+    Raises
+    ------
+    TypeError
+    """
+    function = getattr(function, "__wrapped__")  # noqa: B009
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for keyword in keywords:
+        if keyword not in names:
+            _refuse(function, names, keyword)
 
 
 def _refuse_positions(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastnn._averages import Averaging
 from fastnn._blocks import aligned_copy
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
+from fastnn._core.signals import check_stop
 from fastnn._core.training import loss_and_gradients
 from fastnn._extras import import_extra
 from fastnn._regularization import Regularization
@@ -24,6 +26,9 @@ from fastnn.layers import Layer
 from fastnn.optimizers import LBFGS
 
 Array = npt.NDArray[Any]
+
+# Between two looks whether this thread is to end.
+_LOOK_SECONDS = 0.1
 
 
 def _scipy_minimize() -> Callable[..., Any]:
@@ -90,7 +95,7 @@ class LBFGSTrainer:
 
     Parameters
     ----------
-    plan, parameters, running, X, targets, n_epochs, n_threads, rules, weights
+    plan, parameters, running, X, targets, n_epochs, n_threads, rules, weights, subset
         As for `fastnn._core.training.Trainer`.
     optimizer : LBFGS
     n_updates : int
@@ -125,6 +130,7 @@ class LBFGSTrainer:
         n_updates: int,
         rules: Rules | None = None,
         weights: Array | None = None,
+        subset: Array | None = None,
     ) -> None:
         self._minimize = _scipy_minimize()
         self._parameters, self._n_updates = parameters, n_updates
@@ -143,7 +149,7 @@ class LBFGSTrainer:
             with np.errstate(over="ignore"):  # infinite weights give no finite loss
                 block[:] = x
             loss = loss_and_gradients(
-                plan, block, running, X, targets, gradient, n_threads, 0, rules, weights
+                plan, block, running, X, targets, gradient, n_threads, 0, rules, weights, subset
             )
             if not np.isfinite(loss):
                 raise FloatingPointError(
@@ -182,7 +188,7 @@ class LBFGSTrainer:
             self._begin()
         else:
             self._go.put(True)
-        told = self._told.get()
+        told = self._wait()
         if isinstance(told, _End):
             self._go = None
             if told.error is not None:
@@ -195,6 +201,13 @@ class LBFGSTrainer:
         self._parameters[:] = told.x
         self._left[:] = self._parameters
         self.epoch += 1
+
+    def _wait(self) -> _Iteration | _End:
+        """What the minimiser tells next."""
+        while True:
+            check_stop()
+            with suppress(Empty):
+                return self._told.get(timeout=_LOOK_SECONDS)
 
     def _begin(self) -> None:
         """Starts a minimiser from the present parameters, and ends the one before."""

@@ -62,6 +62,18 @@ def sample_weights(
     return weights.astype(architecture.dtype)
 
 
+def given_of_rows(sample_weight: Any, n_samples: int, rows: npt.NDArray[np.int64]) -> Array:
+    """What a user gives for `n_samples` samples, checked, of some of them alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    one_a_sample(sample_weight, n_samples)
+    given: Array = _validation.numbers(sample_weight, "sample_weight")[rows]
+    return given
+
+
 def of_rows(weights: Array | None, rows: npt.NDArray[np.int64]) -> Array | None:
     """Those of some samples, one of which must count; the largest is 1 again."""
     if weights is None:

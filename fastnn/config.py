@@ -3,7 +3,10 @@
 import os
 import platform
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -23,6 +26,7 @@ _VARIABLES = {
 }  # fmt: skip
 
 _n_threads: int | None = None
+_of_thread = threading.local()  # has `n` where one of several threads of a call has a share
 
 
 def warn_of_unknown_variables() -> None:
@@ -101,9 +105,23 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """How many threads calls use where they are not told: at first, what `set_num_threads` says."""
     global _n_threads
+    share: int | None = getattr(_of_thread, "n", None)
+    if share is not None:
+        return share
     if _n_threads is None:
         _n_threads = _default_threads()
     return _n_threads
+
+
+@contextmanager
+def threads_here(n: int) -> Iterator[None]:
+    """In this thread, calls that are not told use `n` threads: its share of all."""
+    before = getattr(_of_thread, "n", None)
+    _of_thread.n = n
+    try:
+        yield
+    finally:
+        _of_thread.n = before
 
 
 def choose_threads(threads: int | None, flops: float) -> int:

@@ -236,6 +236,7 @@ cdef class Writing:
 
 cdef class Training:
     cdef Access access
+    cdef bint is_in
 
     def __init__(self, Access access):
         self.access = access
@@ -253,6 +254,10 @@ cdef class Training:
                 "interrupted; train a copy (net.copy()) instead"
             )
         self.access.trainer = ident
+        self.is_in = True
 
     def __exit__(self, *_):
-        self.access.trainer = None
+        """Nothing where it was not entered: for those who enter several."""
+        if self.is_in:
+            self.is_in = False
+            self.access.trainer = None

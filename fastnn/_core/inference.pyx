@@ -7,7 +7,6 @@ import numpy as np
 
 cimport numpy as cnp
 
-from cpython.exc cimport PyErr_CheckSignals
 from fastnn._core.clock cimport now
 from fastnn._core.geometry cimport (
     Geometry,
@@ -42,6 +41,7 @@ from fastnn._core.kernels cimport (
 )
 from fastnn._core.plan cimport Plan
 from fastnn._core.rows cimport gather, hold_targets, infer as infer_layers, sum_losses
+from fastnn._core.signals cimport check_interrupts
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
@@ -352,7 +352,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
         job.end = min(n_samples, job.first + rows_at_a_time)
         with nogil:
             team_run(infer_rows, &job, n_threads)
-        PyErr_CheckSignals()
+        check_interrupts()
         for i in range(job.first // job.tile_rows, (job.end + job.tile_rows - 1) // job.tile_rows):
             if job.tile_status[i] != ALL_FINITE:
                 refuse(job.tile_status[i], outputs[len(outputs) - 1], i * job.tile_rows,

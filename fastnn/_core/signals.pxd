@@ -32,5 +32,6 @@ cdef struct Signals:
     double next_check
     bint in_tiles  # whether steps are long enough to look between two tiles
 
+cdef int check_interrupts() except -1
 cdef void begin_run(Signals *signals) noexcept nogil
 cdef int pending_signals(Signals *signals) noexcept nogil

@@ -1,7 +1,10 @@
 """Code of the user's that runs in the middle of a step: signal handlers, and the gradient hook.
 
-It may raise, fork, and write to the network's parameters.
+It may raise, fork, and write to the network's parameters. Signal handlers run in the main thread
+alone: it tells its helpers when they are to end.
 """
+import threading
+
 from cpython.exc cimport PyErr_CheckSignals
 from posix.unistd cimport getpid, pid_t
 
@@ -11,6 +14,36 @@ from fastnn._core.state cimport TrainingState
 
 # Seconds between two looks at pending signals, inside a step.
 cdef double SIGNAL_SECONDS = 0.05
+
+_of_thread = threading.local()
+
+
+class Stopped(Exception):
+    """This thread was told to end what it does."""
+
+
+def stop_when(stop):
+    """From now on, this thread's computations end with `Stopped` where they are told to.
+
+    Parameters
+    ----------
+    stop : threading.Event
+    """
+    _of_thread.stop = stop
+
+
+def check_stop():
+    """Raises `Stopped` where this thread was told to end."""
+    check_interrupts()
+
+
+cdef int check_interrupts() except -1:
+    """Runs the handlers of pending signals; raises what they do, and `Stopped`."""
+    PyErr_CheckSignals()
+    stop = getattr(_of_thread, "stop", None)
+    if stop is not None and stop.is_set():
+        raise Stopped
+    return 0
 
 
 cdef class UserCode:
@@ -42,7 +75,7 @@ cdef class UserCode:
         try:
             before = self.state.measure_checksum() if self.is_watched() else None
             try:
-                PyErr_CheckSignals()
+                check_interrupts()
             finally:
                 if self.is_watched() and self.state.measure_checksum() != before:
                     self.state.save()

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
@@ -65,6 +65,7 @@ cdef struct Run:
     double *epoch_rates  # (n_epochs,) of the last step of each
     double *epoch_accuracies  # the same
     bitgen_t *bitgen
+    const int64_t *subset  # what is shuffled: the rows that are the samples; NULL: all
     # when to come back
     double deadline
     double reader_deadline  # the same while a reader waits

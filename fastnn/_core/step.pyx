@@ -460,13 +460,13 @@ cdef void write_all_shadows(Run *run, fnn_team *team, int member) noexcept nogil
     team_barrier(team, RUNNING)
 
 
-cdef void shuffle(int64_t *order, size_t n, bitgen_t *bitgen) noexcept nogil:
-    """A random permutation: Fisher and Yates, from the identity every time."""
+cdef void shuffle(int64_t *order, const int64_t *subset, size_t n, bitgen_t *bitgen) noexcept nogil:
+    """A random permutation: Fisher and Yates, from the identity, or the subset, every time."""
     cdef size_t i
     cdef uint64_t j, mask
     cdef int64_t swapped
     for i in range(n):
-        order[i] = i
+        order[i] = i if subset == NULL else subset[i]
     for i in range(n - 1, 0, -1):
         # j uniform in [0, i]: random bits, drawn again while too large
         mask = i
@@ -497,9 +497,9 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef int status = RUNNING
     write_all_shadows(run, team, member)
     while status == RUNNING and progress.epoch < run.until_epoch:
-        if progress.start == 0 and run.net.batch.order != NULL:
+        if progress.start == 0 and run.bitgen != NULL:
             if member == 0:
-                shuffle(run.net.batch.order, n_samples, run.bitgen)
+                shuffle(run.net.batch.order, run.subset, n_samples, run.bitgen)
             team_barrier(team, RUNNING)
         n = min(run.batch_size, n_samples - progress.start)
         status = step(run, team, member, progress.n_updates, progress.start, n, gathered, &sums)

@@ -21,6 +21,7 @@ def loss_and_gradients(
     n_updates: int,
     rules: Rules | None = None,
     weights: Array | None = None,
+    subset: npt.NDArray[np.int64] | None = None,
 ) -> float: ...
 
 class Trainer:
@@ -59,6 +60,7 @@ class Trainer:
         average: tuple[Array, Array] | None = None,
         ema: float = 0.0,
         n_averaged: int = 0,
+        subset: npt.NDArray[np.int64] | None = None,
     ) -> None: ...
     def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
     def advance(

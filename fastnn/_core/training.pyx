@@ -26,7 +26,7 @@ cdef double ONE = 1  # what the learning rate is multiplied by where no rules sa
 
 
 def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int n_threads,
-                       uint64_t n_updates, Rules rules=None, weights=None):
+                       uint64_t n_updates, Rules rules=None, weights=None, subset=None):
     """The mean loss over all samples, and the rules' penalties; its gradient goes into `gradient`.
 
     Parameters
@@ -42,14 +42,16 @@ def loss_and_gradients(Plan plan, parameters, running, X, targets, gradient, int
         Steps so far: the random numbers are those of the next one.
     rules : Rules, optional
     weights : ndarray of shape (n_samples,), of the plan's dtype, optional
+    subset : ndarray of int64, optional
+        As for `Workspace`.
 
     Returns
     -------
     float
     """
-    cdef Workspace workspace = Workspace(plan, parameters, running, X, targets, X.shape[0], 1,
-                                         False, n_threads, gradient, rules=rules,
-                                         weights=weights)
+    cdef Workspace workspace = Workspace(plan, parameters, running, X, targets,
+                                         len(X if subset is None else subset), 1, False, n_threads,
+                                         gradient, rules=rules, weights=weights, subset=subset)
     workspace.own_progress.n_updates = n_updates
     workspace.execute(only_gradient=True)
     return float(workspace.losses[0])
@@ -60,7 +62,7 @@ cdef class Trainer(Workspace):
 
     Parameters
     ----------
-    plan, parameters, running, X, targets, batch_size, n_epochs, n_threads, weights, smoothing
+    plan, parameters, running, X, targets, batch_size, n_epochs, n_threads, weights, smoothing, subset
         As for `Workspace`; `n_threads` is the most that are used, fewer where they are faster.
     optimizer : str
     hyperparameters : dict of str to float
@@ -115,10 +117,10 @@ cdef class Trainer(Workspace):
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
                  bit_generator, double learning_rate, gradient_hook=None, Rules rules=None,
                  weights=None, smoothing=None, bint counts_hits=False, average=None,
-                 double ema=0, uint64_t n_averaged=0):
+                 double ema=0, uint64_t n_averaged=0, subset=None):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
                          bit_generator is not None, n_threads, None, gradient_hook is not None,
-                         rules, weights, smoothing)
+                         rules, weights, smoothing, subset)
         cdef Run *run = &self.run
         self.data = (X, targets, weights)
         self.most_threads = n_threads
@@ -136,10 +138,11 @@ cdef class Trainer(Workspace):
         run.first_averaged = n_updates - n_averaged
         copies = tuple([self.array(array.shape, array.dtype) for array in blocks])
         saved_order = None
-        if self.order is not None:
+        if bit_generator is not None:
             saved_order = self.array(self.order.shape, self.order.dtype)
-        self.state = TrainingState(blocks, n_updates, self.order, bit_generator, copies,
-                                   saved_order)
+        self.state = TrainingState(blocks, n_updates,
+                                   None if bit_generator is None else self.order, bit_generator,
+                                   copies, saved_order)
         run.progress = &self.state.progress
         run.has_gradient_hook = gradient_hook is not None
         self.user_code = UserCode(self.state, gradient_hook, self.layer_gradients())

@@ -22,7 +22,8 @@ cdef class Workspace:
     cdef object gradient  # (n_parameters,), or None: not stored
     cdef UserCode user_code
 
-    cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing) except -1
+    cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing, subset) except -1
+    cdef int hold_subset(self, subset, weights) except -1
     cdef int count_hits(self) except -1
     cdef int make_layers(self, size_t rows) except -1
     cdef int make_weights(self, size_t i, size_t rows) except -1

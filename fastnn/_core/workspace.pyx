@@ -90,16 +90,18 @@ cdef class Workspace:
         Of the samples.
     smoothing : (float, float), optional
         A share and an offset: targets are, as rows of numbers, the share of themselves plus the offset.
+    subset : ndarray of int64, optional
+        The rows of X, targets and weights that are the samples, in this order; copied. None: all.
     """
 
 
     def __init__(self, Plan plan, parameters, running, X, targets, size_t batch_size,
                  size_t n_epochs, bint shuffled, int n_threads, gradient=None,
                  bint stores_gradient=False, Rules rules=None, weights=None,
-                 smoothing=None):
+                 smoothing=None, subset=None):
         cdef Run *run = &self.run
         cdef Geometry *g = &plan.geometry
-        cdef size_t n_samples = X.shape[0], n_slabs, rows
+        cdef size_t n_samples = len(X if subset is None else subset), n_slabs, rows
         cdef double flops = plan.training_flops(min(batch_size, n_samples))
         self.plan = plan
         self.held = []
@@ -125,7 +127,7 @@ cdef class Workspace:
         self.along_samples = (rows >= ALONG_SAMPLES_ROWS and is_free_to_cut(&run.net)
                               and not g.mixes_units
                               and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
-        self.hold_batch(X, targets, shuffled, weights, smoothing)
+        self.hold_batch(X, targets, shuffled, weights, smoothing, subset)
         self.first_trainable = g.first_trained
         self.hold_rules(rules)
         self.make_layers(rows)
@@ -149,7 +151,7 @@ cdef class Workspace:
         if self.buffers is not None:
             self.plan.pool.refill(self.buffers)
 
-    cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing) except -1:
+    cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing, subset) except -1:
         """The user's arrays, and buffers for the part of them that is at work."""
         cdef Batch *batch = &self.run.net.batch
         cdef const Geometry *g = self.run.net.geometry
@@ -169,21 +171,41 @@ cdef class Workspace:
         if weights is not None:
             batch.weights = self.hold(weights, self.plan.dtype, (n_samples,))
             batch.total_weight = weights.sum(dtype=np.float64)
+        if subset is not None:
+            self.hold_subset(subset, weights)
+            n_samples = batch.n_samples
         if shuffled:
             self.order = self.array((n_samples,), np.dtype(np.int64))
             batch.order = <int64_t *> self.hold_writable(self.order, np.dtype(np.int64),
                                                          (n_samples,))
-            if weights is not None:
-                batch.gathered_weights = self.numbers(rows, 1)
-        if shuffled or smoothing is not None or batch.has_labels and not batch.reads_labels:
+        cdef bint ordered = batch.order != NULL
+        if ordered and weights is not None:
+            batch.gathered_weights = self.numbers(rows, 1)
+        if ordered or smoothing is not None or batch.has_labels and not batch.reads_labels:
             batch.gathered_targets = self.numbers(rows, g.n_outputs)
         batch.gathered_X.data = NULL
         if not g.layers[0].operations.reads_samples and (
-                shuffled or X.dtype != self.plan.dtype or self.along_samples
+                ordered or X.dtype != self.plan.dtype or self.along_samples
                 or g.n_features * g.itemsize >= FNN_FAR_APART
                 or not g.layers[0].operations.is_product):
             batch.gathered_X = self.samples(rows, g.n_features)
         self.run.gathers_once = not shuffled and rows == n_samples
+        return 0
+
+    cdef int hold_subset(self, subset, weights) except -1:
+        """The rows that are the samples, in memory that nobody else writes to."""
+        cdef Batch *batch = &self.run.net.batch
+        cdef size_t n_rows = batch.n_samples, n_samples = len(subset)
+        self.order = self.array((n_samples,), np.dtype(np.int64))
+        self.order[:] = subset
+        if n_samples == 0 or self.order.min() < 0 or self.order.max() >= n_rows:
+            raise ValueError(f"a subset must have rows in [0, {n_rows})")
+        self.run.subset = <const int64_t *> self.hold(self.order, np.dtype(np.int64), (n_samples,))
+        batch.order = <int64_t *> self.run.subset
+        batch.n_samples = n_samples
+        batch.total_weight = n_samples
+        if weights is not None:
+            batch.total_weight = weights[self.order].sum(dtype=np.float64)
         return 0
 
     cdef int count_hits(self) except -1:
