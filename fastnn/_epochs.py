@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 from fastnn._averages import Average
 from fastnn._checkpoint import Before, FitProgress, with_states, write
@@ -20,7 +23,11 @@ from fastnn.history import History
 
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGSTrainer
+    from fastnn._ranks import Ranks
     from fastnn.network import Network
+
+
+Array = npt.NDArray[Any]
 
 
 class FitLoop:
@@ -37,6 +44,8 @@ class FitLoop:
         Keys of the history.
     before : Before or None
         What a checkpoint has taken the place of.
+    ranks : Ranks or None
+        Others who run the same loop with other samples. Rank 0 alone has callbacks.
     """
 
     def __init__(
@@ -50,9 +59,13 @@ class FitLoop:
         validation: Samples | None,
         names: Sequence[str],
         before: Before | None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
-        self.epochs, self.watching = options.epochs, options.watching
+        self.epochs, self.watching, self.ranks = options.epochs, options.watching, ranks
+        if ranks is not None and not ranks.leads:
+            self.watching = replace(options.watching, callbacks=(), progress=False)
+        self.has_validation = validation is not None if ranks is None else ranks.validates
         self.averaging, self.n_updates = options.averaging, trainer.n_updates
         self.n_samples, self.validation = n_samples, validation
         self.history = History((name, []) for name in names)
@@ -62,14 +75,18 @@ class FitLoop:
             self.history = self.resumed.history
             self.n_before, self.stopped = self.history.n_epochs, self.resumed.stopped
         self.before = before
+        self.n_told = -1  # epochs that were done when the ranks last agreed to go on
+        self.as_trained: Array | None = None  # parameters before callbacks, which may write to them
         net._history = self.history
 
     def begin(self) -> None:
         """Calls the callbacks before anything is trained."""
         callbacks = self.watching.callbacks
+        self.note_parameters()
         for callback in callbacks:
             callback.on_fit_begin(self.net)
-        if self.resumed is not None and self.before is not None:
+        leads = self.ranks is None or self.ranks.leads
+        if self.resumed is not None and self.before is not None and leads:
             states = [state for _, state in self.resumed.callbacks]
             try:
                 for callback, state in zip(with_states(callbacks), states, strict=True):
@@ -79,6 +96,11 @@ class FitLoop:
                 raise
         self.before = None  # it has copies
 
+    def note_parameters(self) -> None:
+        """Before callbacks of rank 0, which may write to them."""
+        if self.ranks is not None and self.watching.callbacks:
+            self.as_trained = self.state.parameters.copy()
+
     def run(self) -> History:
         try:
             self.begin()
@@ -87,12 +109,16 @@ class FitLoop:
                 with self.net._access.writing():
                     self.state.average.finish(self.state)
         finally:  # whole epochs only, their validation included, also where an error ends the loop
-            if self.validation is None:
+            if not self.has_validation:
                 self.note_epochs()
             self.history.cut(self.history.n_epochs)
             self.state.average = None
+        if self.ranks is not None:
+            self.ranks.compare(self.state)
         for callback in self.watching.callbacks:
             callback.on_fit_end(self.net)
+        if self.ranks is not None:
+            self.ranks.copy_first(self.net)
         return self.net.history
 
     @property
@@ -103,7 +129,8 @@ class FitLoop:
     def train(self) -> None:
         watching, trainer = self.watching, self.trainer
         each = (
-            self.validation is not None
+            self.has_validation
+            or self.ranks is not None
             or watching.callbacks
             or watching.progress == "epochs"
             or self.rates.follows_epochs
@@ -112,7 +139,7 @@ class FitLoop:
         n_epochs = self.epochs - self.n_before
         metrics: Mapping[str, float] = {}
         with epoch_report(watching.progress, self.epochs, self.n_before) as report:
-            while self.n_done < self.epochs and not (self.stopped or trainer.converged):
+            while self.goes_on():
                 n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, self.rates, until)
                 self.note_average(self.n_done > n_noted)
@@ -125,6 +152,15 @@ class FitLoop:
                 report(self.n_done + trainer.samples_seen / self.n_samples, metrics)
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)
+
+    def goes_on(self) -> bool:
+        """Whether there is more to train."""
+        more = self.n_done < self.epochs and not (self.stopped or self.trainer.converged)
+        if self.ranks is None or self.n_done == self.n_told:
+            return more
+        self.n_told = self.n_done
+        assert isinstance(self.trainer, Trainer)
+        return self.ranks.go_on(more, self.as_trained, self.net, self.trainer)
 
     def note_average(self, is_end_of_epoch: bool) -> None:
         """Counts the steps of a moving average, and adds to one of epochs."""
@@ -140,16 +176,8 @@ class FitLoop:
     def note_epochs(self) -> None:
         """Puts what the epochs since the last call have measured into the history."""
         n_noted, validated = self.history.n_epochs, {}
-        if self.validation is not None and n_noted < self.n_done:
-            X, y, weights = self.validation
-            result = evaluate(
-                self.net,
-                X,
-                y,
-                self.watching.metrics,
-                weights=weights,
-                average=self.state.average,
-            )
+        if self.has_validation and n_noted < self.n_done:
+            result = self.validate()
             validated = {f"val_{name}": [value] for name, value in result.items()}
         first, end = n_noted - self.n_before, self.trainer.epoch
         trained = {"loss": self.trainer.losses[first:end].tolist()}
@@ -163,9 +191,18 @@ class FitLoop:
             else:
                 self.history[name][n_noted:] = values
 
+    def validate(self) -> dict[str, float]:
+        metrics, average = self.watching.metrics, self.state.average
+        if self.ranks is not None:
+            return self.ranks.validate(self.net, self.validation, metrics, average)
+        assert self.validation is not None
+        X, y, weights = self.validation
+        return evaluate(self.net, X, y, metrics, weights=weights, average=average)
+
     def call_back(self, metrics: Mapping[str, float]) -> None:
         """Every callback hears of the epoch, also where one of them stops the training."""
         epoch, callbacks = self.n_done, self.watching.callbacks
+        self.note_parameters()
         for callback in callbacks:
             try:
                 callback.on_epoch_end(self.net, epoch, dict(metrics))

@@ -21,35 +21,49 @@ from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGSTrainer
+    from fastnn._ranks import Ranks
     from fastnn.network import Network
 
 # The caller of `Network.fit`, from `fit` here: above that method and its `checked_keywords`.
 _USER = 4
 
 
-def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
-    """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
+def fit(
+    net: Network, X: Any, y: Any, options: FitOptions, ranks: Ranks | None = None
+) -> History:
+    """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`.
+
+    `ranks`: others, who train it at the same time with other samples.
+    """
     watching, resumed = options.watching, options.resumed
     samples, validation = checked_samples(net, X, y, options)
+    has_validation = validation is not None if ranks is None else ranks.validates
+    leads = ranks is None or ranks.leads
     names = [*net._architecture.metrics]
     if isinstance(options.training.optimizer, LBFGS):
         names = ["loss"]
-    if validation is not None:
+    if has_validation:
         names += [
             f"val_{name}"
             for name in (*net._architecture.metrics, *(m.name for m in watching.metrics))
         ]
-    for callback in watching.callbacks:
+    for callback in watching.callbacks if leads else ():
         callback.check(names)
     names.append("learning_rate")
-    if resumed is not None:
+    if resumed is not None and leads:
         resumed.progress.check(options.epochs, names, watching.callbacks, options.averaging)
     if options.looks_at_scales:
         warn_of_scales(samples.X, X, net.layers, stacklevel=_USER)
+    if ranks is not None:
+        ranks.share_out(net, samples, options)
     before = None if resumed is None else Before.of(net)
-    trainer, state, rates = _prepare(net, samples, options, validation is not None)
+    trainer, state, rates = _prepare(net, samples, options, has_validation, ranks)
+    if ranks is not None:
+        ranks.copy_first(net)
     n_samples = len(samples.X)
-    loop = FitLoop(net, options, trainer, state, rates, n_samples, validation, names, before)
+    loop = FitLoop(
+        net, options, trainer, state, rates, n_samples, validation, names, before, ranks
+    )
     return loop.run()
 
 
@@ -58,6 +72,7 @@ def _prepare(
     samples: Samples,
     options: FitOptions,
     has_validation: bool,
+    ranks: Ranks | None,
 ) -> tuple[Trainer | LBFGSTrainer, State, LearningRates]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
     resumed, training = options.resumed, options.training
@@ -66,6 +81,10 @@ def _prepare(
     is_minimised = isinstance(optimizer, LBFGS)  # all samples at once, whatever is kept for later
     batch_size = n_samples if is_minimised else min(training.batch_size or n_samples, n_samples)
     shuffled = training.shuffle and batch_size < n_samples
+    steps_per_epoch = -(-n_samples // batch_size)
+    if ranks is not None:
+        batch_size, steps_per_epoch = ranks.own_batch_size, ranks.steps_per_epoch
+        shuffled = training.shuffle and steps_per_epoch > 1
     training.check(net.dtype)
     n_done = resumed.progress.history.n_epochs if resumed else 0
     rules = training.regularization.rules(net._architecture.layers)
@@ -77,12 +96,16 @@ def _prepare(
     else:
         check_finite(state.parameters, net._architecture.shapes(X.shape[1]), net.dtype)
     slots, n_updates = latest.slots_for(optimizer)
+    architecture = (resumed.net if resumed else net)._architecture
+    if ranks is not None:
+        n_updates = ranks.n_updates
+        architecture, plan = ranks.like_first(architecture, plan)
     n_epochs = max(1, options.epochs - n_done)
     rates = LearningRates(
         optimizer.learning_rate,
         None if options.starts_schedule else latest.schedule,
         n_updates=n_updates,
-        steps_per_epoch=-(-n_samples // batch_size),
+        steps_per_epoch=steps_per_epoch,
         epochs=n_epochs,
         dtype=net.dtype,
         has_validation=has_validation,
@@ -123,6 +146,7 @@ def _prepare(
             weights=weights,
             smoothing=smoothing,
             counts_hits=net._architecture.is_classifier,
+            exchange=None if ranks is None else ranks.exchange,
             **_moving_average(options.averaging, average),
         )
         rates.supply(trainer)
@@ -131,8 +155,7 @@ def _prepare(
             state.take_over(latest)
         state.training, state.slots, state.n_updates = training, slots, n_updates
         state.schedule, state.average = rates.state(n_updates), average
-        if resumed is not None:  # with the seed of the network that the checkpoint was made of
-            net._architecture = resumed.net._architecture
+        net._architecture = architecture  # with the seed of a checkpoint's network, or of rank 0's
         net._adopt(plan, state)
     return trainer, state, rates
 
