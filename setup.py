@@ -96,6 +96,8 @@ setup(
             extension("weights"),
             extension("regularization"),
             extension("stages"),
+            extension("buckets"),
+            extension("exchange"),
             extension("state"),
             extension("signals"),
             extension("step"),

@@ -184,6 +184,16 @@ typedef struct fnn_layers {
     void (*batch_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
                                 const void *variance, const void *scale, size_t rows, size_t n_units,
                                 double epsilon);
+    /* The parts of the two, where the means are those of more rows than these: z = x - mean; then z
+     * normalised, and a; dx from the means of d and of d z. */
+    void (*batch_norm_centre)(const fnn_matrix *z, const fnn_matrix *x, const void *mean, size_t rows,
+                              size_t n_units);
+    void (*batch_norm_normalise)(const fnn_matrix *a, const fnn_matrix *z, const void *variance,
+                                 const void *scale, const void *shift, size_t rows, size_t n_units,
+                                 double epsilon);
+    void (*batch_norm_turn_back)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                 const void *mean, const void *mean_z, const void *variance,
+                                 const void *scale, size_t rows, size_t n_units, double epsilon);
     /* Moves the running mean and variance towards those measured over `rows` rows; 1 if one of them is
      * not finite then, else 0. */
     int (*batch_norm_track)(void *mean, void *variance, const void *measured_mean,

@@ -50,36 +50,57 @@ ALWAYS_INLINE fnn_matrix NAME(from_column)(const fnn_matrix *x, size_t column)
     return part;
 }
 
-static void NAME(batch_norm_forward_units)(const fnn_matrix *a, const fnn_matrix *z, real *mean,
-                                           real *variance, const fnn_matrix *x, const real *scale,
-                                           const real *shift, size_t rows, size_t n_units,
-                                           real epsilon)
+/* z = x - mean */
+static void NAME(batch_norm_centre)(const fnn_matrix *z, const fnn_matrix *x, const void *mean_,
+                                    size_t rows, size_t n_units)
 {
-    real inverse[NORM_UNITS];
-    NAME(sum_rows)(mean, x, NULL, rows, n_units, 0);
-    for (size_t j = 0; j < n_units; j++)
-        mean[j] /= (real)rows;
-    NAME(for_units)(NAME(centre_rule), (NAME(unit_loop)){1, 1, 1, {z}, {x}, {mean}}, rows, n_units);
-    NAME(sum_rows)(variance, z, z, rows, n_units, 0);
-    for (size_t j = 0; j < n_units; j++) {
-        variance[j] /= (real)rows;
-        inverse[j] = 1 / R(sqrt)(variance[j] + epsilon);
+    const real *mean = mean_;
+    for (size_t j = 0; j < n_units; j += NORM_UNITS) {
+        const fnn_matrix z_part = NAME(from_column)(z, j), x_part = NAME(from_column)(x, j);
+        NAME(for_units)(NAME(centre_rule),
+                        (NAME(unit_loop)){1, 1, 1, {&z_part}, {&x_part}, {mean + j}}, rows,
+                        n_units - j < NORM_UNITS ? n_units - j : NORM_UNITS);
     }
-    NAME(for_units)(NAME(normalise_rule),
-                    (NAME(unit_loop)){2, 1, 3, {z, a}, {z}, {inverse, scale, shift}}, rows, n_units);
 }
 
-static void NAME(batch_norm_forward)(const fnn_matrix *a, const fnn_matrix *z, void *mean,
-                                     void *variance, const fnn_matrix *x, const void *scale,
+/* From z, centred: z normalised, and a. */
+static void NAME(batch_norm_normalise)(const fnn_matrix *a, const fnn_matrix *z,
+                                       const void *variance_, const void *scale_,
+                                       const void *shift_, size_t rows, size_t n_units,
+                                       double epsilon)
+{
+    const real *variance = variance_, *scale = scale_, *shift = shift_;
+    real inverse[NORM_UNITS];
+    for (size_t j = 0; j < n_units; j += NORM_UNITS) {
+        const size_t n = n_units - j < NORM_UNITS ? n_units - j : NORM_UNITS;
+        const fnn_matrix a_part = NAME(from_column)(a, j), z_part = NAME(from_column)(z, j);
+        for (size_t i = 0; i < n; i++)
+            inverse[i] = 1 / R(sqrt)(variance[j + i] + (real)epsilon);
+        NAME(for_units)(
+            NAME(normalise_rule),
+            (NAME(unit_loop)){2, 1, 3, {&z_part, &a_part}, {&z_part}, {inverse, scale + j, shift + j}},
+            rows, n);
+    }
+}
+
+static void NAME(batch_norm_forward)(const fnn_matrix *a, const fnn_matrix *z, void *mean_,
+                                     void *variance_, const fnn_matrix *x, const void *scale,
                                      const void *shift, size_t rows, size_t n_units, double epsilon)
 {
     for (size_t j = 0; j < n_units; j += NORM_UNITS) {
+        const size_t n = n_units - j < NORM_UNITS ? n_units - j : NORM_UNITS;
         const fnn_matrix a_part = NAME(from_column)(a, j), z_part = NAME(from_column)(z, j);
         const fnn_matrix x_part = NAME(from_column)(x, j);
-        NAME(batch_norm_forward_units)(&a_part, &z_part, (real *)mean + j, (real *)variance + j, &x_part,
-                                       (const real *)scale + j, (const real *)shift + j, rows,
-                                       n_units - j < NORM_UNITS ? n_units - j : NORM_UNITS,
-                                       (real)epsilon);
+        real *mean = (real *)mean_ + j, *variance = (real *)variance_ + j;
+        NAME(sum_rows)(mean, &x_part, NULL, rows, n, 0);
+        for (size_t i = 0; i < n; i++)
+            mean[i] /= (real)rows;
+        NAME(batch_norm_centre)(&z_part, &x_part, mean, rows, n);
+        NAME(sum_rows)(variance, &z_part, &z_part, rows, n, 0);
+        for (size_t i = 0; i < n; i++)
+            variance[i] /= (real)rows;
+        NAME(batch_norm_normalise)(&a_part, &z_part, variance, (const real *)scale + j,
+                                   (const real *)shift + j, rows, n, epsilon);
     }
 }
 
@@ -101,26 +122,44 @@ static void NAME(batch_norm_infer)(const fnn_matrix *a, const fnn_matrix *x, con
     }
 }
 
-static void NAME(batch_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
-                                      const void *variance_, const void *scale_, size_t rows,
-                                      size_t n_units, double epsilon)
+/* From the means of d and of d z over the rows. */
+static void NAME(batch_norm_turn_back)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                       const void *mean_, const void *mean_z_, const void *variance_,
+                                       const void *scale_, size_t rows, size_t n_units,
+                                       double epsilon)
 {
-    const real *variance = variance_, *scale = scale_;
-    real sum[NORM_UNITS], sum_z[NORM_UNITS], factor[NORM_UNITS];
+    const real *mean = mean_, *mean_z = mean_z_, *variance = variance_, *scale = scale_;
+    real factor[NORM_UNITS];
     for (size_t j = 0; j < n_units; j += NORM_UNITS) {
         const size_t n = n_units - j < NORM_UNITS ? n_units - j : NORM_UNITS;
         const fnn_matrix dx_part = NAME(from_column)(dx, j), d_part = NAME(from_column)(d, j);
         const fnn_matrix z_part = NAME(from_column)(z, j);
-        NAME(sum_rows)(sum, &d_part, NULL, rows, n, 0);
-        NAME(sum_rows)(sum_z, &d_part, &z_part, rows, n, 0);
-        for (size_t i = 0; i < n; i++) {
-            sum[i] /= (real)rows;
-            sum_z[i] /= (real)rows;
+        for (size_t i = 0; i < n; i++)
             factor[i] = scale[j + i] / R(sqrt)(variance[j + i] + (real)epsilon);
+        NAME(for_units)(NAME(batch_norm_backward_rule),
+                        (NAME(unit_loop)){1, 2, 3, {&dx_part}, {&d_part, &z_part},
+                                          {mean + j, mean_z + j, factor}}, rows, n);
+    }
+}
+
+static void NAME(batch_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                      const void *variance, const void *scale, size_t rows,
+                                      size_t n_units, double epsilon)
+{
+    real mean[NORM_UNITS], mean_z[NORM_UNITS];
+    for (size_t j = 0; j < n_units; j += NORM_UNITS) {
+        const size_t n = n_units - j < NORM_UNITS ? n_units - j : NORM_UNITS;
+        const fnn_matrix dx_part = NAME(from_column)(dx, j), d_part = NAME(from_column)(d, j);
+        const fnn_matrix z_part = NAME(from_column)(z, j);
+        NAME(sum_rows)(mean, &d_part, NULL, rows, n, 0);
+        NAME(sum_rows)(mean_z, &d_part, &z_part, rows, n, 0);
+        for (size_t i = 0; i < n; i++) {
+            mean[i] /= (real)rows;
+            mean_z[i] /= (real)rows;
         }
-        NAME(for_units)(
-            NAME(batch_norm_backward_rule),
-            (NAME(unit_loop)){1, 2, 3, {&dx_part}, {&d_part, &z_part}, {sum, sum_z, factor}}, rows, n);
+        NAME(batch_norm_turn_back)(&dx_part, &d_part, &z_part, mean, mean_z,
+                                   (const real *)variance + j, (const real *)scale + j, rows, n,
+                                   epsilon);
     }
 }
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 from fastnn._averages import Average
 from fastnn._checkpoint import Before, FitProgress, with_states, write
@@ -21,7 +24,11 @@ from fastnn.history import History
 
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGSTrainer
+    from fastnn._ranks import Ranks
     from fastnn.network import Network
+
+
+Array = npt.NDArray[Any]
 
 
 class FitLoop:
@@ -40,6 +47,8 @@ class FitLoop:
         What a checkpoint takes the place of.
     adopt : callable
         Makes the network what it begins with: nothing has changed before.
+    ranks : Ranks or None
+        Others who run the same loop with other samples. Rank 0 alone has callbacks.
     """
 
     def __init__(
@@ -54,9 +63,13 @@ class FitLoop:
         names: Sequence[str],
         before: Before | None,
         adopt: Callable[[], None],
+        ranks: Ranks | None = None,
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
-        self.epochs, self.watching = options.epochs, options.watching
+        self.epochs, self.watching, self.ranks = options.epochs, options.watching, ranks
+        if ranks is not None and not ranks.leads:
+            self.watching = replace(options.watching, callbacks=(), progress=False)
+        self.has_validation = validation is not None if ranks is None else ranks.validates
         self.averaging, self.n_updates = options.averaging, trainer.n_updates
         self.n_samples, self.validation = n_samples, validation
         self.history = History((name, []) for name in names)
@@ -66,13 +79,17 @@ class FitLoop:
             self.history = self.resumed.history
             self.n_before, self.stopped = self.history.n_epochs, self.resumed.stopped
         self.before, self.adopt = before, adopt
+        self.n_told = -1  # epochs that were done when the ranks last agreed to go on
+        self.as_trained: Array | None = None  # parameters before callbacks, which may write to them
 
     def begin(self) -> None:
         """Calls the callbacks before anything is trained."""
         callbacks = self.watching.callbacks
+        self.note_parameters()
         for callback in callbacks:
             callback.on_fit_begin(self.net)
-        if self.resumed is not None and self.before is not None:
+        leads = self.ranks is None or self.ranks.leads
+        if self.resumed is not None and self.before is not None and leads:
             states = [state for _, state in self.resumed.callbacks]
             try:
                 for callback, state in zip(with_states(callbacks), states, strict=True):
@@ -82,9 +99,16 @@ class FitLoop:
                 raise
         self.before = None  # it has copies
 
+    def note_parameters(self) -> None:
+        """Before callbacks of rank 0, which may write to them."""
+        if self.ranks is not None and self.watching.callbacks:
+            self.as_trained = self.state.parameters.copy()
+
     def run(self, report: Report | None = None) -> History:
         """All of it; `report` hears of the progress in the place of who looks at the screen."""
         self.adopt()
+        if self.ranks is not None:
+            self.ranks.copy_first(self.net)
         self.net._history = self.history
         try:
             self.begin()
@@ -93,12 +117,16 @@ class FitLoop:
                 with self.net._access.writing():
                     self.state.average.finish(self.state)
         finally:  # whole epochs only, their validation included, also where an error ends the loop
-            if self.validation is None:
+            if not self.has_validation:
                 self.note_epochs()
             self.history.cut(self.history.n_epochs)
             self.state.average = None
+        if self.ranks is not None:
+            self.ranks.compare(self.state)
         for callback in self.watching.callbacks:
             callback.on_fit_end(self.net)
+        if self.ranks is not None:
+            self.ranks.copy_first(self.net)
         return self.net.history
 
     @property
@@ -109,7 +137,8 @@ class FitLoop:
     def train(self, report: Report | None) -> None:
         watching, trainer = self.watching, self.trainer
         each = (
-            self.validation is not None
+            self.has_validation
+            or self.ranks is not None
             or watching.callbacks
             or watching.progress == "epochs"
             or self.rates.follows_epochs
@@ -123,7 +152,7 @@ class FitLoop:
             else nullcontext(report)
         )
         with shown as tell:
-            while self.n_done < self.epochs and not (self.stopped or trainer.converged):
+            while self.goes_on():
                 n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, self.rates, until)
                 self.note_average(self.n_done > n_noted)
@@ -136,6 +165,15 @@ class FitLoop:
                 tell(self.n_done + trainer.samples_seen / self.n_samples, metrics)
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)
+
+    def goes_on(self) -> bool:
+        """Whether there is more to train."""
+        more = self.n_done < self.epochs and not (self.stopped or self.trainer.converged)
+        if self.ranks is None or self.n_done == self.n_told:
+            return more
+        self.n_told = self.n_done
+        assert isinstance(self.trainer, Trainer)
+        return self.ranks.go_on(more, self.as_trained, self.net, self.trainer)
 
     def note_average(self, is_end_of_epoch: bool) -> None:
         """Counts the steps of a moving average, and adds to one of epochs."""
@@ -151,16 +189,8 @@ class FitLoop:
     def note_epochs(self) -> None:
         """Puts what the epochs since the last call have measured into the history."""
         n_noted, validated = self.history.n_epochs, {}
-        if self.validation is not None and n_noted < self.n_done:
-            X, y, weights, _ = self.validation
-            result = evaluate(
-                self.net,
-                X,
-                y,
-                self.watching.metrics,
-                weights=weights,
-                average=self.state.average,
-            )
+        if self.has_validation and n_noted < self.n_done:
+            result = self.validate()
             validated = {f"val_{name}": [value] for name, value in result.items()}
         first, end = n_noted - self.n_before, self.trainer.epoch
         trained = {"loss": self.trainer.losses[first:end].tolist()}
@@ -174,9 +204,18 @@ class FitLoop:
             else:
                 self.history[name][n_noted:] = values
 
+    def validate(self) -> dict[str, float]:
+        metrics, average = self.watching.metrics, self.state.average
+        if self.ranks is not None:
+            return self.ranks.validate(self.net, self.validation, metrics, average)
+        assert self.validation is not None
+        X, y, weights, _ = self.validation
+        return evaluate(self.net, X, y, metrics, weights=weights, average=average)
+
     def call_back(self, metrics: Mapping[str, float]) -> None:
         """Every callback hears of the epoch, also where one of them stops the training."""
         epoch, callbacks = self.n_done, self.watching.callbacks
+        self.note_parameters()
         for callback in callbacks:
             try:
                 callback.on_epoch_end(self.net, epoch, dict(metrics))

@@ -22,16 +22,20 @@ from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGSTrainer
+    from fastnn._ranks import Ranks
     from fastnn.network import Network
 
 # The caller of `Network.fit`, from `fit` here: above that method and its `checked_keywords`.
 _USER = 4
 
 
-def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
-    """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
+def fit(net: Network, X: Any, y: Any, options: FitOptions, ranks: Ranks | None = None) -> History:
+    """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`.
+
+    `ranks`: others, who train it at the same time with other samples.
+    """
     samples, validation = checked_samples(net, X, y, options)
-    return prepare(net, X, samples, validation, options, _USER).run()
+    return prepare(net, X, samples, validation, options, _USER, ranks).run()
 
 
 def prepare(
@@ -41,6 +45,7 @@ def prepare(
     validation: Samples | None,
     options: FitOptions,
     stacklevel: int,
+    ranks: Ranks | None = None,
 ) -> FitLoop:
     """All that can be refused or fail to be allocated; nothing has changed yet.
 
@@ -53,28 +58,45 @@ def prepare(
     options : FitOptions
     stacklevel : int
         As for `warnings.warn`, from the caller of this function on.
+    ranks : Ranks, optional
+        Others, who train it at the same time with other samples.
     """
     watching, resumed = options.watching, options.resumed
+    has_validation = validation is not None if ranks is None else ranks.validates
+    leads = ranks is None or ranks.leads
     names = [*net._architecture.metrics]
     if isinstance(options.training.optimizer, LBFGS):
         names = ["loss"]
-    if validation is not None:
+    if has_validation:
         names += [
             f"val_{name}"
             for name in (*net._architecture.metrics, *(m.name for m in watching.metrics))
         ]
-    for callback in watching.callbacks:
+    for callback in watching.callbacks if leads else ():
         callback.check(names)
     names.append("learning_rate")
-    if resumed is not None:
+    if resumed is not None and leads:
         resumed.progress.check(options.epochs, names, watching.callbacks, options.averaging)
     if options.looks_at_scales:
         warn_of_scales(samples.X, X, net.layers, stacklevel=stacklevel + 1)
+    if ranks is not None:
+        ranks.share_out(net, samples, options)
     before = None if resumed is None else Before.of(net)
-    trainer, state, rates, adopt = _make_ready(net, samples, options, validation is not None)
+    trainer, state, rates, adopt = _make_ready(net, samples, options, has_validation, ranks)
     rates.warn_of_end(stacklevel=stacklevel + 2)
-    n_samples = samples.n_samples
-    return FitLoop(net, options, trainer, state, rates, n_samples, validation, names, before, adopt)
+    return FitLoop(
+        net,
+        options,
+        trainer,
+        state,
+        rates,
+        samples.n_samples,
+        validation,
+        names,
+        before,
+        adopt,
+        ranks,
+    )
 
 
 def _make_ready(
@@ -82,6 +104,7 @@ def _make_ready(
     samples: Samples,
     options: FitOptions,
     has_validation: bool,
+    ranks: Ranks | None,
 ) -> tuple[Trainer | LBFGSTrainer, State, LearningRates, Callable[[], None]]:
     """What trains, the state that it changes, and what makes this the network's."""
     resumed, training = options.resumed, options.training
@@ -90,6 +113,10 @@ def _make_ready(
     is_minimised = isinstance(optimizer, LBFGS)  # all samples at once, whatever is kept for later
     batch_size = n_samples if is_minimised else min(training.batch_size or n_samples, n_samples)
     shuffled = training.shuffle and batch_size < n_samples
+    steps_per_epoch = -(-n_samples // batch_size)
+    if ranks is not None:
+        batch_size, steps_per_epoch = ranks.own_batch_size, ranks.steps_per_epoch
+        shuffled = training.shuffle and steps_per_epoch > 1
     training.check(net.dtype)
     n_done = resumed.progress.history.n_epochs if resumed else 0
     rules = training.regularization.rules(net._architecture.layers)
@@ -101,12 +128,16 @@ def _make_ready(
     else:
         check_finite(state.parameters, net._architecture.shapes(X.shape[1]), net.dtype)
     slots, n_updates = latest.slots_for(optimizer)
+    architecture = (resumed.net if resumed else net)._architecture
+    if ranks is not None:
+        n_updates = ranks.n_updates
+        architecture, plan = ranks.like_first(architecture, plan)
     n_epochs = max(1, options.epochs - n_done)
     rates = LearningRates(
         optimizer.learning_rate,
         None if options.starts_schedule else latest.schedule,
         n_updates=n_updates,
-        steps_per_epoch=-(-n_samples // batch_size),
+        steps_per_epoch=steps_per_epoch,
         epochs=n_epochs,
         dtype=net.dtype,
         has_validation=has_validation,
@@ -148,6 +179,7 @@ def _make_ready(
             subset=subset,
             smoothing=smoothing,
             counts_hits=net._architecture.is_classifier,
+            exchange=None if ranks is None else ranks.exchange,
             **_moving_average(options.averaging, average),
         )
         rates.supply(trainer)
@@ -158,8 +190,7 @@ def _make_ready(
                 state.take_over(latest)
             state.training, state.slots, state.n_updates = training, slots, n_updates
             state.schedule, state.average = rates.state(n_updates), average
-            if resumed is not None:  # with the seed of the network that the checkpoint was made of
-                net._architecture = resumed.net._architecture
+            net._architecture = architecture  # with the seed of a checkpoint's network, or rank 0's
             net._adopt(plan, state)
 
     return trainer, state, rates, adopt

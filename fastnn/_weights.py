@@ -53,9 +53,9 @@ def sample_weights(
     if sample_weight is not None:
         weights = one_a_sample(sample_weight, len(targets), name)
     if class_weight is not None:
-        labels, n_classes = _classes(architecture, targets)
-        of_classes = _of_classes(class_weight, labels, n_classes)
-        weights *= (of_classes / (of_classes.max() or 1))[labels]
+        labels, n_classes = classes(architecture, targets)
+        shares = of_classes(class_weight, labels, n_classes)
+        weights *= (shares / (shares.max() or 1))[labels]
         if not weights.any():
             raise ValueError("class_weight must leave a sample of y a weight above 0, got none")
     weights /= weights.max()
@@ -138,7 +138,7 @@ def one_a_sample(value: Any, n_samples: int, name: str = "sample_weight") -> Arr
     return weights
 
 
-def _classes(architecture: Architecture, targets: Array) -> tuple[Array, int]:
+def classes(architecture: Architecture, targets: Array) -> tuple[Array, int]:
     """The class of each sample, and how many classes there are."""
     kind, n_outputs = architecture.target_kind, architecture.output.n_units
     if kind == "classes":
@@ -158,7 +158,7 @@ def _classes(architecture: Architecture, targets: Array) -> tuple[Array, int]:
     raise ValueError(f"class_weight needs {needed}; pass sample_weight")
 
 
-def _of_classes(class_weight: Any, labels: Array, n_classes: int) -> Array:
+def of_classes(class_weight: Any, labels: Array, n_classes: int) -> Array:
     """The weight of each class."""
     if isinstance(class_weight, str) and class_weight == "balanced":
         return len(labels) / np.maximum(np.bincount(labels, minlength=n_classes), 1)

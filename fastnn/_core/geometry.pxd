@@ -42,6 +42,8 @@ cdef struct LayerPlan:
 # through all of that; or each tile of the units of one layer, forward or back, for all rows.
 cdef struct Stage:
     bint by_units
+    int part  # of a layer that mixes rows, where these are summed up together with others; 0: all of it
+    bint has_sums  # it ends with sums that are to be added to those of others
     bint gathers  # takes the rows of the mini-batch in
     size_t forward_first  # layers [forward_first, forward_end) forward
     size_t forward_end
@@ -103,7 +105,9 @@ cdef struct LayerPass:
     Matrix a  # (rows, n_out); the last layer's are one panel
     Matrix d  # (rows, n_out): derivatives of the loss by a, then by z
     char *running  # (2, n_out): mean and variance, as inference uses them
-    char *measured  # (2, n_out): those of this mini-batch; of a layer norm (rows,): 1 / deviation
+    # (2, n_out): those of this mini-batch, and behind them the means of d and of d z, where others have
+    # rows of it too; of a layer norm (rows,): 1 / deviation
+    char *measured
 
 # A pass through the layers, of a network or of a part of one.
 cdef struct Pass:
@@ -121,6 +125,8 @@ cdef struct Rows:
     size_t n
     size_t sample  # the first one's place among the samples, in the order of the epoch
     bint gathered  # they have been, in an earlier step
+    size_t n_all  # of the mini-batch, with those that others have
+    uint64_t noise_shift  # from `sample` to the number that random numbers follow from
     uint64_t step  # steps before this one: the random numbers follow from it
     char *scratch  # of the products
 
@@ -164,6 +170,12 @@ cdef struct LayerOperations:
     void (*weight_gradient)(const Pass *net, const WeightTile *tile, const Rows *rows,
                             bint accumulate, Matrix dweights, char *dbias,
                             const fnn_ahead *ahead) noexcept nogil
+    # the same in parts, each of which ends with sums over the rows in `measured`, but for the last one;
+    # where rows are mixed alone
+    void (*forward_part)(const Pass *net, size_t layer, const Rows *rows, const Units *units,
+                         int part) noexcept nogil
+    void (*backward_part)(const Pass *net, size_t layer, const Rows *rows, const Units *units,
+                          int part) noexcept nogil
     # with the update of a layer, what else a step changes; not 0 if it is not finite. NULL: nothing
     int (*finish_step)(const Pass *net, size_t layer, const Rows *rows) noexcept nogil
 

@@ -101,6 +101,15 @@ cdef extern from "fastnn.h" nogil:
         void (*batch_norm_backward)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
                                     const void *variance, const void *scale, size_t rows,
                                     size_t n_units, double epsilon) noexcept nogil
+        void (*batch_norm_centre)(const fnn_matrix *z, const fnn_matrix *x, const void *mean,
+                                  size_t rows, size_t n_units) noexcept nogil
+        void (*batch_norm_normalise)(const fnn_matrix *a, const fnn_matrix *z,
+                                     const void *variance, const void *scale, const void *shift,
+                                     size_t rows, size_t n_units, double epsilon) noexcept nogil
+        void (*batch_norm_turn_back)(const fnn_matrix *dx, const fnn_matrix *d, const fnn_matrix *z,
+                                     const void *mean, const void *mean_z, const void *variance,
+                                     const void *scale, size_t rows, size_t n_units,
+                                     double epsilon) noexcept nogil
         int (*batch_norm_track)(void *mean, void *variance, const void *measured_mean,
                                 const void *measured_variance, size_t rows, size_t n_units,
                                 double momentum) noexcept nogil

@@ -256,7 +256,7 @@ cdef fnn_noise noise_of(const Pass *net, size_t layer, const Rows *rows,
     cdef fnn_noise noise
     noise.key = net.geometry.layers[layer].noise_key
     noise.step = rows.step
-    noise.sample = rows.sample
+    noise.sample = rows.sample + rows.noise_shift
     noise.unit = units.first
     return noise
 
@@ -351,7 +351,52 @@ cdef int batch_norm_finish(const Pass *net, size_t layer, const Rows *rows) noex
     cdef size_t n_bytes = n_out * net.geometry.itemsize
     return net.geometry.kernels.layers.batch_norm_track(
         buffers.running, buffers.running + n_bytes, buffers.measured, buffers.measured + n_bytes,
-        rows.n, n_out, net.geometry.layers[layer].momentum)
+        rows.n_all, n_out, net.geometry.layers[layer].momentum)
+
+
+cdef void mean_over_all(const Pass *net, char *means, const Matrix *d, const Matrix *times,
+                        const Rows *rows, const Units *units) noexcept nogil:
+    """What these rows add to the means over a mini-batch that others have a part of."""
+    net.geometry.kernels.sum_rows(means, d, times, rows.n, units.n, False)
+    net.geometry.kernels.scale(means, units.n, 1, units.n, 1.0 / rows.n_all)
+
+
+cdef void batch_norm_forward_part(const Pass *net, size_t layer, const Rows *rows,
+                                  const Units *units, int number) noexcept nogil:
+    cdef const LayerPass *buffers = &net.layers[layer]
+    cdef size_t n_out = net.geometry.layers[layer].n_out, itemsize = net.geometry.itemsize
+    cdef char *mean = buffers.measured + units.first * itemsize
+    cdef char *variance = mean + n_out * itemsize
+    cdef Matrix x = entering(net, layer, rows, units)
+    cdef Matrix a = part(buffers.a, net, rows, units), z = part(buffers.z, net, rows, units)
+    if number == 1:
+        mean_over_all(net, mean, &x, NULL, rows, units)
+    elif number == 2:
+        net.geometry.kernels.layers.batch_norm_centre(&z, &x, mean, rows.n, units.n)
+        mean_over_all(net, variance, &z, &z, rows, units)
+    else:
+        net.geometry.kernels.layers.batch_norm_normalise(
+            &a, &z, variance, of_units(<const char *> buffers.weights.data, net, units),
+            of_units(buffers.bias, net, units), rows.n, units.n,
+            net.geometry.layers[layer].setting)
+
+
+cdef void batch_norm_backward_part(const Pass *net, size_t layer, const Rows *rows,
+                                   const Units *units, int number) noexcept nogil:
+    cdef const LayerPass *buffers = &net.layers[layer]
+    cdef size_t n_bytes = net.geometry.layers[layer].n_out * net.geometry.itemsize
+    cdef char *mean = buffers.measured + 2 * n_bytes + units.first * net.geometry.itemsize
+    cdef Matrix d = part(buffers.d, net, rows, units), z = part(buffers.z, net, rows, units)
+    cdef Matrix d_previous = part(net.layers[layer - 1].d, net, rows, units)
+    if number == 1:
+        mean_over_all(net, mean, &d, NULL, rows, units)
+        mean_over_all(net, mean + n_bytes, &d, &z, rows, units)
+    else:
+        net.geometry.kernels.layers.batch_norm_turn_back(
+            &d_previous, &d, &z, mean, mean + n_bytes,
+            of_units(buffers.measured, net, units) + n_bytes,
+            of_units(<const char *> buffers.weights.data, net, units), rows.n, units.n,
+            net.geometry.layers[layer].setting)
 
 
 cdef LayerOperations batch_norm
@@ -363,6 +408,8 @@ batch_norm.infer = batch_norm_infer
 batch_norm.derivative = no_derivative
 batch_norm.backward = batch_norm_backward
 batch_norm.weight_gradient = scale_gradient
+batch_norm.forward_part = batch_norm_forward_part
+batch_norm.backward_part = batch_norm_backward_part
 batch_norm.finish_step = batch_norm_finish
 
 

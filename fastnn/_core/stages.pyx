@@ -24,11 +24,14 @@ from fastnn._core.rows cimport finish_derivative, forward, gather, sum_losses
 cdef size_t FEW_ROWS = 64
 cdef size_t MANY_BYTES = 128 << 10
 cdef size_t TILES_A_THREAD = 2
+# Of a layer that mixes rows: its mean, its variance, what it puts out; its means, what it hands back.
+cdef int FORWARD_PARTS = 3
+cdef int BACKWARD_PARTS = 2
 
 
 cdef size_t most_stages(const Geometry *g) noexcept nogil:
     """How many `make_stages` makes, at most."""
-    return 4 * g.n_layers + 2  # one is begun at the end
+    return 7 * g.n_layers + 2  # one is begun at the end
 
 
 cdef bint is_cut(const Geometry *g, size_t layer, size_t n_units, size_t rows,
@@ -46,6 +49,8 @@ cdef void begin(Stage *stage, size_t layer) noexcept nogil:
     """An empty one, after all layers before `layer` forward."""
     stage.gathers = False
     stage.by_units = False
+    stage.part = 0
+    stage.has_sums = False
     stage.has_loss = False
     stage.forward_first = layer
     stage.forward_end = layer
@@ -62,9 +67,24 @@ cdef Stage *after(Stage *stage, size_t layer) noexcept nogil:
     return stage
 
 
+cdef Stage *in_parts(Stage *stage, int n_parts) noexcept nogil:
+    """A stage of one layer's units, again for each of its parts; all but the last have sums."""
+    cdef int number
+    for number in range(1, n_parts + 1):
+        if number > 1:
+            stage[1] = stage[0]
+            stage += 1
+        stage.part = number
+        stage.has_sums = number < n_parts
+    return stage
+
+
 cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gathers,
-                        int n_threads, size_t first_trainable) noexcept nogil:
-    """For mini-batches of `rows` samples; returns how many. The way back ends at `first_trainable`."""
+                        int n_threads, size_t first_trainable, bint with_others) noexcept nogil:
+    """For mini-batches of `rows` samples; returns how many. The way back ends at `first_trainable`.
+
+    `with_others`: others have a part of each mini-batch.
+    """
     cdef Stage *stage = stages
     cdef size_t layer
     begin(stage, 0)
@@ -74,6 +94,8 @@ cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gath
             stage = after(stage, layer)
             stage.by_units = True
             stage.forward_end = layer + 1
+            if with_others and g.layers[layer].operations.mixes_rows:
+                stage = in_parts(stage, FORWARD_PARTS)
             stage = after(stage, layer + 1)
         else:
             stage.forward_end = layer + 1
@@ -86,6 +108,8 @@ cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gath
             stage.by_units = True
             stage.backward_end = layer + 1
             stage.backward_first = layer
+            if with_others and g.layers[layer].operations.mixes_rows:
+                stage = in_parts(stage, BACKWARD_PARTS)
             stage = after(stage, g.n_layers)
             stage.backward_end = layer
         stage.backward_first = layer
@@ -108,10 +132,26 @@ cdef void run_units(const Pass *net, const Stage *stage, const Rows *rows,
     """A tile of units of a stage's only layer."""
     cdef const Geometry *g = net.geometry
     cdef Units units = unit_tile(g, units_of(g, stage), tile)
-    if stage.forward_end > stage.forward_first:
+    if stage.part > 0:
+        run_part(net, stage, rows, &units)
+    elif stage.forward_end > stage.forward_first:
         g.layers[stage.forward_first].operations.forward(net, stage.forward_first, rows, &units)
     else:
         backward(net, stage.backward_first, rows, &units)
+
+
+cdef void run_part(const Pass *net, const Stage *stage, const Rows *rows,
+                   const Units *units) noexcept nogil:
+    """The same of one part of what the layer does."""
+    cdef const LayerPlan *layers = net.geometry.layers
+    cdef size_t layer = stage.forward_first
+    if stage.forward_end > stage.forward_first:
+        layers[layer].operations.forward_part(net, layer, rows, units, stage.part)
+        return
+    layer = stage.backward_first
+    layers[layer].operations.backward_part(net, layer, rows, units, stage.part)
+    if not stage.has_sums:
+        layers[layer - 1].operations.derivative(net, layer - 1, rows, units)
 
 
 cdef void backward(const Pass *net, size_t layer, const Rows *rows, const Units *units) noexcept nogil:

@@ -5,6 +5,7 @@ cdef struct Progress:
     uint64_t n_updates  # steps so far, those of earlier calls included
     size_t epoch  # finished ones of this call
     size_t start  # first sample of the next mini-batch
+    size_t step  # of the epoch, where others take part
     double epoch_loss  # weighted sum over the samples of this epoch so far
     double epoch_hits  # right predictions, the same
 

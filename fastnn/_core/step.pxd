@@ -1,5 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
+from cpython.ref cimport PyObject
 
+from fastnn._core.buckets cimport Bucket
 from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
 from fastnn._core.regularization cimport Regularization
@@ -24,6 +26,29 @@ cdef struct Sums:
     double loss
     double hits  # right predictions
 
+# The samples of a step.
+cdef struct MiniBatch:
+    size_t start  # the first one's place, in the order of the epoch
+    size_t n
+    size_t n_all  # with those that others have
+    double weight  # of all of them
+    uint64_t noise_shift  # see Rows
+    bint gathered  # they have been, in an earlier step
+
+# Training together with others, who hold other samples.
+cdef struct Others:
+    PyObject *exchange  # an Exchange that outlives the run; NULL: there are none
+    const uint64_t *firsts  # of the exchange, as the next three
+    const uint64_t *noise_shifts
+    double *weights
+    size_t n_steps  # of an epoch
+    size_t batch_size
+    size_t n_samples
+    bint has_weights
+    size_t n_buckets
+    Bucket *buckets
+    Sums sums  # of a step, of all
+
 # All that the members of the team share. Only member 0 writes to it between the phases.
 cdef struct Run:
     Pass net
@@ -40,6 +65,7 @@ cdef struct Run:
     char *tile_gradients  # FUSED: tile_gradient_bytes for each member
     size_t tile_gradient_bytes
     bint has_gradient_hook
+    Others others
     bint has_shadows  # the layers' copies of the weights are those of the parameters
     bint gathers_once  # the batch is all samples, in the order given
     const Regularization *regularization  # NULL: none

@@ -15,13 +15,18 @@ its end.
 
 Backwards, each layer needs the transpose of its weights, which is written with each update.
 
+Where others train the network with other samples, the gradient is stored bucket by bucket, the last
+layers first, and each bucket is summed up over all while the next ones are computed.
+
 Penalties and clipping are part of a tile's gradient; a limit of the weights' norms is a last phase.
 """
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.access cimport load_relaxed
+from fastnn._core.buckets cimport Bucket, n_tiles_of_bucket, tile_of_bucket
 from fastnn._core.clock cimport now
+from fastnn._core.exchange cimport Exchange
 from fastnn._core.geometry cimport (
     Geometry,
     Matrix,
@@ -52,6 +57,7 @@ from fastnn._core.regularization cimport (
 from fastnn._core.rows cimport sum_weights
 from fastnn._core.signals cimport (
     FORKED,
+    INTERRUPTED,
     LOSS_NOT_FINITE,
     OUT_OF_TIME,
     RUNNING,
@@ -77,14 +83,35 @@ from fastnn._core.weights cimport (
 cdef size_t AVERAGE_TILE = 16384
 
 
-cdef Rows all_rows(Run *run, int member, uint64_t step, size_t n, size_t sample,
-                   bint gathered) noexcept nogil:
-    """The rows of a slab, and the scratch of one member."""
+cdef MiniBatch next_batch(const Run *run, const Progress *progress) noexcept nogil:
+    cdef MiniBatch batch
+    cdef const Others *others = &run.others
+    cdef size_t step = progress.step
+    batch.start = progress.start
+    batch.gathered = False
+    if others.exchange == NULL:
+        batch.n = min(run.batch_size, run.net.batch.n_samples - batch.start)
+        batch.n_all = batch.n
+        batch.weight = sum_weights(&run.net.batch, batch.start, batch.n)
+        batch.noise_shift = 0
+        return batch
+    batch.n = others.firsts[step + 1] - others.firsts[step]
+    batch.n_all = min(others.batch_size, others.n_samples - step * others.batch_size)
+    batch.weight = others.weights[step]
+    batch.noise_shift = others.noise_shifts[step]
+    return batch
+
+
+cdef Rows all_rows(Run *run, int member, uint64_t step, const MiniBatch *batch, size_t done,
+                   size_t n) noexcept nogil:
+    """Rows [done, done + n) of a mini-batch, and the scratch of one member."""
     cdef Rows rows
     rows.first = 0
     rows.n = n
-    rows.sample = sample
-    rows.gathered = gathered
+    rows.sample = batch.start + done
+    rows.gathered = batch.gathered
+    rows.n_all = batch.n_all
+    rows.noise_shift = batch.noise_shift
     rows.step = step
     rows.scratch = run.scratch + member * run.scratch_bytes
     return rows
@@ -137,6 +164,8 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
     cdef int vote = RUNNING
     for i in range(run.n_stages):
         vote = stage_phase(run, &run.stages[i], team, slab, member, block_rows, scale)
+        if vote == RUNNING and run.stages[i].has_sums:
+            vote = sum_phase(run, team, member)
         if vote != RUNNING:
             return vote
     i = 0
@@ -146,6 +175,68 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
             sums.hits += run.block_hits[i]
         i += 1
     return vote
+
+
+# ---- with others: what is summed up over all ----------------------------------------------------
+
+cdef int sum_phase(Run *run, fnn_team *team, int member) noexcept nogil:
+    """The sums of a stage, before the next one."""
+    cdef int vote = RUNNING
+    if member == 0:
+        set_float_state(run.signals.caller_float_state)
+        with gil:
+            if (<Exchange> run.others.exchange).sum_next():
+                vote = INTERRUPTED
+        flush_denormals()
+    return team_barrier(team, vote)
+
+
+cdef int bucket_phase(Run *run, fnn_team *team, int member, const Rows *slab, const Bucket *bucket,
+                      bint accumulate) noexcept nogil:
+    """The gradient of a bucket, which is whole then: its sum over all may begin."""
+    cdef WeightTile tile
+    cdef size_t n_tiles = n_tiles_of_bucket(run.net.geometry, bucket)
+    cdef size_t number = team_next_tile(team, member, n_tiles)
+    cdef int vote = RUNNING
+    while number < n_tiles and vote == RUNNING:
+        tile = tile_of_bucket(run.net.geometry, bucket, number)
+        store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
+        vote = votes_of(run, member)
+        number = team_next_tile(team, member, n_tiles)
+    vote = team_barrier(team, vote)
+    if vote == RUNNING and member == 0:
+        set_float_state(run.signals.caller_float_state)
+        with gil:
+            (<Exchange> run.others.exchange).announce()  # a failure is told in the end
+        flush_denormals()
+    return vote
+
+
+cdef int finish_sums(Run *run, fnn_team *team, int member, int vote, bint is_empty,
+                     Sums *sums) noexcept nogil:
+    """All that is left to be summed up; who is interrupted, or forked, tells the others."""
+    if member == 0:
+        run.others.sums = sums[0]
+        set_float_state(run.signals.caller_float_state)
+        with gil:
+            if (<Exchange> run.others.exchange).finish_step(
+                    vote != RUNNING, is_empty, &run.others.sums.loss, &run.others.sums.hits):
+                vote = INTERRUPTED
+        flush_denormals()
+    vote = team_barrier(team, vote)
+    sums[0] = run.others.sums
+    return vote
+
+
+cdef void sum_epoch_weights(Run *run) noexcept nogil:
+    """Of the samples of all, for each step of the epoch that begins."""
+    cdef Others *others = &run.others
+    cdef size_t step, first
+    for step in range(others.n_steps):
+        first = others.firsts[step]
+        others.weights[step] = sum_weights(&run.net.batch, first, others.firsts[step + 1] - first)
+    with gil:
+        (<Exchange> others.exchange).sum_weights()
 
 
 # ---- phase 2 with a stored gradient, and 3 ------------------------------------------------------
@@ -219,36 +310,54 @@ cdef double penalties(const Run *run, double mean_weight) noexcept nogil:
     return sum_of_tiles(run.net.geometry, run.regularization.tile_penalties) * mean_weight
 
 
-cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start,
-                       size_t n, bint gathered, Sums *sums) noexcept nogil:
+cdef int slab_phases(Run *run, fnn_team *team, int member, const Rows *slab, const MiniBatch *batch,
+                     Sums *sums) noexcept nogil:
+    """A slab's rows, and its gradient, which is added to that of the slabs before."""
+    cdef bint is_first = slab.sample == batch.start
+    cdef bint is_last = slab.sample + slab.n == batch.start + batch.n
+    cdef size_t i
+    cdef int vote = row_phase(run, team, member, slab, scale_of(batch.weight), sums)
+    if vote != RUNNING:
+        return vote
+    if run.others.exchange == NULL or not is_last:
+        return gradient_phase(
+            run, team, member, slab, not is_first,
+            is_last and run.regularization != NULL and not run.has_gradient_hook,
+            1.0 / batch.n_all)
+    for i in range(run.others.n_buckets):
+        vote = bucket_phase(run, team, member, slab, &run.others.buckets[i], not is_first)
+        if vote != RUNNING:
+            return vote
+    return vote
+
+
+cdef int gradient_step(Run *run, fnn_team *team, int member, uint64_t n_updates,
+                       const MiniBatch *batch, Sums *sums) noexcept nogil:
     """The stored gradient of one mini-batch; `sums` are those over its samples, by their
     weights, and the penalties."""
-    cdef double weight = sum_weights(&run.net.batch, start, n)
     cdef size_t done = 0
     cdef Rows slab
-    cdef bint finishes = run.regularization != NULL and not run.has_gradient_hook
     cdef int vote = RUNNING
     sums[0] = Sums(0, 0)
-    while done < n:
-        slab = all_rows(run, member, n_updates, min(run.n_slab_rows, n - done), start + done,
-                        gathered)
-        vote = row_phase(run, team, member, &slab, scale_of(weight), sums)
-        if vote == RUNNING:
-            vote = gradient_phase(run, team, member, &slab, done > 0,
-                                  finishes and done + slab.n == n, 1.0 / n)
-        if vote == FORKED:
+    while done < batch.n and vote == RUNNING:
+        slab = all_rows(run, member, n_updates, batch, done, min(run.n_slab_rows, batch.n - done))
+        vote = slab_phases(run, team, member, &slab, batch, sums)
+        done += slab.n
+        if vote == FORKED and run.others.exchange == NULL:
             sums[0] = Sums(0, 0)
             done = 0
-        elif vote != RUNNING:
-            return vote
-        else:
-            done += slab.n
+            vote = RUNNING
+    if run.others.exchange != NULL:
+        vote = finish_sums(run, team, member, vote, batch.n == 0, sums)
+    if vote != RUNNING:
+        return vote
     if run.has_gradient_hook and isfinite(sums.loss):
         vote = hook_phase(run, team, member)
-        if vote == RUNNING and run.regularization != NULL:
-            vote = finish_phase(run, team, member, 1.0 / n)
+    if (vote == RUNNING and run.regularization != NULL and isfinite(sums.loss)
+            and (run.has_gradient_hook or run.others.exchange != NULL)):
+        vote = finish_phase(run, team, member, 1.0 / batch.n_all)
     if vote == RUNNING and run.regularization != NULL:
-        sums.loss += penalties(run, weight / n)
+        sums.loss += penalties(run, batch.weight / batch.n_all)
     return vote
 
 
@@ -417,26 +526,25 @@ cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
 
 # ---- step, epoch, run ---------------------------------------------------------------------------
 
-cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, size_t start, size_t n,
-              bint gathered, Sums *sums) noexcept nogil:
-    """One mini-batch of `n` samples: their losses and right predictions before its update, by
-    their weights, and the update."""
-    cdef Rows rows = all_rows(run, member, n_updates, n, start, gathered)
-    cdef double weight = sum_weights(&run.net.batch, start, n)
+cdef int step(Run *run, fnn_team *team, int member, uint64_t n_updates, const MiniBatch *batch,
+              Sums *sums) noexcept nogil:
+    """One mini-batch: the losses and right predictions of its samples before its update, by their
+    weights, and the update."""
+    cdef Rows rows = all_rows(run, member, n_updates, batch, 0, batch.n)
     cdef int status = FORKED
     if run.gradient_mode == STORED:
-        status = gradient_step(run, team, member, n_updates, start, n, gathered, sums)
+        status = gradient_step(run, team, member, n_updates, batch, sums)
     else:
         while status == FORKED:
             sums[0] = Sums(0, 0)
-            status = row_phase(run, team, member, &rows, scale_of(weight), sums)
+            status = row_phase(run, team, member, &rows, scale_of(batch.weight), sums)
     if status == RUNNING and not isfinite(sums.loss):
         status = LOSS_NOT_FINITE
     if status == RUNNING:
         status = update_phase(run, team, member, n_updates, &rows)
     if run.regularization != NULL and status <= OUT_OF_TIME:  # the update is done, and finite
         if run.gradient_mode != STORED:
-            sums.loss += penalties(run, weight / n)
+            sums.loss += penalties(run, batch.weight / batch.n_all)
             if not isfinite(sums.loss):
                 return LOSS_NOT_FINITE | UPDATE_NOT_FINITE  # what has been updated is to be undone
         if run.regularization.has_max_norms:
@@ -491,23 +599,28 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     """
     cdef Run *run = <Run *> context
     cdef Progress progress = run.progress[0]
-    cdef size_t n_samples = run.net.batch.n_samples, n = 1
+    cdef size_t n_samples = run.net.batch.n_samples
     cdef Sums sums = Sums(0, 0)
+    cdef MiniBatch batch
     cdef bint gathered = False
     cdef int status = RUNNING
+    batch.n_all = 1
     write_all_shadows(run, team, member)
     while status == RUNNING and progress.epoch < run.until_epoch:
-        if progress.start == 0 and run.bitgen != NULL:
-            if member == 0:
+        if is_epoch_new(&progress) and (run.bitgen != NULL or run.others.has_weights):
+            if member == 0 and run.bitgen != NULL:
                 shuffle(run.net.batch.order, run.subset, n_samples, run.bitgen)
+            if member == 0 and run.others.has_weights:
+                sum_epoch_weights(run)
             team_barrier(team, RUNNING)
-        n = min(run.batch_size, n_samples - progress.start)
-        status = step(run, team, member, progress.n_updates, progress.start, n, gathered, &sums)
-        gathered = run.gathers_once
+        batch = next_batch(run, &progress)
+        batch.gathered = gathered
+        status = step(run, team, member, progress.n_updates, &batch, &sums)
+        gathered = run.gathers_once and batch.n > 0
         if status == RUNNING or status == OUT_OF_TIME:
-            record_step(&progress, &sums, n, n_samples)
+            record_step(run, &progress, &sums, &batch)
             if member == 0:
-                if progress.start == 0:
+                if is_epoch_new(&progress):
                     run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
                                                             / run.net.batch.total_weight)
                     run.epoch_rates[progress.epoch - 1] = rate_of(run, progress.n_updates - 1)
@@ -516,31 +629,41 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                 run.progress[0] = progress
     if member == 0:
         run.status = status
-        run.bad_loss = sums.loss / n
+        run.bad_loss = sums.loss / batch.n_all
 
 
-cdef void record_step(Progress *progress, const Sums *sums, size_t n, size_t n_samples) noexcept nogil:
-    """Goes on by a mini-batch of `n` samples."""
-    if progress.start == 0:
+cdef inline bint is_epoch_new(const Progress *progress) noexcept nogil:
+    """Whether no step of it has been done."""
+    return progress.start == 0 and progress.step == 0
+
+
+cdef void record_step(const Run *run, Progress *progress, const Sums *sums,
+                      const MiniBatch *batch) noexcept nogil:
+    """Goes on by a mini-batch."""
+    cdef bint is_last = progress.start + batch.n == run.net.batch.n_samples
+    if is_epoch_new(progress):
         progress.epoch_loss = 0
         progress.epoch_hits = 0
     progress.n_updates += 1
     progress.epoch_loss += sums.loss
     progress.epoch_hits += sums.hits
-    progress.start += n
-    if progress.start == n_samples:
+    progress.start += batch.n
+    if run.others.exchange != NULL:
+        progress.step += 1
+        is_last = progress.step == run.others.n_steps
+    if is_last:
         progress.start = 0
+        progress.step = 0
         progress.epoch += 1
 
 
 cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept nogil:
     """Phases 1 and 2 over all samples as one batch."""
     cdef Run *run = <Run *> context
-    cdef size_t n_samples = run.net.batch.n_samples
     cdef Sums sums = Sums(0, 0)
+    cdef MiniBatch batch = next_batch(run, run.progress)
     write_all_shadows(run, team, member)
-    cdef int status = gradient_step(run, team, member, run.progress.n_updates, 0, n_samples, False,
-                                    &sums)
+    cdef int status = gradient_step(run, team, member, run.progress.n_updates, &batch, &sums)
     if member == 0:
         run.status = status
         run.epoch_losses[0] = sums.loss / run.net.batch.total_weight

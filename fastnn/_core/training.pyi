@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._core.access import Access
+from fastnn._core.exchange import Exchange
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
 
@@ -61,7 +62,9 @@ class Trainer:
         ema: float = 0.0,
         n_averaged: int = 0,
         subset: npt.NDArray[np.int64] | None = None,
+        exchange: Exchange | None = None,
     ) -> None: ...
+    def note_change(self) -> None: ...
     def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
+from fastnn._core.exchange cimport Exchange
 from fastnn._core.kernels cimport data_of, fill_hyperparameters, find_caches, find_optimizer
 from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport Rules
@@ -21,6 +22,8 @@ from fastnn._core.workspace cimport Workspace
 cdef double ADVANCE_SECONDS = 0.1
 cdef double READER_SECONDS = 0.001
 cdef double TRIAL_SECONDS = 0.001
+# Where others train with it, who save after the same steps: a copy takes about as long as an update.
+cdef uint64_t STEPS_BETWEEN_SAVES = 64
 
 cdef double ONE = 1  # what the learning rate is multiplied by where no rules say otherwise
 
@@ -89,6 +92,9 @@ cdef class Trainer(Workspace):
         What of them is kept at a step: less at first, ``(1 + t) / (10 + t)`` after t steps.
     n_averaged : int
         Steps that they have seen.
+    exchange : Exchange, optional
+        With others who train the same network at the same time, with other samples. Copies to go
+        back to are made after the same steps in all of them.
     counts_hits : bool
         Whether right predictions are counted, of a classifier: for `accuracies`.
 
@@ -117,10 +123,11 @@ cdef class Trainer(Workspace):
                  int n_threads, *, str optimizer, hyperparameters, slots, uint64_t n_updates,
                  bit_generator, double learning_rate, gradient_hook=None, Rules rules=None,
                  weights=None, smoothing=None, bint counts_hits=False, average=None,
-                 double ema=0, uint64_t n_averaged=0, subset=None):
+                 double ema=0, uint64_t n_averaged=0, subset=None, Exchange exchange=None):
         super().__init__(plan, parameters, running, X, targets, batch_size, n_epochs,
-                         bit_generator is not None, n_threads, None, gradient_hook is not None,
-                         rules, weights, smoothing, subset)
+                         bit_generator is not None, n_threads, None,
+                         gradient_hook is not None or exchange is not None, rules, weights,
+                         smoothing, subset, exchange)
         cdef Run *run = &self.run
         self.data = (X, targets, weights)
         self.most_threads = n_threads
@@ -256,9 +263,13 @@ cdef class Trainer(Workspace):
         run.updates_allowed = self.window_end
         if access is not None:
             run.n_waiting_readers = &access.n_waiting_readers
-        self.user_code.views = views
+        if self.exchange is None:  # else what is written to them must be so by all
+            self.user_code.views = views
         as_left = self.state.is_as_left(self.user_code.is_watched())
-        self.state.save_if_due(as_left)
+        if self.exchange is None:
+            self.state.save_if_due(as_left)
+        else:
+            run.updates_allowed = min(run.updates_allowed, self.save_with_others())
         run.has_shadows = run.has_shadows and as_left
         if progress.n_updates >= self.window_end and progress.epoch < run.until_epoch:
             raise ValueError(f"rates must reach step {progress.n_updates + 1}")
@@ -274,6 +285,8 @@ cdef class Trainer(Workspace):
                 self.failed_rows = self.next_rows()
             if status & UPDATE_NOT_FINITE:
                 self.replay()
+            if status & (UPDATE_NOT_FINITE | LOSS_NOT_FINITE) and self.exchange is not None:
+                self.exchange.steps_left = 0  # all have failed
         finally:
             if access is not None:
                 access.half_written = False
@@ -283,10 +296,26 @@ cdef class Trainer(Workspace):
         run.has_shadows = True
         self.state.note_checksum(self.user_code.is_watched())
 
+    cdef uint64_t save_with_others(self) except 0:
+        """Saves where all do; the step before which they do it next."""
+        cdef const Progress *progress = &self.state.progress
+        cdef uint64_t last = self.state.saved_progress.n_updates
+        if (self.state.next_save == 0 or progress.n_updates >= last + STEPS_BETWEEN_SAVES
+                or progress.step == 0 and self.order is not None):  # others set the random state
+            self.state.save()
+        return self.state.saved_progress.n_updates + STEPS_BETWEEN_SAVES
+
+    def note_change(self):
+        """To be called where the parameters are not those that the last step left, in all alike."""
+        self.run.has_shadows = False
+        self.state.save()
+
     cdef object next_rows(self):
         """The samples of the mini-batch after the last one that was good, in the present order."""
         cdef size_t start = self.state.progress.start
         cdef size_t end = min(start + self.run.batch_size, self.run.net.batch.n_samples)
+        if self.exchange is not None:
+            end = self.run.others.firsts[self.state.progress.step + 1]
         if self.order is None:
             return slice(start, end)
         try:
@@ -317,15 +346,18 @@ cdef class Trainer(Workspace):
     cdef str describe_failure(self, int status):
         """What failed, at which step of this trainer, and the remedy."""
         cdef Progress *progress = &self.state.progress
+        cdef size_t n_before = progress.start // self.run.batch_size
+        if self.exchange is not None:
+            n_before = progress.step
         what = "an update gave parameters that are not finite"
         if status & LOSS_NOT_FINITE:
             what = f"the loss is {self.run.bad_loss}"
         remedy = "A smaller learning_rate or scaled inputs usually help."
-        if status & LOSS_NOT_FINITE and progress.epoch == 0 and progress.start == 0:
+        if status & LOSS_NOT_FINITE and progress.epoch == 0 and n_before == 0:
             remedy = ("This is before the first update: X, y or the parameters are too large. Scale "
                       "X and y, or begin with a new network.")
         return (
             f"{what} at epoch {progress.epoch + 1}, mini-batch "
-            f"{progress.start // self.run.batch_size + 1} (step {progress.n_updates + 1}); the "
+            f"{n_before + 1} (step {progress.n_updates + 1}); the "
             f"network keeps the parameters from before this step. {remedy}"
         )

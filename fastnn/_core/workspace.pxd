@@ -1,3 +1,4 @@
+from fastnn._core.exchange cimport Exchange
 from fastnn._core.geometry cimport Matrix
 from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport Regularization, Rules
@@ -21,6 +22,7 @@ cdef class Workspace:
     cdef object order  # (n_samples,) int64, or None
     cdef object gradient  # (n_parameters,), or None: not stored
     cdef UserCode user_code
+    cdef Exchange exchange  # with others, or None
 
     cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing, subset) except -1
     cdef int hold_subset(self, subset, weights) except -1
@@ -29,6 +31,8 @@ cdef class Workspace:
     cdef int make_weights(self, size_t i, size_t rows) except -1
     cdef int hold_rules(self, Rules rules) except -1
     cdef int make_gradient(self, gradient, size_t n_slabs, double flops) except -1
+    cdef int hold_exchange(self) except -1
+    cdef object measured(self, size_t layer, size_t first, size_t n)
     cdef size_t tile_gradient_bytes(self)
     cdef const char *hold(self, array, dtype, tuple shape) except? NULL
     cdef char *hold_writable(self, array, dtype, tuple shape) except? NULL

@@ -1,10 +1,15 @@
 """The memory of a training run: everything is allocated here, before the first step."""
 import numpy as np
 
+from cpython.buffer cimport PyBUF_WRITE
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
+from fastnn._core.buckets cimport Bucket, make_buckets, most_buckets
+from fastnn._core.exchange cimport Exchange
+from fastnn._core.exchange import Left
 from fastnn._core.geometry cimport (
     Batch,
     Geometry,
@@ -35,6 +40,7 @@ from fastnn._core.step cimport (
     FUSED,
     FUSED_AT_ONCE,
     STORED,
+    Others,
     Run,
     measure_gradient,
     train,
@@ -55,6 +61,8 @@ cdef int CLOCK_INTERVAL = 16
 # these: copying them at every update costs more than reading rows that are not adjacent.
 cdef size_t NEAR = 512
 cdef size_t PANEL_ROWS = 64
+# Of the gradient, what is summed up over all at a time, at least.
+cdef size_t BUCKET_BYTES = 512 << 10
 cdef int NOBODY = 0
 # Mini-batches from this size on go along the samples where no row fills a cache line: a size that has
 # nothing to do with vectors, so that the bits are the same under every instruction set.
@@ -92,13 +100,16 @@ cdef class Workspace:
         A share and an offset: targets are, as rows of numbers, the share of themselves plus the offset.
     subset : ndarray of int64, optional
         The rows of X, targets and weights that are the samples, in this order; copied. None: all.
+    exchange : Exchange, optional
+        With others, who have other samples of each mini-batch; `batch_size` is the most that this one
+        has. All store the gradient.
     """
 
 
     def __init__(self, Plan plan, parameters, running, X, targets, size_t batch_size,
                  size_t n_epochs, bint shuffled, int n_threads, gradient=None,
                  bint stores_gradient=False, Rules rules=None, weights=None,
-                 smoothing=None, subset=None):
+                 smoothing=None, subset=None, Exchange exchange=None):
         cdef Run *run = &self.run
         cdef Geometry *g = &plan.geometry
         cdef size_t n_samples = len(X if subset is None else subset), n_slabs, rows
@@ -134,12 +145,15 @@ cdef class Workspace:
         run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
         run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch),
                                    n_threads if is_free_to_cut(&run.net) else 1,
-                                   self.first_trainable)
+                                   self.first_trainable, exchange is not None)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
         if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
+        self.exchange = exchange
+        if exchange is not None:
+            self.hold_exchange()
         self.losses = np.empty(n_epochs)
         run.epoch_losses = <double *> self.hold_writable(self.losses, np.dtype(np.float64),
                                                          (n_epochs,))
@@ -247,7 +261,7 @@ cdef class Workspace:
             if layer.operations.is_product:
                 self.make_weights(i, rows)
             else:
-                buffers.measured = self.numbers(max(rows, <size_t> 2 * layer.n_out), 1)
+                buffers.measured = self.numbers(max(rows, <size_t> 4 * layer.n_out), 1)
         self.run.net.output_d = self.run.net.layers[g.n_layers - 1].d
         if self.run.net.output_d.width < g.n_outputs:
             self.run.net.output_d = one_panel(self.numbers(rows, g.n_outputs), g.n_outputs)
@@ -299,6 +313,45 @@ cdef class Workspace:
         run.tile_gradient_bytes = self.tile_gradient_bytes()
         run.tile_gradients = self.scratch(self.n_threads, run.tile_gradient_bytes)
         return 0
+
+    cdef int hold_exchange(self) except -1:
+        """This one's part of the steps, and what is summed up over all, in the order of a step."""
+        cdef Others *others = &self.run.others
+        cdef const Geometry *g = self.run.net.geometry
+        cdef Exchange exchange = self.exchange
+        cdef const Stage *stage
+        cdef size_t i, n_out
+        cdef list sums = []
+        others.exchange = <PyObject *> exchange
+        others.n_steps, others.batch_size = exchange.n_steps, exchange.batch_size
+        others.n_samples, others.has_weights = exchange.n_samples, exchange.has_weights
+        others.firsts = <const uint64_t *> self.hold(exchange.firsts, np.dtype(np.uint64),
+                                                     (others.n_steps + 1,))
+        others.noise_shifts = <const uint64_t *> self.hold(
+            exchange.noise_shifts, np.dtype(np.uint64), (others.n_steps,))
+        others.weights = <double *> self.hold_writable(exchange.weights, np.dtype(np.float64),
+                                                       (others.n_steps,))
+        self.run.net.batch.total_weight = exchange.total_weight
+        for i in range(self.run.n_stages):
+            stage = &self.run.stages[i]
+            if stage.has_sums and stage.forward_end > stage.forward_first:
+                n_out = g.layers[stage.forward_first].n_out
+                sums.append(self.measured(stage.forward_first, (stage.part - 1) * n_out, n_out))
+            elif stage.has_sums:
+                n_out = g.layers[stage.backward_first].n_out
+                sums.append(self.measured(stage.backward_first, 2 * n_out, 2 * n_out))
+        others.buckets = <Bucket *> self.scratch(most_buckets(g), sizeof(Bucket))
+        others.n_buckets = make_buckets(g, self.run.regularization, BUCKET_BYTES, others.buckets)
+        for i in range(others.n_buckets):
+            sums.append(self.gradient[others.buckets[i].first:others.buckets[i].end])
+        return exchange.hold_sums(sums)
+
+    cdef object measured(self, size_t layer, size_t first, size_t n):
+        """A view of some of the numbers that a layer measures."""
+        cdef size_t itemsize = self.run.net.geometry.itemsize
+        cdef char *data = self.run.net.layers[layer].measured + first * itemsize
+        return np.frombuffer(PyMemoryView_FromMemory(data, n * itemsize, PyBUF_WRITE),
+                             self.plan.dtype)
 
     cdef size_t tile_gradient_bytes(self):
         """Room for what a member has of the gradient at a time, in whole cache lines."""
@@ -369,5 +422,7 @@ cdef class Workspace:
             begin_run(&run.signals)
             team_run(measure_gradient if only_gradient else train, run, self.n_threads)
         if run.status & INTERRUPTED:
+            if self.exchange is not None and self.user_code.error is None:
+                self.user_code.error = self.exchange.take_error() or Left()
             self.user_code.raise_error()
         return run.status
