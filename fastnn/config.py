@@ -23,8 +23,8 @@ _VARIABLES = {
     "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_CACHES", "FASTNN_DEBUG", "FASTNN_SANITIZE",
 }  # fmt: skip
 
-# Read at import, as OpenMP does: who starts a Dask cluster of processes finds it lowered to 1 in its
-# own process.
+# Read at import, as OpenMP does: Dask sets it to 1 in the process that starts a cluster of
+# processes.
 _OMP_NUM_THREADS = os.environ.get("OMP_NUM_THREADS", "")
 
 _n_threads: int | None = None  # what `set_num_threads` was told

@@ -105,7 +105,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "float32" is faster on a float64 X, the more so the wider it is.
     n_jobs : int or None
         The most threads; -1 for those of `fastnn.get_num_threads`, which are a worker's share of
-        the CPUs, -2 for one less. None: as -1.
+        the CPUs, -2 for one less. None: what `fastnn.set_num_threads` says.
 
     Attributes
     ----------
