@@ -138,7 +138,8 @@ def test_searches_on_workers_give_what_one_process_gives(
     pytest.importorskip("sklearn")
     pytest.importorskip("distributed")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    printed = run_script("""
+    printed = run_script(
+        """
         import warnings
         import joblib
         import numpy as np
@@ -176,7 +177,9 @@ def test_searches_on_workers_give_what_one_process_gives(
         with LocalCluster(**options) as cluster, Client(cluster), joblib.parallel_config("dask"):
             found, threads = searched()
             print(found == expected, threads)
-    """)
+        """,
+        timeout=180,  # five processes import scikit-learn
+    )
     assert printed.splitlines() == ["True [1.0, 1.0]"] * 2
 
 

@@ -17,7 +17,7 @@ PRINTED = {
     "Optuna": r"\[.*'PRUNED'.*\] \{'width': \d+, 'learning_rate': [\d.]+\}\n",
     "Data in blocks": r"loss 0\.\d+\nright: 9\d\.\d%\n",
     "When something goes wrong": (
-        r"\[0\.\d+ +nan\]\nTerminatedWorkerError\n\{'learning_rate_init': 0\.01\}\n"
+        r"TerminatedWorkerError\n\[0\.\d+ +nan\] \{'learning_rate_init': 0\.01\}\n"
     ),
 }
 
