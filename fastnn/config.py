@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -25,7 +25,12 @@ _VARIABLES = {
     "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_CACHES", "FASTNN_DEBUG", "FASTNN_SANITIZE",
 }  # fmt: skip
 
-_n_threads: int | None = None
+# Read at import, as OpenMP does: Dask sets it to 1 in the process that starts a cluster of
+# processes.
+_OMP_NUM_THREADS = os.environ.get("OMP_NUM_THREADS", "")
+
+_n_threads: int | None = None  # what `set_num_threads` was told
+_default: int | None = None  # in place of that, outside of Dask's tasks
 _of_thread = threading.local()  # has `n` where one of several threads of a call has a share
 
 
@@ -75,11 +80,30 @@ def _available_cpus() -> int:
 def _default_threads() -> int:
     """The CPUs of the process, or fewer, where ``OMP_NUM_THREADS`` says so.
 
-    Libraries that start a process a CPU, such as joblib, set it there.
+    Libraries that start a process a CPU, such as joblib and Dask, set it there.
     """
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    first = _OMP_NUM_THREADS.partition(",")[0].strip()
     n_cpus = _available_cpus()
     return min(n_cpus, int(first)) if first.isdecimal() and int(first) > 0 else n_cpus
+
+
+def _tasks_at_once() -> int:
+    """Tasks that run beside this one, and this one, where it is a task of Dask's; otherwise 1.
+
+    Dask sets ``OMP_NUM_THREADS`` for the workers that it starts as processes. It does not for those
+    in the process that starts them, nor for those that are started without a nanny.
+    """
+    get_worker = getattr(sys.modules.get("distributed.worker"), "get_worker", None)
+    if get_worker is None:
+        return 1
+    try:
+        worker = get_worker()
+    except ValueError:  # no task of Dask's
+        return 1
+    workers = {worker}
+    with suppress(AttributeError, RuntimeError):  # not public; changes when another one begins
+        workers.update(w for w in type(worker)._instances if w.status.name == "running")
+    return sum(w.state.nthreads for w in workers)
 
 
 def set_num_threads(n: int | None) -> None:
@@ -91,26 +115,32 @@ def set_num_threads(n: int | None) -> None:
     ----------
     n : int or None
         From 1 to 256. None is the default: the CPUs that the process may use, or fewer, where the
-        environment variable ``OMP_NUM_THREADS`` says so when the number is asked for first.
+        environment variable ``OMP_NUM_THREADS`` said so when fastnn was imported. A task in a
+        worker of Dask takes at most its share, which is the CPUs by the tasks that the process
+        runs at once.
 
     Raises
     ------
     TypeError, ValueError
         If `n` is not one of these.
     """
-    global _n_threads
+    global _n_threads, _default
     _n_threads = None if n is None else _validation.positive_int(n, "n", at_most=_MAX_THREADS)
+    _default = None
 
 
 def get_num_threads() -> int:
     """How many threads calls use where they are not told: at first, what `set_num_threads` says."""
-    global _n_threads
+    global _default
     share: int | None = getattr(_of_thread, "n", None)
     if share is not None:
         return share
-    if _n_threads is None:
-        _n_threads = _default_threads()
-    return _n_threads
+    if _n_threads is not None:
+        return _n_threads
+    if _default is None:
+        _default = _default_threads()
+    n_tasks = _tasks_at_once()
+    return _default if n_tasks == 1 else max(1, min(_default, _available_cpus() // n_tasks))
 
 
 @contextmanager

@@ -99,10 +99,29 @@ def test_omp_num_threads_lowers_the_default(
 ) -> None:
     monkeypatch.setattr(config, "_available_cpus", lambda: 4)
     monkeypatch.setattr(config, "_n_threads", None)
-    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    monkeypatch.setattr(config, "_default", None)
+    monkeypatch.setattr(config, "_OMP_NUM_THREADS", value)
     assert fastnn.get_num_threads() == expected
     fastnn.set_num_threads(3)  # what the user says counts more
     assert fastnn.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), [("1", "2", 1), ("2", "1", 2)])
+def test_omp_num_threads_is_read_at_import(
+    before: str, after: str, expected: int, run_script: Callable[..., str]
+) -> None:
+    printed = run_script(
+        f"""
+        import os
+        import fastnn
+        from fastnn import config
+        os.environ["OMP_NUM_THREADS"] = {after!r}  # as Dask does where it starts processes
+        config._available_cpus = lambda: 4
+        print(fastnn.get_num_threads())
+        """,
+        OMP_NUM_THREADS=before,
+    )
+    assert int(printed) == expected
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 257, 10**20])

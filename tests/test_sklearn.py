@@ -397,6 +397,23 @@ def test_n_jobs_are_threads_and_change_no_bit() -> None:
         MLPRegressor(n_jobs=0).fit(X, VALUES)
 
 
+@pytest.mark.parametrize(("n_jobs", "expected"), [(-1, 3), (-2, 2), (-9, 1), (5, 5), (512, 256)])
+def test_n_jobs_counts_down_from_the_share_of_the_process(
+    n_jobs: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastnn.config._n_threads", 3)
+    told: list[int] = []
+    fit = fastnn.Network.fit
+
+    def spy(net: Any, *arguments: Any, threads: int, **options: Any) -> Any:
+        told.append(threads)
+        return fit(net, *arguments, threads=threads, **options)
+
+    monkeypatch.setattr(fastnn.Network, "fit", spy)
+    MLPRegressor(**QUICK, n_jobs=n_jobs).fit(X, VALUES)
+    assert set(told) == {expected}
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "activation": {"activation": "cube"},
     "hidden_layer_sizes": {"hidden_layer_sizes": (8, 0)},
@@ -440,9 +457,8 @@ def test_weights_must_leave_something_to_each_part(estimator: Any) -> None:
         estimator(early_stopping=True, random_state=0).fit(X, y, sample_weight=weights)
 
 
-def test_more_cpus_than_a_network_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("joblib.effective_n_jobs", lambda n_jobs: 512)
-    regressor = MLPRegressor(**QUICK, n_jobs=-1).fit(X[:50], VALUES[:50])
+def test_more_threads_than_a_network_takes() -> None:
+    regressor = MLPRegressor(**QUICK, n_jobs=512).fit(X[:50], VALUES[:50])
     assert regressor.predict(X).shape == (200,)
 
 

@@ -8,7 +8,6 @@ from copy import copy
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -24,6 +23,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastnn.config import get_num_threads
 from fastnn.layers import Dense
 from fastnn.losses import Loss
 from fastnn.network import Network
@@ -296,9 +296,13 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _threads(self) -> int | None:
+        """The most threads of a call. -1 is a worker's share, where joblib means all CPUs."""
         if self.n_jobs is None:
             return None
-        return min(int(joblib.effective_n_jobs(self.n_jobs)), _MOST_THREADS)
+        n_threads = int(self.n_jobs)
+        if n_threads < 0:
+            n_threads = max(get_num_threads() + 1 + n_threads, 1)
+        return min(n_threads, _MOST_THREADS)
 
     def _train(
         self, samples: Samples, held_out: Samples | None, scale: Scale, incremental: bool

@@ -59,7 +59,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "scoring": [None, str, HasMethods("__call__")],
     "preset": [None, StrOptions({"tabular"}), Recipe],
     "dtype": [None, StrOptions({"float32", "float64"})],
-    "n_jobs": [None, Integral],
+    "n_jobs": [
+        None,
+        Interval(Integral, None, -1, closed="right"),
+        Interval(Integral, 1, None, closed="left"),
+    ],
 }
 
 

@@ -104,7 +104,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Of training and prediction. None: float32 for a float32 X, else float64, as scikit-learn.
         "float32" is faster on a float64 X, the more so the wider it is.
     n_jobs : int or None
-        The most threads; -1 for all CPUs. None: what `fastnn.set_num_threads` says.
+        The most threads; -1 for those of `fastnn.get_num_threads`, which are a worker's share of
+        the CPUs, -2 for one less. None: what `fastnn.set_num_threads` says.
 
     Attributes
     ----------
