@@ -5,8 +5,10 @@ cdef struct Progress:
     uint64_t n_updates  # steps so far, those of earlier calls included
     size_t epoch  # finished ones of this call
     size_t start  # first sample of the next mini-batch
+    bint is_block_done  # and nothing more to be done before the next one
     double epoch_loss  # weighted sum over the samples of this epoch so far
     double epoch_hits  # right predictions, the same
+    double epoch_weight  # of the samples of this epoch in finished blocks
 
 
 cdef class TrainingState:

@@ -496,7 +496,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef bint gathered = False
     cdef int status = RUNNING
     write_all_shadows(run, team, member)
-    while status == RUNNING and progress.epoch < run.until_epoch:
+    while status == RUNNING and progress.epoch < run.until_epoch and not progress.is_block_done:
         if progress.start == 0 and run.net.batch.order != NULL:
             if member == 0:
                 shuffle(run.net.batch.order, n_samples, run.bitgen)
@@ -505,30 +505,35 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
         status = step(run, team, member, progress.n_updates, progress.start, n, gathered, &sums)
         gathered = run.gathers_once
         if status == RUNNING or status == OUT_OF_TIME:
-            record_step(&progress, &sums, n, n_samples)
+            record_step(&progress, &sums, n, run)
             if member == 0:
                 if progress.start == 0:
                     run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
-                                                            / run.net.batch.total_weight)
+                                                            / progress.epoch_weight)
                     run.epoch_rates[progress.epoch - 1] = rate_of(run, progress.n_updates - 1)
                     run.epoch_accuracies[progress.epoch - 1] = (progress.epoch_hits
-                                                                / run.net.batch.total_weight)
+                                                                / progress.epoch_weight)
                 run.progress[0] = progress
     if member == 0:
         run.status = status
         run.bad_loss = sums.loss / n
 
 
-cdef void record_step(Progress *progress, const Sums *sums, size_t n, size_t n_samples) noexcept nogil:
+cdef void record_step(Progress *progress, const Sums *sums, size_t n, const Run *run) noexcept nogil:
     """Goes on by a mini-batch of `n` samples."""
-    if progress.start == 0:
+    if progress.start == 0 and run.net.batch.n_before == 0:
         progress.epoch_loss = 0
         progress.epoch_hits = 0
+        progress.epoch_weight = 0
     progress.n_updates += 1
     progress.epoch_loss += sums.loss
     progress.epoch_hits += sums.hits
     progress.start += n
-    if progress.start == n_samples:
+    if progress.start < run.net.batch.n_samples:
+        return
+    progress.epoch_weight += run.net.batch.total_weight
+    progress.is_block_done = run.has_blocks
+    if run.is_last_block:
         progress.start = 0
         progress.epoch += 1
 
