@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastnn._averages import Average
 from fastnn._checkpoint import Before, FitProgress, with_states, write
 from fastnn._core.training import Trainer
-from fastnn._data import Samples
+from fastnn._data import FitData
 from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
 from fastnn._options import FitOptions
@@ -20,6 +20,7 @@ from fastnn.history import History
 
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGSTrainer
+    from fastnn._reader import BlockReader
     from fastnn.network import Network
 
 
@@ -30,9 +31,7 @@ class FitLoop:
     ----------
     net, options, trainer, state, rates
         What the network was made ready with.
-    n_samples : int
-        Of training.
-    validation : Samples or None
+    data : FitData
     names : sequence of str
         Keys of the history.
     before : Before or None
@@ -46,15 +45,14 @@ class FitLoop:
         trainer: Trainer | LBFGSTrainer,
         state: State,
         rates: LearningRates,
-        n_samples: int,
-        validation: Samples | None,
+        data: FitData,
         names: Sequence[str],
         before: Before | None,
     ) -> None:
         self.net, self.trainer, self.state, self.rates = net, trainer, state, rates
         self.epochs, self.watching = options.epochs, options.watching
         self.averaging, self.n_updates = options.averaging, trainer.n_updates
-        self.n_samples, self.validation = n_samples, validation
+        self.n_samples, self.validation, self.reader = data.n_samples, data.validation, data.reader
         self.history = History((name, []) for name in names)
         self.n_before, self.stopped = 0, False
         self.resumed = None if options.resumed is None else options.resumed.progress
@@ -103,7 +101,8 @@ class FitLoop:
     def train(self) -> None:
         watching, trainer = self.watching, self.trainer
         each = (
-            self.validation is not None
+            self.reader is not None
+            or self.validation is not None
             or watching.callbacks
             or watching.progress == "epochs"
             or self.rates.follows_epochs
@@ -113,6 +112,9 @@ class FitLoop:
         metrics: Mapping[str, float] = {}
         with epoch_report(watching.progress, self.epochs, self.n_before) as report:
             while self.n_done < self.epochs and not (self.stopped or trainer.converged):
+                if self.reader is not None:
+                    assert isinstance(trainer, Trainer)
+                    self.reader.supply(trainer)
                 n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, self.rates, until)
                 self.note_average(self.n_done > n_noted)
@@ -122,9 +124,30 @@ class FitLoop:
                 if each and self.n_done > n_noted:
                     self.rates.end_epoch(self.history)
                     self.state.schedule = self.rates.state(trainer.n_updates)
-                report(self.n_done + trainer.samples_seen / self.n_samples, metrics)
+                report(self.n_done + self.share_of_epoch(), metrics)
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)
+                elif self.reader is not None:
+                    self.keep_block(self.reader)
+
+    def share_of_epoch(self) -> float:
+        """How far it is, as far as that is known."""
+        if self.n_samples is None:
+            return 0.0
+        return min(self.trainer.samples_seen / self.n_samples, 1.0)
+
+    def keep_block(self, reader: BlockReader) -> None:
+        """Writes the checkpoints that are due in the middle of an epoch."""
+        assert isinstance(self.trainer, Trainer)
+        if not self.trainer.is_block_done:
+            return
+        callbacks, position = self.watching.callbacks, reader.position(self.trainer)
+        for callback in callbacks:
+            if isinstance(callback, Checkpoint) and callback.is_due_after(position.n_blocks):
+                progress = FitProgress.of(
+                    self.history, self.stopped, callbacks, self.averaging, position
+                )
+                write(self.net, callback.path, progress)
 
     def note_average(self, is_end_of_epoch: bool) -> None:
         """Counts the steps of a moving average, and adds to one of epochs."""

@@ -9,7 +9,7 @@ from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
 from fastnn._checkpoint import Before
 from fastnn._core.training import Trainer
-from fastnn._data import Samples, checked_samples
+from fastnn._data import FitData, opened
 from fastnn._epochs import FitLoop
 from fastnn._options import FitOptions
 from fastnn._rates import LearningRates
@@ -29,12 +29,22 @@ _USER = 4
 
 def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`."""
+    with opened(net, X, y, options) as data:
+        names = _names(net, data, options)
+        if options.looks_at_scales:
+            warn_of_scales(data.first, X, net.layers, stacklevel=_USER)
+        before = None if options.resumed is None else Before.of(net)
+        trainer, state, rates = _prepare(net, data, options)
+        return FitLoop(net, options, trainer, state, rates, data, names, before).run()
+
+
+def _names(net: Network, data: FitData, options: FitOptions) -> list[str]:
+    """Of what is measured; refuses callbacks, and a checkpoint, that they do not fit."""
     watching, resumed = options.watching, options.resumed
-    samples, validation = checked_samples(net, X, y, options)
     names = [*net._architecture.metrics]
     if isinstance(options.training.optimizer, LBFGS):
         names = ["loss"]
-    if validation is not None:
+    if data.validation is not None:
         names += [
             f"val_{name}"
             for name in (*net._architecture.metrics, *(m.name for m in watching.metrics))
@@ -44,30 +54,20 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     names.append("learning_rate")
     if resumed is not None:
         resumed.progress.check(options.epochs, names, watching.callbacks, options.averaging)
-    if options.looks_at_scales:
-        warn_of_scales(samples.X, X, net.layers, stacklevel=_USER)
-    before = None if resumed is None else Before.of(net)
-    trainer, state, rates = _prepare(net, samples, options, validation is not None)
-    n_samples = len(samples.X)
-    loop = FitLoop(net, options, trainer, state, rates, n_samples, validation, names, before)
-    return loop.run()
+    return names
 
 
 def _prepare(
-    net: Network,
-    samples: Samples,
-    options: FitOptions,
-    has_validation: bool,
+    net: Network, data: FitData, options: FitOptions
 ) -> tuple[Trainer | LBFGSTrainer, State, LearningRates]:
     """All that can be refused or fail to be allocated; then the network takes it over."""
     resumed, training = options.resumed, options.training
-    X, y, weights = samples
+    X, y, weights = data.samples
     optimizer, n_samples = training.optimizer, len(X)
     is_minimised = isinstance(optimizer, LBFGS)  # all samples at once, whatever is kept for later
     batch_size = n_samples if is_minimised else min(training.batch_size or n_samples, n_samples)
-    shuffled = training.shuffle and batch_size < n_samples
+    shuffled = training.shuffle and batch_size != data.n_samples
     training.check(net.dtype)
-    n_done = resumed.progress.history.n_epochs if resumed else 0
     rules = training.regularization.rules(net._architecture.layers)
     smoothing = _weights.label_smoothing(net._architecture, training.label_smoothing)
     plan, state = net._build(X.shape[1]) if net._plan is None else net._built()
@@ -77,15 +77,15 @@ def _prepare(
     else:
         check_finite(state.parameters, net._architecture.shapes(X.shape[1]), net.dtype)
     slots, n_updates = latest.slots_for(optimizer)
-    n_epochs = max(1, options.epochs - n_done)
+    n_epochs = max(1, options.epochs - options.n_done)
     rates = LearningRates(
         optimizer.learning_rate,
         None if options.starts_schedule else latest.schedule,
         n_updates=n_updates,
-        steps_per_epoch=-(-n_samples // batch_size),
+        steps_per_epoch=None if data.n_samples is None else -(-data.n_samples // batch_size),
         epochs=n_epochs,
         dtype=net.dtype,
-        has_validation=has_validation,
+        has_validation=data.validation is not None,
     )
     rates.warn_of_end(stacklevel=_USER + 1)
     average = resumed.average if resumed else None

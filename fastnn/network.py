@@ -24,6 +24,7 @@ from fastnn._numbers import replaced_numbers
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
+from fastnn._streams import ChunksLike
 from fastnn._summary import as_html, summarise
 from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
@@ -345,8 +346,8 @@ class Network:
     @checked_keywords
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | ChunksLike,
+        y: ArrayLike | None = None,
         *,
         epochs: int = 10,
         batch_size: int | str | None = AS_BEFORE,
@@ -370,6 +371,7 @@ class Network:
         swa_start: int | None = None,
         callbacks: CallbacksLike = (),
         resume_from: str | PathLike[str] | None = None,
+        block_size: int | None = None,
     ) -> History:
         """Trains the network; it goes on from where it is.
 
@@ -531,6 +533,7 @@ class Network:
                 swa_start=swa_start,
                 callbacks=callbacks,
                 resume_from=resume_from,
+                block_size=block_size,
                 looks_at_scales=True,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
