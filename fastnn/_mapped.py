@@ -69,7 +69,9 @@ class MappedRows:
         self.n_samples = len(self._y)
         self._seed = like.seed if options.training.shuffle else None
         state = like._state
-        self._n_updates = 0 if state is None else state.updates_for(options.training.optimizer)
+        n_updates = 0 if state is None else state.updates_for(options.training.optimizer)
+        n_before = 0 if options.position is None else options.position.n_samples
+        self._n_updates = max(0, n_updates - n_before // batch_size)  # before the first epoch
         self._steps_per_epoch = -(-self.n_samples // batch_size)
 
     def parts(self, epoch: int, skip: int) -> Generator[Part, None, None]:
@@ -85,7 +87,10 @@ class MappedRows:
             _maps.give_back(self._y[first:end])
 
     def _ranges(self, n_updates: int, skip: int) -> list[tuple[int, int]]:
-        """First and end of the pieces of an epoch before which there were so many steps."""
+        """First and end of the pieces of an epoch before which there were so many steps.
+
+        The seed and this number alone determine their order, so that a resumed run has the same.
+        """
         size = max(1, self.block_size // _PIECES)
         order = np.arange(-(-self.n_samples // size))
         if self._seed is not None:

@@ -529,10 +529,12 @@ class Network:
 
         X and float targets are read in place, where they need no conversion. If another thread
         changes them meanwhile, loss and parameters are wrong, but no memory is read or written
-        that is not theirs. Labels are copied first. Chunks are made or read by another thread,
-        which ends with the call; `class_weight` is a dict for them, `validation_split`, L-BFGS and
-        full batches are refused. A full batch and L-BFGS read a memory-mapped file where it is. The buffers of the training stay with the
+        that is not theirs. Labels are copied first. The buffers of the training stay with the
         network for the next call, until it is deleted.
+
+        Chunks are made or read by another thread, which ends with the call. With them,
+        `class_weight` is a dict; `validation_split`, L-BFGS and full batches are refused. A full
+        batch and L-BFGS read a memory-mapped file where it is.
         """
         with self._access.training():
             options = FitOptions.checked(
