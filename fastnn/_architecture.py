@@ -201,12 +201,16 @@ class Architecture:
     ) -> tuple[Array, Array]:
         """X and y, checked, as the core reads them."""
         data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
-        n_targets = self.loss.n_targets(self.output.n_units)
-        targets = _validation.targets(
-            y, data, n_targets, self.loss.name, self.target_kind, self.dtype, names
-        )
+        targets = self.checked_targets(y, data, names)
         _validation.finite(data, self.dtype, names[0])
         return data, targets
+
+    def checked_targets(self, y: Any, X: Array, names: tuple[str, str] = ("X", "y")) -> Array:
+        """y, checked, as the core reads it; of X the shape counts."""
+        n_targets = self.loss.n_targets(self.output.n_units)
+        return _validation.targets(
+            y, X, n_targets, self.loss.name, self.target_kind, self.dtype, names
+        )
 
     def decided(self, output: Array) -> Array:
         """What `Network.predict` gives for these output activations."""

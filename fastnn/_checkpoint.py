@@ -30,8 +30,58 @@ NetworkType = TypeVar("NetworkType", bound="Network")
 
 _KEY, _PREFIX = "fit", "fit."
 _HISTORY = f"{_PREFIX}history"
+_MAX_SAMPLES = 2**53
 _MAX_AVERAGED = 2**53  # steps: as many as a network may have taken
 _LAST = f"{_PREFIX}last."  # the numbers of the last step, where the network is an average
+
+
+@dataclass(frozen=True)
+class EpochPosition:
+    """A place between two blocks of an epoch.
+
+    Attributes
+    ----------
+    n_samples : int
+        Of the epoch so far.
+    block_size : int
+    loss, hits, weight : float
+        Sums over these samples; see `Trainer.epoch_sums`.
+    """
+
+    n_samples: int
+    block_size: int
+    loss: float
+    hits: float
+    weight: float
+
+    @property
+    def sums(self) -> tuple[float, float, float]:
+        """As `Trainer.epoch_sums`."""
+        return self.loss, self.hits, self.weight
+
+    @property
+    def n_blocks(self) -> int:
+        """Of the epoch so far."""
+        return self.n_samples // self.block_size
+
+    @classmethod
+    def read(cls, description: Any) -> EpochPosition:
+        """From what `dataclasses.asdict` gave; ValueError or TypeError for anything else."""
+        n_samples, block_size, loss, *sums = entries(
+            description, ["n_samples", "block_size", "loss", "hits", "weight"], "position"
+        )
+        block_size = _validation.positive_int(block_size, "block_size", _validation.MAX_SIZE)
+        n_samples = _validation.positive_int(n_samples, "n_samples", _MAX_SAMPLES)
+        if n_samples % block_size != 0:
+            raise ValueError(
+                f"n_samples must be whole blocks of {block_size} samples, got {n_samples}"
+            )
+        hits, weight = (
+            _validation.non_negative_number(value, name)
+            for name, value in zip(("hits", "weight"), sums, strict=True)
+        )
+        loss = _validation.finite_number(loss, "loss")
+        return cls(n_samples, block_size, loss, hits, weight)
 
 
 @dataclass(frozen=True)
@@ -50,6 +100,8 @@ class FitProgress:
         What the call was asked to average.
     averaged : int or None
         How many models the network in the file is the average of; None: it is none.
+    position : EpochPosition or None
+        Where the next epoch is; None: at its beginning.
     """
 
     history: History
@@ -57,6 +109,7 @@ class FitProgress:
     callbacks: Sequence[tuple[str, dict[str, Any]]]
     averaging: Averaging
     averaged: int | None = None
+    position: EpochPosition | None = None
 
     @classmethod
     def of(
@@ -65,6 +118,7 @@ class FitProgress:
         stopped: bool,
         callbacks: Sequence[Callback],
         averaging: Averaging,
+        position: EpochPosition | None = None,
     ) -> FitProgress:
         import json  # here: it makes the import of fastnn longer
 
@@ -79,7 +133,7 @@ class FitProgress:
                 raise TypeError(
                     f"{kind}.state must return a dict of arrays and what JSON can hold: {error}"
                 ) from error
-        return cls(history, stopped, states, averaging)
+        return cls(history, stopped, states, averaging, position=position)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """What goes into the description and to the tensors of a model file."""
@@ -96,6 +150,8 @@ class FitProgress:
             "averaging": asdict(self.averaging),
             "averaged": self.averaged,
         }
+        if self.position is not None:
+            description["position"] = asdict(self.position)
         return {_KEY: description}, tensors
 
     @classmethod
@@ -111,10 +167,12 @@ class FitProgress:
         if _KEY not in description:
             entries(own, [], "the tensors of a fit")
             return None
+        of_fit, position = description.pop(_KEY), None
+        if isinstance(of_fit, dict) and "position" in of_fit:
+            of_fit = dict(of_fit)
+            position = _read(EpochPosition.read, of_fit.pop("position"))
         names, stopped, described, averaging, averaged = entries(
-            description.pop(_KEY),
-            ["history", "stopped", "callbacks", "averaging", "averaged"],
-            _KEY,
+            of_fit, ["history", "stopped", "callbacks", "averaging", "averaged"], _KEY
         )
         history = _read_history(names, own.pop(_HISTORY, None))
         if not isinstance(described, list):
@@ -137,6 +195,7 @@ class FitProgress:
             callbacks,
             _read(Averaging.read, averaging),
             averaged,
+            position,
         )
 
     def check(
@@ -157,10 +216,11 @@ class FitProgress:
                 f"resume_from needs the metrics of the call that made the checkpoint: its history "
                 f"has {', '.join(self.history)}, that of this call {', '.join(names)}"
             )
-        if epochs < self.history.n_epochs:
+        n_begun = self.history.n_epochs + (self.position is not None)
+        if epochs < n_begun:
             raise ValueError(
-                f"epochs must be at least {self.history.n_epochs}, which resume_from has done "
-                f"already, got {epochs}"
+                f"epochs must be at least {n_begun}, which resume_from has done already, or begun, "
+                f"got {epochs}"
             )
         for name, value in asdict(self.averaging).items():
             if getattr(averaging, name) != value:

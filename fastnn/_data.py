@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -9,9 +11,12 @@ import numpy.typing as npt
 
 from fastnn import _weights
 from fastnn._split import split_rows
+from fastnn._streams import source_of
 
 if TYPE_CHECKING:
+    from fastnn._architecture import Architecture
     from fastnn._options import FitOptions
+    from fastnn._reader import BlockReader
     from fastnn._state import State
     from fastnn.network import Network
 
@@ -41,6 +46,64 @@ class Samples(NamedTuple):
         return len(self.X if self.subset is None else self.subset)
 
 
+class FitData(NamedTuple):
+    """All data of one call.
+
+    Attributes
+    ----------
+    samples : Samples
+        Of the training; with a reader as many as a block can have.
+    validation : Samples or None
+    first : ndarray of shape (n_rows, n_features)
+        Samples that are at hand: all, or the first block.
+    n_samples : int or None
+        Of an epoch; None: not known beforehand.
+    reader : BlockReader or None
+        Where the samples come block by block.
+    """
+
+    samples: Samples
+    validation: Samples | None
+    first: Array
+    n_samples: int | None
+    reader: BlockReader | None
+
+    @classmethod
+    def at_hand(cls, samples: Samples, validation: Samples | None) -> FitData:
+        """Samples in arrays."""
+        return cls(samples, validation, samples.X, samples.n_samples, None)
+
+
+@contextmanager
+def opened(
+    net: Network, X: Any, y: Any, options: FitOptions, may_stream: bool = True
+) -> Iterator[FitData]:
+    """The data of a call, checked; those that are streamed up to the end of their first block.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    source = source_of(net, X, y, options) if may_stream else None
+    if source is None:
+        options.check_whole_epochs()
+        yield FitData.at_hand(*checked_samples(net, X, y, options))
+        return
+    from fastnn._reader import BlockReader  # here: most programs need no queues and threads
+
+    reader = BlockReader(source, options, net.dtype)
+    is_interrupted = True
+    try:
+        reader.begin()
+        yield FitData(reader.samples, source.validation, reader.first.X, reader.n_samples, reader)
+        is_interrupted = False
+    except Exception:
+        is_interrupted = False
+        raise
+    finally:
+        reader.close(is_interrupted)
+
+
 def checked_samples(
     net: Network, X: Any, y: Any, options: FitOptions
 ) -> tuple[Samples, Samples | None]:
@@ -50,7 +113,7 @@ def checked_samples(
     ------
     TypeError, ValueError
     """
-    like = options.resumed.net if options.resumed else net
+    like = options.like(net)
     return samples_of(net, *net._architecture.checked_data(X, y, like.n_features), options)
 
 
@@ -75,12 +138,9 @@ def samples_of(
         samples = Samples(X, y, _spread(weights, len(X), rows), rows)
         if watching.validation_data is None:
             return samples, None
-        return samples, _validation_samples(net, watching.validation_data, X.shape[1])
-    labels = None
-    if architecture.is_classifier:
-        labels = architecture.decided(y_of_rows) if y.ndim == 2 else y_of_rows
-    seed = (options.resumed.net if options.resumed else net).seed
-    kept, aside = split_rows(len(y_of_rows), watching.validation_split, seed, labels)
+        return samples, validation_samples(net, watching.validation_data, X.shape[1])
+    seed = options.like(net).seed
+    kept, aside = rows_aside(architecture, y_of_rows, watching.validation_split, seed)
     weights = _weights.of_rows(weights, kept)
     if rows is not None:
         kept, aside = rows[kept], rows[aside]
@@ -97,7 +157,18 @@ def _spread(weights: Array | None, n_samples: int, rows: Array | None) -> Array 
     return spread
 
 
-def _validation_samples(net: Network, data: Any, n_features: int) -> Samples:
+def rows_aside(
+    architecture: Architecture, y: Array, fraction: float, seed: int
+) -> tuple[Array, Array]:
+    """Rows to train on, and those to validate with; see `split_rows`."""
+    labels = None
+    if architecture.is_classifier:
+        labels = architecture.decided(y) if y.ndim == 2 else y
+    return split_rows(len(y), fraction, seed, labels)
+
+
+def validation_samples(net: Network, data: Any, n_features: int | None) -> Samples:
+    """What a call was given as validation data, checked."""
     name = "validation_data"
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         got = type(data).__name__

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastnn._averages import Average
 from fastnn._checkpoint import Before, FitProgress, with_states, write
 from fastnn._core.training import Trainer
-from fastnn._data import Samples
+from fastnn._data import FitData
 from fastnn._diagnosis import explain_failure
 from fastnn._inference import evaluate
 from fastnn._options import FitOptions
@@ -25,6 +25,7 @@ from fastnn.history import History
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGSTrainer
     from fastnn._ranks import Ranks
+    from fastnn._reader import BlockReader
     from fastnn.network import Network
 
 
@@ -38,9 +39,7 @@ class FitLoop:
     ----------
     net, options, trainer, state, rates
         What the network was made ready with.
-    n_samples : int
-        Of training.
-    validation : Samples or None
+    data : FitData
     names : sequence of str
         Keys of the history.
     before : Before or None
@@ -58,8 +57,7 @@ class FitLoop:
         trainer: Trainer | LBFGSTrainer,
         state: State,
         rates: LearningRates,
-        n_samples: int,
-        validation: Samples | None,
+        data: FitData,
         names: Sequence[str],
         before: Before | None,
         adopt: Callable[[], None],
@@ -69,9 +67,9 @@ class FitLoop:
         self.epochs, self.watching, self.ranks = options.epochs, options.watching, ranks
         if ranks is not None and not ranks.leads:
             self.watching = replace(options.watching, callbacks=(), progress=False)
-        self.has_validation = validation is not None if ranks is None else ranks.validates
+        self.has_validation = data.validation is not None if ranks is None else ranks.validates
         self.averaging, self.n_updates = options.averaging, trainer.n_updates
-        self.n_samples, self.validation = n_samples, validation
+        self.n_samples, self.validation, self.reader = data.n_samples, data.validation, data.reader
         self.history = History((name, []) for name in names)
         self.n_before, self.stopped = 0, False
         self.resumed = None if options.resumed is None else options.resumed.progress
@@ -139,6 +137,7 @@ class FitLoop:
         each = (
             self.has_validation
             or self.ranks is not None
+            or self.reader is not None
             or watching.callbacks
             or watching.progress == "epochs"
             or self.rates.follows_epochs
@@ -153,6 +152,9 @@ class FitLoop:
         )
         with shown as tell:
             while self.goes_on():
+                if self.reader is not None:
+                    assert isinstance(trainer, Trainer)
+                    self.reader.supply(trainer)
                 n_noted, until = self.n_done, trainer.epoch + 1 if each else n_epochs
                 _advance(self.net, trainer, self.state, self.rates, until)
                 self.note_average(self.n_done > n_noted)
@@ -162,9 +164,30 @@ class FitLoop:
                 if each and self.n_done > n_noted:
                     self.rates.end_epoch(self.history)
                     self.state.schedule = self.rates.state(trainer.n_updates)
-                tell(self.n_done + trainer.samples_seen / self.n_samples, metrics)
+                tell(self.n_done + self.share_of_epoch(), metrics)
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)
+                elif self.reader is not None:
+                    self.keep_block(self.reader)
+
+    def share_of_epoch(self) -> float:
+        """How far it is, as far as that is known."""
+        if self.n_samples is None:
+            return 0.0
+        return min(self.trainer.samples_seen / self.n_samples, 1.0)
+
+    def keep_block(self, reader: BlockReader) -> None:
+        """Writes the checkpoints that are due in the middle of an epoch."""
+        assert isinstance(self.trainer, Trainer)
+        if not self.trainer.is_block_done:
+            return
+        callbacks, position = self.watching.callbacks, reader.position(self.trainer)
+        for callback in callbacks:
+            if isinstance(callback, Checkpoint) and callback.is_due_after(position.n_blocks):
+                progress = FitProgress.of(
+                    self.history, self.stopped, callbacks, self.averaging, position
+                )
+                write(self.net, callback.path, progress)
 
     def goes_on(self) -> bool:
         """Whether there is more to train."""

@@ -10,7 +10,7 @@ from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
 from fastnn._checkpoint import Before
 from fastnn._core.training import Trainer
-from fastnn._data import Samples, checked_samples
+from fastnn._data import FitData, opened
 from fastnn._epochs import FitLoop
 from fastnn._options import FitOptions
 from fastnn._rates import LearningRates
@@ -34,15 +34,14 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions, ranks: Ranks | None =
 
     `ranks`: others, who train it at the same time with other samples.
     """
-    samples, validation = checked_samples(net, X, y, options)
-    return prepare(net, X, samples, validation, options, _USER, ranks).run()
+    with opened(net, X, y, options, may_stream=ranks is None) as data:
+        return prepare(net, X, data, options, _USER, ranks).run()
 
 
 def prepare(
     net: Network,
     X: Any,
-    samples: Samples,
-    validation: Samples | None,
+    data: FitData,
     options: FitOptions,
     stacklevel: int,
     ranks: Ranks | None = None,
@@ -54,16 +53,28 @@ def prepare(
     net : Network
     X : array-like
         As the user gave it.
-    samples, validation : Samples
+    data : FitData
     options : FitOptions
     stacklevel : int
         As for `warnings.warn`, from the caller of this function on.
     ranks : Ranks, optional
         Others, who train it at the same time with other samples.
     """
+    has_validation = data.validation is not None if ranks is None else ranks.validates
+    names = _names(net, options, has_validation, ranks is None or ranks.leads)
+    if options.looks_at_scales:
+        warn_of_scales(data.first, X, net.layers, stacklevel=stacklevel + 1)
+    if ranks is not None:
+        ranks.share_out(net, data.samples, options)
+    before = None if options.resumed is None else Before.of(net)
+    trainer, state, rates, adopt = _make_ready(net, data, options, has_validation, ranks)
+    rates.warn_of_end(stacklevel=stacklevel + 2)
+    return FitLoop(net, options, trainer, state, rates, data, names, before, adopt, ranks)
+
+
+def _names(net: Network, options: FitOptions, has_validation: bool, leads: bool) -> list[str]:
+    """Of what is measured; refuses callbacks, and a checkpoint, that they do not fit."""
     watching, resumed = options.watching, options.resumed
-    has_validation = validation is not None if ranks is None else ranks.validates
-    leads = ranks is None or ranks.leads
     names = [*net._architecture.metrics]
     if isinstance(options.training.optimizer, LBFGS):
         names = ["loss"]
@@ -77,48 +88,28 @@ def prepare(
     names.append("learning_rate")
     if resumed is not None and leads:
         resumed.progress.check(options.epochs, names, watching.callbacks, options.averaging)
-    if options.looks_at_scales:
-        warn_of_scales(samples.X, X, net.layers, stacklevel=stacklevel + 1)
-    if ranks is not None:
-        ranks.share_out(net, samples, options)
-    before = None if resumed is None else Before.of(net)
-    trainer, state, rates, adopt = _make_ready(net, samples, options, has_validation, ranks)
-    rates.warn_of_end(stacklevel=stacklevel + 2)
-    return FitLoop(
-        net,
-        options,
-        trainer,
-        state,
-        rates,
-        samples.n_samples,
-        validation,
-        names,
-        before,
-        adopt,
-        ranks,
-    )
+    return names
 
 
 def _make_ready(
     net: Network,
-    samples: Samples,
+    data: FitData,
     options: FitOptions,
     has_validation: bool,
     ranks: Ranks | None,
 ) -> tuple[Trainer | LBFGSTrainer, State, LearningRates, Callable[[], None]]:
     """What trains, the state that it changes, and what makes this the network's."""
     resumed, training = options.resumed, options.training
-    X, y, weights, subset = samples
-    optimizer, n_samples = training.optimizer, samples.n_samples
+    X, y, weights, subset = data.samples
+    optimizer, n_samples = training.optimizer, data.samples.n_samples
     is_minimised = isinstance(optimizer, LBFGS)  # all samples at once, whatever is kept for later
     batch_size = n_samples if is_minimised else min(training.batch_size or n_samples, n_samples)
-    shuffled = training.shuffle and batch_size < n_samples
-    steps_per_epoch = -(-n_samples // batch_size)
+    shuffled = training.shuffle and batch_size != data.n_samples
+    steps_per_epoch = None if data.n_samples is None else -(-data.n_samples // batch_size)
     if ranks is not None:
         batch_size, steps_per_epoch = ranks.own_batch_size, ranks.steps_per_epoch
         shuffled = training.shuffle and steps_per_epoch > 1
     training.check(net.dtype)
-    n_done = resumed.progress.history.n_epochs if resumed else 0
     rules = training.regularization.rules(net._architecture.layers)
     smoothing = _weights.label_smoothing(net._architecture, training.label_smoothing)
     plan, state = net._build(X.shape[1]) if net._plan is None else net._built()
@@ -132,7 +123,7 @@ def _make_ready(
     if ranks is not None:
         n_updates = ranks.n_updates
         architecture, plan = ranks.like_first(architecture, plan)
-    n_epochs = max(1, options.epochs - n_done)
+    n_epochs = max(1, options.epochs - options.n_done)
     rates = LearningRates(
         optimizer.learning_rate,
         None if options.starts_schedule else latest.schedule,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
+from fastnn import _maps, _validation
 from fastnn._averages import Average
 from fastnn._blocks import check_finite
 from fastnn._core import inference
@@ -34,11 +34,12 @@ def infer(
     z_outputs: list[Array | None] | None = None,
     weights: Array | None = None,
     average: Average | None = None,
+    first_row: int = 0,
 ) -> float:
     """Fills `outputs`, of all layers or the last one, from data that have been checked.
 
     Returns the mean loss by the weights, 0 without `targets`. `average` stands in for the network's
-    own numbers.
+    own numbers. `first_row` counts the rows of the user's X before these, for errors.
     """
     plan, state = net._built()
     model = average or state
@@ -57,9 +58,41 @@ def infer(
                 weights,
             )
     except NotFiniteError as error:
-        explain_not_finite(net, error, X)
+        explain_not_finite(net, error, X, first_row)
         raise
     return checked_loss(loss, net.dtype)
+
+
+def infer_output(
+    net: Network,
+    X: Array,
+    y: Array | None = None,
+    *,
+    threads: int | None = None,
+    weights: Array | None = None,
+    average: Average | None = None,
+) -> tuple[Array, float]:
+    """The output for all rows, and what `infer` returns; a mapped file is read part by part."""
+    output = np.empty((len(X), net.n_outputs), net.dtype)
+    losses, of_parts = [], []
+    for first, end in _maps.slices(X):
+        part = slice(first, end)
+        part_weights = None if weights is None else weights[part]
+        counts = part_weights is None or bool(part_weights.any())
+        loss = infer(
+            net,
+            X[part],
+            [output[part]],
+            y[part] if y is not None and counts else None,
+            threads=threads,
+            weights=part_weights if counts else None,
+            average=average,
+            first_row=first,
+        )
+        losses.append(loss)
+        of_parts.append(end - first if part_weights is None else float(part_weights.sum()))
+        _maps.give_back(X[part])
+    return output, losses[0] if len(losses) == 1 else float(np.average(losses, weights=of_parts))
 
 
 def forward(
@@ -113,8 +146,8 @@ def evaluate(
 
     `weights` are of the first two alone.
     """
-    output = np.empty((len(X), net.n_outputs), net.dtype)
-    result = {"loss": infer(net, X, [output], y, threads=threads, weights=weights, average=average)}
+    output, loss = infer_output(net, X, y, threads=threads, weights=weights, average=average)
+    result = {"loss": loss}
     predicted, truth = (
         net._architecture.decided(output),
         y if y.ndim == 1 else net._architecture.decided(y),
@@ -141,7 +174,7 @@ def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:
     return loss
 
 
-def explain_not_finite(net: Network, error: NotFiniteError, X: Array) -> None:
+def explain_not_finite(net: Network, error: NotFiniteError, X: Array, first_row: int = 0) -> None:
     """Says where a number that is not finite comes from.
 
     Raises
@@ -150,10 +183,10 @@ def explain_not_finite(net: Network, error: NotFiniteError, X: Array) -> None:
         Unless X or the parameters have changed since.
     """
     if error.in_input:
-        _validation.finite(X, net.dtype, "X")
+        _validation.finite(X, net.dtype, "X", first_row)
         return
     check_finite(net._built()[1].parameters, net._shapes, net.dtype)
     raise ValueError(
-        f"the output for row {error.first} of X is NaN: X or the parameters are so large that "
-        f"{net.dtype} cannot hold what lies between"
+        f"the output for row {first_row + error.first} of X is NaN: X or the parameters are so "
+        f"large that {net.dtype} cannot hold what lies between"
     ) from error

@@ -139,6 +139,7 @@ _HOMES = {
     "metrics": "Network.fit",
     "callbacks": "Network.fit",
     "resume_from": "Network.fit",
+    "block_size": "Network.fit",
     "shuffle": "Network.fit",
     "progress": "Network.fit",
     "threads": "Network.fit",

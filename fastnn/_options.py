@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _validation
 from fastnn._averages import Averaging
-from fastnn._checkpoint import Resumed, read_resumed
+from fastnn._checkpoint import EpochPosition, Resumed, read_resumed
 from fastnn._progress import Progress
 from fastnn._state import Training
 from fastnn.callbacks import Callback, checked_callbacks
@@ -109,6 +109,8 @@ class FitOptions:
         Whether a network that was not trained before warns of columns of X.
     sample_weight, class_weight
         Not checked yet.
+    block_size : int or None
+        Of samples that are streamed; None: by default.
     """
 
     epochs: int
@@ -121,6 +123,30 @@ class FitOptions:
     looks_at_scales: bool
     sample_weight: Any
     class_weight: Any
+    block_size: int | None
+
+    def like(self, net: Network) -> Network:
+        """What `net` is, or becomes: the network of the checkpoint."""
+        return self.resumed.net if self.resumed is not None else net
+
+    @property
+    def n_done(self) -> int:
+        """Whole epochs that a checkpoint has done."""
+        return 0 if self.resumed is None else self.resumed.progress.history.n_epochs
+
+    @property
+    def position(self) -> EpochPosition | None:
+        """Where a checkpoint is in the middle of an epoch."""
+        return None if self.resumed is None else self.resumed.progress.position
+
+    def check_whole_epochs(self) -> None:
+        """Refuses a checkpoint that only streamed samples can go on from."""
+        if self.position is not None:
+            raise ValueError(
+                f"resume_from is a checkpoint from the middle of an epoch, after "
+                f"{self.position.n_samples} samples in blocks of {self.position.block_size}: X "
+                f"must be streamed in such blocks, got an array, or a file that fits one block"
+            )
 
     @classmethod
     def checked(
@@ -145,6 +171,7 @@ class FitOptions:
         label_smoothing: Any,
         ema: Any = None,
         swa_start: Any = None,
+        block_size: Any = None,
         **regularization: Any,
     ) -> FitOptions:
         """From what a user passes in, and how the network was trained before."""
@@ -178,6 +205,8 @@ class FitOptions:
             threads = choose_threads(threads, 0.0)
         epochs = _validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE)
         averaging = Averaging.checked(ema, swa_start, epochs)
+        if block_size is not None:
+            block_size = _validation.positive_int(block_size, "block_size", _validation.MAX_SIZE)
         return cls(
             epochs=epochs,
             training=training,
@@ -189,6 +218,7 @@ class FitOptions:
             looks_at_scales=looks_at_scales and (resumed.net if resumed else net).training is None,
             sample_weight=sample_weight,
             class_weight=class_weight,
+            block_size=block_size,
         )
 
 

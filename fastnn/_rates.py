@@ -100,7 +100,9 @@ class LearningRates:
         Where the schedule has come to; None: it begins.
     n_updates : int
         Steps before this call.
-    steps_per_epoch, epochs : int
+    steps_per_epoch : int or None
+        Of this call; None: not known, as of streams whose length nobody tells.
+    epochs : int
         Of this call.
     dtype : numpy.dtype
         Of the network.
@@ -119,14 +121,15 @@ class LearningRates:
         state: ScheduleState | None,
         *,
         n_updates: int,
-        steps_per_epoch: int,
+        steps_per_epoch: int | None,
         epochs: int,
         dtype: npt.DTypeLike,
         has_validation: bool,
     ) -> None:
         self._rate = rate
-        self._end = n_updates + steps_per_epoch * epochs
-        self._last_epoch = self._end - steps_per_epoch  # its first step
+        self._n_steps = steps_per_epoch
+        self._end = n_updates + (steps_per_epoch or _WINDOW) * epochs
+        self._last_epoch = self._end - (steps_per_epoch or 0)  # its first step
         self._largest = float(np.finfo(dtype).max)
         self._window: Rates | None = None
         self._first = 0  # step of the window
@@ -145,7 +148,13 @@ class LearningRates:
         if state is None:
             if isinstance(rate, Schedule):
                 rate.check_length(epochs)
-            self._state = ScheduleState(n_updates, steps_per_epoch, epochs, plateau)
+                if steps_per_epoch is None and plateau is None:
+                    raise ValueError(
+                        f"learning_rate must be a number, a function of the step or "
+                        f"ReduceOnPlateau where the samples of an epoch are not known beforehand, "
+                        f"got {rate!r}; or give X, which gives the chunks, an attribute n_samples"
+                    )
+            self._state = ScheduleState(n_updates, steps_per_epoch or 1, epochs, plateau)
 
     @property
     def constant(self) -> float:
@@ -154,7 +163,7 @@ class LearningRates:
 
     def warn_of_end(self, stacklevel: int) -> None:
         """Warns of a schedule that has come to 0 before the last epoch of the call."""
-        if not isinstance(self._rate, Schedule) or self._state is None:
+        if not isinstance(self._rate, Schedule) or self._state is None or self._n_steps is None:
             return
         state = self._state
         step = np.array([self._last_epoch - state.first_step])
@@ -183,7 +192,7 @@ class LearningRates:
             return
         if self._window is None or trainer.n_updates >= trainer.window_end:
             first = trainer.n_updates
-            window = self._rates(first, min(_WINDOW, self._end - first))
+            window = self._rates(first, max(1, min(_WINDOW, self._end - first)))
             trainer.set_rates(window)
             self._window, self._first = window, first
 

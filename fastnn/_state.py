@@ -278,12 +278,19 @@ class State:
 
     def slots_for(self, optimizer: Optimizer) -> tuple[Array, int]:
         """Slots and steps to go on with: the present ones, or new ones for another optimiser."""
-        if self.training is not None and self.training.optimizer.name == optimizer.name:
+        if self._goes_on(optimizer):
             return self.slots, self.n_updates
         # Not numpy.zeros: it does not ask for huge pages, which costs far more than filling
         slots = aligned_rows(optimizer.n_slots, self.parameters.size, self.parameters.dtype)
         slots.fill(0)
         return slots, 0
+
+    def updates_for(self, optimizer: Optimizer) -> int:
+        """The second one of `slots_for`."""
+        return self.n_updates if self._goes_on(optimizer) else 0
+
+    def _goes_on(self, optimizer: Optimizer) -> bool:
+        return self.training is not None and self.training.optimizer.name == optimizer.name
 
     def copy(self, dtype: np.dtype[Any], shapes: Sequence[Shapes]) -> State:
         """An independent copy in another dtype, if its numbers are in that one's range."""

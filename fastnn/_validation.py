@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _frames
+from fastnn import _frames, _maps
 from fastnn._core import kernels
 
 Array = npt.NDArray[Any]
@@ -403,10 +403,11 @@ def _remedy_for_samples(
     return ""
 
 
-def finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
+def finite(array: Array, dtype: np.dtype[Any], name: str, first_row: int = 0) -> None:
     """Refuses NaN, infinity, and numbers beyond the range of `dtype`.
 
     The error names the first one. Nothing is allocated where all are finite, little where not.
+    Pages of a mapped file are given back.
 
     Parameters
     ----------
@@ -415,24 +416,27 @@ def finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
         float32 or float64.
     name : str
         Of the argument.
+    first_row : int
+        Rows of the argument that come before these.
 
     Raises
     ------
     ValueError
     """
     if not _all_finite(array, dtype):
-        _refuse_not_finite(array, dtype, name)
+        _refuse_not_finite(array, dtype, name, first_row)
 
 
 def _all_finite(array: Array, dtype: np.dtype[Any]) -> bool:
     flat = array.reshape(-1)
-    return all(
-        kernels.all_finite(flat[start : start + _BLOCK], dtype)
-        for start in range(0, flat.size, _BLOCK)
-    )
+    for start in range(0, flat.size, _BLOCK):
+        if not kernels.all_finite(flat[start : start + _BLOCK], dtype):
+            return False
+        _maps.give_back(flat[start : start + _BLOCK])
+    return True
 
 
-def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str) -> NoReturn:
+def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str, row: int = 0) -> NoReturn:
     """Names the first number that is not finite in `dtype`, in an array that has one."""
     flat = array.reshape(-1)
     for start in range(0, flat.size, _SEARCHED):
@@ -441,10 +445,13 @@ def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str) -> NoRetur
             is_finite = np.isfinite(block.astype(dtype))
         if not is_finite.all():
             i = int(is_finite.argmin())
-            is_for_float64 = dtype.itemsize < 8 and abs(block[i]) <= np.finfo(np.float64).max
+            value = block[i]
+            is_for_float64 = dtype.itemsize < 8 and abs(value) <= np.finfo(np.float64).max
             remedy = ', or the network of dtype="float64"' if is_for_float64 else ""
+            i += start + row * (flat.size // len(array))
+            shape = (row + len(array), *array.shape[1:])
             raise ValueError(
-                f"{_cell(name, array.shape, start + i)} is {_not_finite(block[i], dtype)}; "
+                f"{_cell(name, shape, i)} is {_not_finite(value, dtype)}; "
                 f"{name} must be finite numbers{remedy}"
             )
     raise ValueError(f"{name} must be finite numbers; some were not, and have changed since")

@@ -114,6 +114,24 @@ def label_smoothing(architecture: Architecture, smoothing: float) -> tuple[float
     return 1 - smoothing, smoothing / n_choices
 
 
+def of_chunk(
+    architecture: Architecture, targets: Array, sample_weight: Any, class_weight: Any
+) -> Array | None:
+    """The same of a chunk of samples: as they are, for those of another chunk may be larger.
+
+    All of them may be 0. `class_weight` is no text.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weights = np.ones(len(targets))
+    if sample_weight is not None:
+        weights = _checked(sample_weight, len(targets), "sample_weight", architecture.dtype)
+    if class_weight is not None:
+        labels, n_classes = classes(architecture, targets)
+        weights *= of_classes(class_weight, labels, n_classes)[labels]
+    return weights.astype(architecture.dtype)
+
+
 def one_a_sample(value: Any, n_samples: int, name: str = "sample_weight") -> Array:
     """Weights of samples, checked, in float64; the largest is 1.
 
@@ -122,19 +140,25 @@ def one_a_sample(value: Any, n_samples: int, name: str = "sample_weight") -> Arr
     TypeError, ValueError
         If they are not finite numbers of at least 0, one for each sample and one of them above 0.
     """
+    weights = _checked(value, n_samples, name, _FLOAT64)
+    if not weights.any():
+        raise ValueError(f"{name} must be above 0 for some sample, got 0 for all")
+    weights /= weights.max()
+    return weights
+
+
+def _checked(value: Any, n_samples: int, name: str, dtype: np.dtype[Any]) -> Array:
+    """Weights of samples in float64, which `dtype` can hold."""
     given = _validation.numbers(value, name)
     if given.shape != (n_samples,):
         raise ValueError(
             f"{name} must be of shape ({n_samples},), one for each sample, got shape {given.shape}"
         )
     weights = given.astype(_FLOAT64)
-    _validation.finite(weights, _FLOAT64, name)
+    _validation.finite(weights, dtype, name)
     if weights.min() < 0:
         i = int(weights.argmin())
         raise ValueError(f"{name}[{i}] is {weights[i]:g}; {name} must be at least 0 everywhere")
-    if not weights.any():
-        raise ValueError(f"{name} must be above 0 for some sample, got 0 for all")
-    weights /= weights.max()
     return weights
 
 

@@ -265,11 +265,14 @@ class Checkpoint(Callback):
         A key of the history, as for `EarlyStopping`.
     mode : {None, "min", "max"}
         As for `EarlyStopping`.
+    every_blocks : int, optional
+        Of samples that are streamed in blocks (see `Network.fit`): writes in the middle of an epoch
+        too, after each so many of its blocks.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above.
+        If an argument is not as above, or `every_blocks` is given with `best_only`.
     """
 
     @checked_keywords
@@ -280,10 +283,19 @@ class Checkpoint(Callback):
         best_only: bool = False,
         monitor: str = "val_loss",
         mode: str | None = None,
+        every_blocks: int | None = None,
     ) -> None:
         self.path = _validation.checked_path(path)
         self.every = _validation.positive_int(every, "every")
         self.best_only = _validation.boolean(best_only, "best_only")
+        if every_blocks is not None:
+            every_blocks = _validation.positive_int(every_blocks, "every_blocks")
+            if self.best_only:
+                raise ValueError(
+                    f"every_blocks must be None with best_only, which compares whole epochs, got "
+                    f"{every_blocks}"
+                )
+        self.every_blocks = every_blocks
         self._watch = _Watch(monitor, mode)
 
     def check(self, names: Sequence[str]) -> None:
@@ -297,6 +309,10 @@ class Checkpoint(Callback):
     def is_due(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Whether to write after this epoch."""
         return epoch % self.every == 0 and (not self.best_only or self._watch.improves(metrics))
+
+    def is_due_after(self, n_blocks: int) -> bool:
+        """Whether to write after so many blocks of an epoch, in the middle of it."""
+        return self.every_blocks is not None and n_blocks % self.every_blocks == 0
 
     def state(self) -> dict[str, Any]:
         return {"best": self._watch.best}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._core.signals import Stopped, check_stop, stop_when
-from fastnn._data import samples_of
+from fastnn._data import FitData, samples_of
 from fastnn._epochs import FitLoop
 from fastnn._fit import prepare
 from fastnn._keywords import check_keywords
@@ -235,8 +235,8 @@ def _prepared(
         chosen = None if rows is None or rows[i] is None else _rows(rows[i], len(shared.X), i)
         with _Named(i):
             data, targets = shared.for_network(net, fits[i]["y"])
-            samples, validation = samples_of(net, data, targets, options[i], chosen)
-            loops.append(prepare(net, X, samples, validation, options[i], stacklevel + 1))
+            given = FitData.at_hand(*samples_of(net, data, targets, options[i], chosen))
+            loops.append(prepare(net, X, given, options[i], stacklevel + 1))
     return loops
 
 
@@ -389,7 +389,7 @@ class _Crew:
         self._loops = list(loops)
         self._totals = [loop.epochs - loop.n_before for loop in loops]
         work = [
-            n_epochs * loop.n_samples * loop.state.parameters.size
+            n_epochs * (loop.n_samples or 0) * loop.state.parameters.size
             for n_epochs, loop in zip(self._totals, loops, strict=True)
         ]
         self._order.sort(key=lambda i: -work[i])

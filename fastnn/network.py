@@ -24,6 +24,7 @@ from fastnn._numbers import replaced_numbers
 from fastnn._options import AS_BEFORE, FitOptions
 from fastnn._regularization import Regularization, penalty_rules
 from fastnn._state import State, Training
+from fastnn._streams import ChunksLike
 from fastnn._summary import as_html, summarise
 from fastnn.callbacks import CallbacksLike
 from fastnn.config import choose_threads
@@ -345,8 +346,8 @@ class Network:
     @checked_keywords
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | ChunksLike,
+        y: ArrayLike | None = None,
         *,
         epochs: int = 10,
         batch_size: int | str | None = AS_BEFORE,
@@ -370,6 +371,7 @@ class Network:
         swa_start: int | None = None,
         callbacks: CallbacksLike = (),
         resume_from: str | PathLike[str] | None = None,
+        block_size: int | None = None,
     ) -> History:
         """Trains the network; it goes on from where it is.
 
@@ -379,9 +381,13 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or chunks
             Finite numbers. Not copied if it is float16, float32, float64, uint8 or int8, and
-            C-contiguous.
+            C-contiguous. An array in a memory-mapped file, of more than a block, is streamed: read
+            block by block. So are chunks: an iterable of ``(X, y)`` or ``(X, y, sample_weight)``,
+            or a function without arguments that returns one for each epoch; `y` is left out then.
+            An iterator does for one epoch. Chunks may be of any sizes; their samples are put
+            together into blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
             for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
@@ -441,7 +447,15 @@ class Network:
             which must have the same layers, loss and dtype, and its fit goes on after the epochs
             that are done, of `epochs` in all. With the same arguments as then, the parameters and
             the history end as if that call had never stopped, to the bit; only L-BFGS begins anew
-            from these parameters.
+            from these parameters. A checkpoint from the middle of an epoch needs the same samples,
+            streamed in blocks of the same size.
+        block_size : int, optional
+            Samples that are in memory at a time where X is streamed (twice: the next block is read
+            meanwhile), rounded up to whole mini-batches. None: 32 MiB of them, or a mini-batch.
+            Shuffling mixes the samples of a block. A file's blocks are put together of pieces of an
+            eighth of a block from random places; chunks come in their own order. Without
+            shuffling, or where all samples fit one block, the result is that of the same array in
+            memory, to the bit.
         sample_weight : array-like of shape (n_samples,), optional
             How much each sample counts: numbers of at least 0, one of them above. The loss of a
             mini-batch is ``sum(w * loss) / sum(w)`` over its samples; where all its weights are 0,
@@ -497,6 +511,10 @@ class Network:
             it has interrupted another use of the network.
         MemoryError
             If the buffers cannot be allocated. Nothing has changed then.
+        Exception
+            Whatever the user's chunks raise. Streamed samples are checked block by block: what is
+            wrong with the first block is refused before anything changes; later, the network keeps
+            the parameters after the last block before.
 
         Warns
         -----
@@ -514,6 +532,10 @@ class Network:
         changes them meanwhile, loss and parameters are wrong, but no memory is read or written
         that is not theirs. Labels are copied first. The buffers of the training stay with the
         network for the next call, until it is deleted.
+
+        Chunks are made or read by another thread, which ends with the call. With them,
+        `class_weight` is a dict; `validation_split`, L-BFGS and full batches are refused. A full
+        batch and L-BFGS read a memory-mapped file where it is.
         """
         with self._access.training():
             options = FitOptions.checked(
@@ -532,6 +554,7 @@ class Network:
                 swa_start=swa_start,
                 callbacks=callbacks,
                 resume_from=resume_from,
+                block_size=block_size,
                 looks_at_scales=True,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
@@ -663,9 +686,7 @@ class Network:
         if output is not None:
             return output
         data = _validation.samples(X, plan.n_features, self.dtype)
-        output = np.empty((len(data), self.n_outputs), self.dtype)
-        _inference.infer(self, data, [output], threads=threads)
-        return output
+        return _inference.infer_output(self, data, threads=threads)[0]
 
     def predictor(self, n_rows: int = 1) -> Predictor:
         """A callable that computes the output for `n_rows` samples and allocates nothing.

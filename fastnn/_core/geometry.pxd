@@ -85,6 +85,7 @@ cdef struct Batch:
     double target_offset
     const char *weights  # (n_samples,) numbers of the network's dtype; NULL: each is 1
     double total_weight  # of all samples
+    size_t n_before  # samples of the epoch in the blocks before these
     size_t n_samples
     int64_t *order  # NULL: in the order given
     Matrix gathered_X  # no data: X itself can be read

@@ -256,7 +256,7 @@ cdef fnn_noise noise_of(const Pass *net, size_t layer, const Rows *rows,
     cdef fnn_noise noise
     noise.key = net.geometry.layers[layer].noise_key
     noise.step = rows.step
-    noise.sample = rows.sample + rows.noise_shift
+    noise.sample = net.batch.n_before + rows.sample + rows.noise_shift
     noise.unit = units.first
     return noise
 

@@ -1,7 +1,10 @@
+from libc.stdint cimport int32_t
+
 from fastnn._core.geometry cimport Batch, Geometry, Pass, Rows, Units, all_units
 
 cdef int hold_targets(const Geometry *g, Batch *batch, const char *targets,
                       bint has_labels) except -1
+cdef int check_labels(const Geometry *g, const int32_t *labels, size_t n) except -1
 cdef double sum_weights(const Batch *batch, size_t first, size_t n) noexcept nogil
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil
 cdef void sum_losses(const Pass *net, const Rows *rows, size_t block_rows, double scale,

@@ -6,8 +6,10 @@ cdef struct Progress:
     size_t epoch  # finished ones of this call
     size_t start  # first sample of the next mini-batch
     size_t step  # of the epoch, where others take part
+    bint is_block_done  # and nothing more to be done before the next one
     double epoch_loss  # weighted sum over the samples of this epoch so far
     double epoch_hits  # right predictions, the same
+    double epoch_weight  # of the samples of this epoch in finished blocks
 
 
 cdef class TrainingState:

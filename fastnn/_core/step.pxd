@@ -86,6 +86,8 @@ cdef struct Run:
     Progress *progress
     size_t batch_size
     size_t until_epoch
+    bint has_blocks  # the samples come block by block
+    bint is_last_block  # of the epoch
     uint64_t updates_allowed
     double *epoch_losses  # (n_epochs,)
     double *epoch_rates  # (n_epochs,) of the last step of each

@@ -606,7 +606,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef int status = RUNNING
     batch.n_all = 1
     write_all_shadows(run, team, member)
-    while status == RUNNING and progress.epoch < run.until_epoch:
+    while status == RUNNING and progress.epoch < run.until_epoch and not progress.is_block_done:
         if is_epoch_new(&progress) and (run.bitgen != NULL or run.others.has_weights):
             if member == 0 and run.bitgen != NULL:
                 shuffle(run.net.batch.order, run.subset, n_samples, run.bitgen)
@@ -622,10 +622,10 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
             if member == 0:
                 if is_epoch_new(&progress):
                     run.epoch_losses[progress.epoch - 1] = (progress.epoch_loss
-                                                            / run.net.batch.total_weight)
+                                                            / progress.epoch_weight)
                     run.epoch_rates[progress.epoch - 1] = rate_of(run, progress.n_updates - 1)
                     run.epoch_accuracies[progress.epoch - 1] = (progress.epoch_hits
-                                                                / run.net.batch.total_weight)
+                                                                / progress.epoch_weight)
                 run.progress[0] = progress
     if member == 0:
         run.status = status
@@ -633,7 +633,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
 
 
 cdef inline bint is_epoch_new(const Progress *progress) noexcept nogil:
-    """Whether no step of it has been done."""
+    """Whether no step of it, or of its block, has been done."""
     return progress.start == 0 and progress.step == 0
 
 
@@ -641,9 +641,10 @@ cdef void record_step(const Run *run, Progress *progress, const Sums *sums,
                       const MiniBatch *batch) noexcept nogil:
     """Goes on by a mini-batch."""
     cdef bint is_last = progress.start + batch.n == run.net.batch.n_samples
-    if is_epoch_new(progress):
+    if is_epoch_new(progress) and run.net.batch.n_before == 0:
         progress.epoch_loss = 0
         progress.epoch_hits = 0
+        progress.epoch_weight = 0
     progress.n_updates += 1
     progress.epoch_loss += sums.loss
     progress.epoch_hits += sums.hits
@@ -651,7 +652,11 @@ cdef void record_step(const Run *run, Progress *progress, const Sums *sums,
     if run.others.exchange != NULL:
         progress.step += 1
         is_last = progress.step == run.others.n_steps
-    if is_last:
+    if not is_last:
+        return
+    progress.epoch_weight += run.net.batch.total_weight
+    progress.is_block_done = run.has_blocks
+    if run.is_last_block:
         progress.start = 0
         progress.step = 0
         progress.epoch += 1

@@ -66,6 +66,17 @@ class Trainer:
     ) -> None: ...
     def note_change(self) -> None: ...
     def set_rates(self, rates: npt.NDArray[np.float64]) -> None: ...
+    is_block_done: bool
+    epoch_sums: tuple[float, float, float]
+    def next_block(
+        self,
+        X: Array,
+        targets: Array,
+        weights: Array | None,
+        n_before: int,
+        is_last: bool,
+        epoch_sums: tuple[float, float, float] | None = None,
+    ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None
     ) -> None: ...

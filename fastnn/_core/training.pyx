@@ -1,15 +1,17 @@
 """Training of one network, in portions; and the gradient alone."""
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 
 import numpy as np
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
 from fastnn._core.exchange cimport Exchange
+from fastnn._core.geometry cimport Batch, Geometry
 from fastnn._core.kernels cimport data_of, fill_hyperparameters, find_caches, find_optimizer
 from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport Rules
+from fastnn._core.rows cimport check_labels
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
 from fastnn._core.state cimport Progress, TrainingState
 from fastnn._core.step cimport Run, bitgen_t
@@ -103,7 +105,7 @@ cdef class Trainer(Workspace):
     losses, rates : ndarray of shape (n_epochs,), float64
         The mean loss of each finished epoch, and the learning rate of its last step.
     data : (X, targets, weights)
-        As they were given.
+        As they were given; with blocks those of this one.
     failed_rows : ndarray of int64, slice or None
         Which samples the mini-batch had that was not finite, where there was one.
     """
@@ -117,6 +119,7 @@ cdef class Trainer(Workspace):
     cdef object window  # the learning rates that `run` points to, or None
     cdef readonly uint64_t window_end  # the first step whose learning rate is not known yet
     cdef readonly tuple data
+    cdef size_t capacity  # samples that a block can have
     cdef readonly object failed_rows
 
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
@@ -130,12 +133,14 @@ cdef class Trainer(Workspace):
                          smoothing, subset, exchange)
         cdef Run *run = &self.run
         self.data = (X, targets, weights)
+        self.capacity = X.shape[0]
         self.most_threads = n_threads
         if counts_hits:
             self.count_hits()
         self.hold_optimizer(optimizer, hyperparameters, slots)
         self.hold_rates(rules)
         run.learning_rate = learning_rate
+        run.is_last_block = True
         self.window_end = <uint64_t> -1
         self.rates = np.empty(n_epochs)
         run.epoch_rates = <double *> self.hold_writable(self.rates, self.rates.dtype, (n_epochs,))
@@ -216,7 +221,69 @@ cdef class Trainer(Workspace):
     @property
     def samples_seen(self):
         """Samples of this epoch in finished mini-batches."""
-        return self.state.progress.start
+        cdef Progress *progress = &self.state.progress
+        if progress.is_block_done and progress.start == 0:  # and the epoch with it
+            return 0
+        return self.run.net.batch.n_before + progress.start
+
+    @property
+    def is_block_done(self):
+        """Whether `advance` needs the `next_block` to go on."""
+        return bool(self.state.progress.is_block_done)
+
+    @property
+    def epoch_sums(self):
+        """Of this epoch so far: the weighted sums of loss and right predictions, and the weights of
+        finished blocks."""
+        cdef Progress *progress = &self.state.progress
+        return progress.epoch_loss, progress.epoch_hits, progress.epoch_weight
+
+    def next_block(self, X, targets, weights, size_t n_before, bint is_last, epoch_sums=None):
+        """Goes on with other samples: an epoch has several blocks of them, one after the other.
+
+        `advance` comes back at the end of a block. The samples are shuffled within their block.
+
+        Parameters
+        ----------
+        X, targets, weights : ndarray or None
+            As the trainer was made with, of at most as many samples. Not copied.
+        n_before : int
+            Samples of the epoch in the blocks before.
+        is_last : bool
+            Whether the epoch ends with this block.
+        epoch_sums : (float, float, float), optional
+            As the attribute: of a training that goes on in the middle of an epoch.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not as above. Nothing has changed then.
+        """
+        cdef Run *run = &self.run
+        cdef Batch *batch = &run.net.batch
+        cdef Progress *progress = &self.state.progress
+        cdef const Geometry *g = run.net.geometry
+        cdef size_t n = X.shape[0]
+        cdef const char *data = data_of(X, self.data[0].dtype, (n, g.n_features))
+        cdef const char *of_targets = data_of(targets, self.data[1].dtype,
+                                              (n, *self.data[1].shape[1:]))
+        cdef const char *of_weights = NULL
+        if not 0 < n <= self.capacity or (weights is None) != (batch.weights == NULL):
+            raise ValueError(f"a block must have 1 to {self.capacity} samples, as before, got {n}")
+        if batch.has_labels:
+            check_labels(g, <const int32_t *> of_targets, n)
+        if weights is not None:
+            of_weights = data_of(weights, self.plan.dtype, (n,))
+        self.data = (X, targets, weights)  # kept alive
+        batch.X, batch.targets, batch.weights = data, of_targets, of_weights
+        batch.n_samples, batch.n_before = n, n_before
+        batch.total_weight = n if weights is None else weights.sum(dtype=np.float64)
+        run.gathers_once = False
+        run.has_blocks, run.is_last_block = True, is_last
+        progress.start, progress.is_block_done = 0, False
+        if epoch_sums is not None:
+            progress.epoch_loss, progress.epoch_hits, progress.epoch_weight = epoch_sums
+        self.state.save()  # no step of the block before is to be repeated any more
 
     def set_rates(self, rates):
         """Gives the next steps learning rates of their own; `advance` comes back after the last one.
@@ -346,7 +413,7 @@ cdef class Trainer(Workspace):
     cdef str describe_failure(self, int status):
         """What failed, at which step of this trainer, and the remedy."""
         cdef Progress *progress = &self.state.progress
-        cdef size_t n_before = progress.start // self.run.batch_size
+        cdef size_t n_before = self.samples_seen // self.run.batch_size
         if self.exchange is not None:
             n_before = progress.step
         what = "an update gave parameters that are not finite"

@@ -12,6 +12,7 @@ from fastnn.datasets.planar import (
     make_spirals,
 )
 from fastnn.datasets.split import train_test_split
+from fastnn.datasets.streams import parquet, record_batches
 
 __all__ = [
     "load_digits",
@@ -20,9 +21,11 @@ __all__ = [
     "make_halves",
     "make_moons",
     "make_spirals",
+    "parquet",
     "read_idx",
     "read_image",
     "read_image_folder",
+    "record_batches",
     "table_path",
     "train_test_split",
 ]

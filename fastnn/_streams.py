@@ -1,0 +1,132 @@
+"""Samples that are not all in memory: what they come as, and what is made of them.
+
+A source gives an epoch's samples part by part. A reader (`_reader.py`) makes blocks of one size of
+them, whatever the sizes of the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _maps, _validation
+from fastnn.optimizers import LBFGS
+
+if TYPE_CHECKING:
+    from fastnn._data import Samples
+    from fastnn._options import FitOptions
+    from fastnn.network import Network
+
+Array = npt.NDArray[Any]
+
+#: Some samples: (X, y) or (X, y, sample_weight).
+Chunk = tuple[Any, ...] | list[Any]
+
+#: Those of an epoch, each time that it is gone through or called.
+ChunksLike = Iterable[Chunk] | Callable[[], Iterable[Chunk]]
+
+
+class Part(NamedTuple):
+    """Samples that are checked, but for numbers of X that are not finite.
+
+    Attributes
+    ----------
+    X, y, weights
+        As in `Samples`.
+    place : str
+        Where they come from, for errors, such as ``"chunk 3: "``.
+    first_row : int
+        Rows of that place that come before these.
+    """
+
+    X: Array
+    y: Array
+    weights: Array | None
+    place: str
+    first_row: int
+
+    def rows(self, first: int, end: int | None = None) -> Part:
+        """Some of the samples."""
+        weights = None if self.weights is None else self.weights[first:end]
+        row = self.first_row + first
+        return Part(self.X[first:end], self.y[first:end], weights, self.place, row)
+
+
+class Source(Protocol):
+    """Where blocks come from."""
+
+    @property
+    def n_samples(self) -> int | None:
+        """Of an epoch; None: not known before its end."""
+        ...
+
+    @property
+    def block_size(self) -> int | None:
+        """Samples of a block; None: as by default."""
+        ...
+
+    @property
+    def validation(self) -> Samples | None:
+        """What the call validates with."""
+        ...
+
+    def parts(self, epoch: int, skip: int) -> Generator[Part, None, None]:
+        """Those of an epoch of this call, counted from 0, but for the first `skip` samples."""
+        ...
+
+
+def default_block_size(row_bytes: int, batch_size: int) -> int:
+    """Samples of a block that nobody has told the size of: whole mini-batches."""
+    return max(1, _maps.BUDGET // (row_bytes * batch_size)) * batch_size
+
+
+def whole_batches(block_size: int, batch_size: int) -> int:
+    """A block's size that mini-batches do not cross."""
+    return -(-block_size // batch_size) * batch_size
+
+
+def source_of(net: Network, X: Any, y: Any, options: FitOptions) -> Source | None:
+    """What X and y stream from; None where they are arrays to train on where they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if y is None and _gives_chunks(X):
+        from fastnn._chunks import Chunks  # here and below: most programs train on arrays
+
+        return Chunks(net, X, options)
+    batch_size = options.training.batch_size
+    if batch_size is None or isinstance(options.training.optimizer, LBFGS):
+        return None
+    if not _maps.is_mapped(X) or X.ndim != 2 or X.size == 0:
+        return None
+    from fastnn._mapped import MappedRows
+
+    first = _validation.samples(X[:1], options.like(net).n_features, net.dtype)
+    row_bytes = first.nbytes + net.n_outputs * net.dtype.itemsize
+    block_size = options.block_size or default_block_size(row_bytes, batch_size)
+    block_size = whole_batches(block_size, batch_size)
+    if block_size >= len(X):
+        return None
+    return MappedRows(net, X, y, options, block_size)
+
+
+def _gives_chunks(X: Any) -> bool:
+    if hasattr(X, "__array__") or isinstance(X, (str, bytes, Mapping)):
+        return False
+    return callable(X) or isinstance(X, Iterable)
+
+
+def random_order(seed: int, key: int, n: int) -> npt.NDArray[np.int64]:
+    """A permutation that the network's seed and a number of steps determine."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(_STREAM, key))
+    order: npt.NDArray[np.int64] = np.random.Generator(np.random.PCG64(sequence)).permutation(n)
+    return order
+
+
+# Apart from the seed's other streams: see `_split.py`.
+_STREAM = (1 << 16) + 1
