@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 _USER = 4
 
 
-def fit(
-    net: Network, X: Any, y: Any, options: FitOptions, ranks: Ranks | None = None
-) -> History:
+def fit(net: Network, X: Any, y: Any, options: FitOptions, ranks: Ranks | None = None) -> History:
     """Trains `net`, which the caller has to itself; returns the history. See `Network.fit`.
 
     `ranks`: others, who train it at the same time with other samples.
@@ -61,9 +59,7 @@ def fit(
     if ranks is not None:
         ranks.copy_first(net)
     n_samples = len(samples.X)
-    loop = FitLoop(
-        net, options, trainer, state, rates, n_samples, validation, names, before, ranks
-    )
+    loop = FitLoop(net, options, trainer, state, rates, n_samples, validation, names, before, ranks)
     return loop.run()
 
 

@@ -204,7 +204,8 @@ def test_ranks_train_like_one_process_with_all_rows(
 
 
 BITS = """
-    layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"), Dense(3, "softmax")]
+    layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"),
+              Dense(3, "softmax")]
     net = Network(layers, n_features=20, seed=rank)
     own = slice(rank, None, size + rank)
     history = mpi.fit(net, X[own], y[own], epochs=3, batch_size=96)
@@ -307,13 +308,12 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
         class Own(Exception):
             pass
         def fail(net, epoch, metrics):
-            raise Own("three") if epoch == 3 else None
+            if epoch == 3:
+                raise Own("three")
         def rate(step):
             if step >= 8192 and rank == 1:
                 raise KeyError("rate")
             return 1e-4
-        class Late(list):
-            pass
         many = dict(epochs=3000, batch_size=100)
         show(ends=[outcome(data=(X1, y1)), outcome(callbacks=fail, epochs=5),
                    outcome(learning_rate=rate, **many),
@@ -333,7 +333,7 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
     assert "X[3, 4] is nan" in nan[1] or "row 3" in nan[1] or "[3, 4]" in nan[1]
     assert callback == ["Own", "three"]
     assert second[1][:2] == ["RuntimeError", "rank 0: Own: three"]
-    assert rate == ["KeyError", '"rank 1: \'rate\'"']
+    assert rate == ["KeyError", "\"rank 1: 'rate'\""]
     assert second[2][0] == "KeyError"
     assert rows[1].startswith("rank 1: y must")
     assert lbfgs == second[4][:2]

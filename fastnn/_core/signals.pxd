@@ -33,4 +33,5 @@ cdef struct Signals:
     bint in_tiles  # whether steps are long enough to look between two tiles
 
 cdef void begin_run(Signals *signals) noexcept nogil
+cdef int votes_of(Signals *signals, int member) noexcept nogil
 cdef int pending_signals(Signals *signals) noexcept nogil
