@@ -410,3 +410,11 @@ def test_a_killed_rank_ends_the_job_and_the_checkpoint_loads(start: Any, who: in
     for each in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(each["pid"], 0)
+
+
+def test_the_example_of_the_docs_runs(start: Any) -> None:
+    _, example = (Path(__file__).parents[1] / "docs" / "mpi.md").read_text().split("```python\n")
+    run = start(2, "os.chdir(sys.argv[1])\n" + example.partition("```")[0])
+    assert run.end() == 0, run.read()
+    assert Network.load(Path(run.folder, "model.fastnn")).n_features == 16
+    assert "val_loss" in run.read()
