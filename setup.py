@@ -100,6 +100,8 @@ setup(
             extension("exchange"),
             extension("state"),
             extension("signals"),
+            extension("others"),
+            extension("batches"),
             extension("step"),
             extension("workspace"),
             extension("training"),

@@ -1,7 +1,7 @@
 """Ranks that train one network together, each on rows of its own: what they agree on, and when.
 
-All of them run the same loop. Rank 0 leads: it has the callbacks, the progress and the files, and says
-between two epochs whether all go on. Texts that ranks exchange are JSON.
+All of them run the same loop. Rank 0 leads: it has the callbacks, the progress and the files, and
+says between two epochs whether all go on. Texts that ranks exchange are JSON.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ Steps = npt.NDArray[np.uint64]
 
 # Steps whose learning rates are compared, where they are those of a function.
 _COMPARED_RATES = 64
+
+
+__all__ = ["Exchange", "Ranks", "fit", "shares"]
 
 
 def fit(exchange: Exchange, net: Network, X: Any, y: Any, arguments: Mapping[str, Any]) -> History:
@@ -297,7 +300,7 @@ class Ranks:
         RuntimeError
             If sums had other bits on some rank, so that the parameters have.
         """
-        if len(set(self.tell(crc32(state.parameters)))) > 1:
+        if len(set(self.tell(crc32(state.parameters.data)))) > 1:
             raise RuntimeError(
                 "the parameters differ from rank to rank: the MPI library's sums do not have the "
                 "same bits on all of them, or something has written to the parameters"

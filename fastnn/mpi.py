@@ -1,7 +1,7 @@
 """Training on several machines, or in several processes of one, with MPI: the extra `mpi`.
 
-Each process (a rank) has rows of its own. All compute the gradient of their part of each mini-batch, sum
-it up, and make the same update.
+Each process (a rank) has rows of its own. All compute the gradient of their part of each
+mini-batch, sum it up, and make the same update.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["fit"]
 def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments: Any) -> History:
     """Trains a network together with all other ranks, each on rows of its own.
 
-    All ranks call it with the same arguments but for the rows. They end with the same parameters, to
-    the bit, and the same history: those of one process that has all rows, to rounding.
+    All ranks call it with the same arguments but for the rows. They end with the same parameters,
+    to the bit, and the same history: those of one process that has all rows, to rounding.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
     comm : mpi4py.MPI.Intracomm, optional
         The ranks. None: ``MPI.COMM_WORLD``.
     **arguments
-        Those of `Network.fit`. `batch_size` is that of all ranks together: each of them has a share of
-        a mini-batch in proportion to its rows. `shuffle` shuffles the rows of each rank.
+        Those of `Network.fit`. `batch_size` is that of all ranks together: each of them has a share
+        of a mini-batch in proportion to its rows. `shuffle` shuffles the rows of each rank.
         `validation_data` are rows of this rank too, and given on all ranks, if only without rows;
-        `validation_split` sets rows of each rank aside. `callbacks` and `progress` are those of rank 0,
-        the other ranks' are not looked at.
+        `validation_split` sets rows of each rank aside. `callbacks` and `progress` are those of
+        rank 0, the other ranks' are not looked at.
 
     Returns
     -------
@@ -54,17 +54,17 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
     ImportError
         If mpi4py is not installed.
     Exception
-        As `Network.fit`, on all ranks: where one of them fails, it raises its own error, and the others
-        one of the same class with its text and "rank ...".
+        As `Network.fit`, on all ranks: where one of them fails, it raises its own error, and the
+        others one of the same class with its text and "rank ...".
 
     Notes
     -----
-    The gradient is summed up in buckets of half a MiB, in the network's dtype, the last layers first,
-    while those of the layers before are computed. Batch norms use the mean and variance of the whole
-    mini-batch.
+    The gradient is summed up in buckets of half a MiB, in the network's dtype, the last layers
+    first, while those of the layers before are computed. Batch norms use the mean and variance of
+    the whole mini-batch.
 
-    If a rank fails and the others do not hear of it for 7 s, as they are busy or stopped, it ends all
-    with ``comm.Abort``. A rank that is killed ends the job, as the launcher does that.
+    If a rank fails and the others do not hear of it for 7 s, as they are busy or stopped, it ends
+    all with ``comm.Abort``. A rank that is killed ends the job, as the launcher does that.
 
     Examples
     --------

@@ -58,7 +58,8 @@ def test_the_map_names_every_file(path: Path) -> None:
 
 
 FACES = {
-    "cli", "__main__", "race", "contestants", "timing", "datasets", "exchange", "sklearn", "tabular"
+    "cli", "__main__", "race", "contestants", "timing", "datasets", "exchange", "sklearn",
+    "tabular", "mpi"
 }  # fmt: skip
 
 

@@ -204,7 +204,8 @@ def test_ranks_train_like_one_process_with_all_rows(
 
 
 BITS = """
-    layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"), Dense(3, "softmax")]
+    layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"),
+              Dense(3, "softmax")]
     net = Network(layers, n_features=20, seed=rank)
     own = slice(rank, None, size + rank)
     history = mpi.fit(net, X[own], y[own], epochs=3, batch_size=96)
@@ -307,13 +308,12 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
         class Own(Exception):
             pass
         def fail(net, epoch, metrics):
-            raise Own("three") if epoch == 3 else None
+            if epoch == 3:
+                raise Own("three")
         def rate(step):
             if step >= 8192 and rank == 1:
                 raise KeyError("rate")
             return 1e-4
-        class Late(list):
-            pass
         many = dict(epochs=3000, batch_size=100)
         show(ends=[outcome(data=(X1, y1)), outcome(callbacks=fail, epochs=5),
                    outcome(learning_rate=rate, **many),
@@ -410,3 +410,11 @@ def test_a_killed_rank_ends_the_job_and_the_checkpoint_loads(start: Any, who: in
     for each in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(each["pid"], 0)
+
+
+def test_the_example_of_the_docs_runs(start: Any) -> None:
+    _, example = (Path(__file__).parents[1] / "docs" / "mpi.md").read_text().split("```python\n")
+    run = start(2, "os.chdir(sys.argv[1])\n" + example.partition("```")[0])
+    assert run.end() == 0, run.read()
+    assert Network.load(Path(run.folder, "model.fastnn")).n_features == 16
+    assert "val_loss" in run.read()

@@ -3,7 +3,8 @@
 All do the same in the same order: sums in a step, texts between steps. Who fails takes part in what the
 others expect next, and says so there; then all leave. What they expect follows from what has been done,
 and is written down here, where no signal handler runs between two lines: handlers run in Python code,
-and in `look_at_signals`. What starts a sum or a copy must not be Python code for the same reason.
+and in `look_at_signals`. So between a collective and what is noted of it no Python function is called,
+and what starts a sum or a copy must be compiled too.
 """
 import builtins
 
@@ -152,8 +153,9 @@ cdef class Exchange:
         return result
 
     cdef list gather_parts(self, bytes text, bint failed, bint trains_on):
-        cdef list texts = []
+        cdef list texts = [], who = []
         cdef size_t first = 0
+        cdef int i
         own = np.array([len(text), failed, trains_on], np.int64)
         heads = np.empty((self.size, 3), np.int64)
         self.wait(self.start_gather(own, [heads, [3] * self.size]))
@@ -164,7 +166,10 @@ cdef class Exchange:
         for count in counts:
             texts.append(data[first:first + <size_t> count])
             first += <size_t> count
-        who = np.flatnonzero(heads[:, 1])
+        flags = heads[:, 1].tolist()
+        for i in range(self.size):
+            if flags[i]:
+                who.append(i)
         if len(who) > 0:
             self.is_over = True
             if not failed:
@@ -177,9 +182,15 @@ cdef class Exchange:
 
     cdef object tell(self, error):
         """Tells the others of a failure, or hears of theirs; what is to be raised."""
+        text = b""
         self.failed_at = now()
+        if error is not None:
+            try:
+                text = text_of(error)
+            except BaseException:  # a handler that has raised again, or a text that is none
+                text = b'["RuntimeError", "an error without a text"]'
         try:
-            self.gather_parts(b"" if error is None else text_of(error), error is not None, False)
+            self.gather_parts(text, error is not None, False)
         except BaseException as other:
             return error if self.is_broken and error is not None else other
         return error

@@ -34,4 +34,5 @@ cdef struct Signals:
 
 cdef int check_interrupts() except -1
 cdef void begin_run(Signals *signals) noexcept nogil
+cdef int votes_of(Signals *signals, int member) noexcept nogil
 cdef int pending_signals(Signals *signals) noexcept nogil

@@ -108,6 +108,13 @@ cdef void begin_run(Signals *signals) noexcept nogil:
     set_float_state(signals.caller_float_state)
 
 
+cdef int votes_of(Signals *signals, int member) noexcept nogil:
+    """Between two tiles of a long step: what member 0 learns from signals."""
+    if member == 0 and signals.in_tiles:
+        return pending_signals(signals)
+    return RUNNING
+
+
 cdef int pending_signals(Signals *signals) noexcept nogil:
     """INTERRUPTED if a signal handler raised.
 

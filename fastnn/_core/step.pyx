@@ -21,12 +21,11 @@ layers first, and each bucket is summed up over all while the next ones are comp
 Penalties and clipping are part of a tile's gradient; a limit of the weights' norms is a last phase.
 """
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from fastnn._core.access cimport load_relaxed
-from fastnn._core.buckets cimport Bucket, n_tiles_of_bucket, tile_of_bucket
+from fastnn._core.batches cimport is_epoch_new, next_batch, record_step, shuffle
 from fastnn._core.clock cimport now
-from fastnn._core.exchange cimport Exchange
 from fastnn._core.geometry cimport (
     Geometry,
     Matrix,
@@ -46,6 +45,7 @@ from fastnn._core.kernels cimport (
     team_next_tile,
     team_size,
 )
+from fastnn._core.others cimport bucket_phase, finish_sums, sum_epoch_weights, sum_phase
 from fastnn._core.regularization cimport (
     decay_weights,
     finish_gradient,
@@ -54,16 +54,14 @@ from fastnn._core.regularization cimport (
     scale_gradient,
     sum_of_tiles,
 )
-from fastnn._core.rows cimport sum_weights
 from fastnn._core.signals cimport (
     FORKED,
-    INTERRUPTED,
     LOSS_NOT_FINITE,
     OUT_OF_TIME,
     RUNNING,
     UPDATE_NOT_FINITE,
     UserCode,
-    pending_signals,
+    votes_of,
 )
 from fastnn._core.stages cimport n_tiles_of_units, run_rows, run_units
 from fastnn._core.state cimport Progress
@@ -83,25 +81,6 @@ from fastnn._core.weights cimport (
 cdef size_t AVERAGE_TILE = 16384
 
 
-cdef MiniBatch next_batch(const Run *run, const Progress *progress) noexcept nogil:
-    cdef MiniBatch batch
-    cdef const Others *others = &run.others
-    cdef size_t step = progress.step
-    batch.start = progress.start
-    batch.gathered = False
-    if others.exchange == NULL:
-        batch.n = min(run.batch_size, run.net.batch.n_samples - batch.start)
-        batch.n_all = batch.n
-        batch.weight = sum_weights(&run.net.batch, batch.start, batch.n)
-        batch.noise_shift = 0
-        return batch
-    batch.n = others.firsts[step + 1] - others.firsts[step]
-    batch.n_all = min(others.batch_size, others.n_samples - step * others.batch_size)
-    batch.weight = others.weights[step]
-    batch.noise_shift = others.noise_shifts[step]
-    return batch
-
-
 cdef Rows all_rows(Run *run, int member, uint64_t step, const MiniBatch *batch, size_t done,
                    size_t n) noexcept nogil:
     """Rows [done, done + n) of a mini-batch, and the scratch of one member."""
@@ -115,13 +94,6 @@ cdef Rows all_rows(Run *run, int member, uint64_t step, const MiniBatch *batch, 
     rows.step = step
     rows.scratch = run.scratch + member * run.scratch_bytes
     return rows
-
-
-cdef int votes_of(Run *run, int member) noexcept nogil:
-    """Between two tiles of a long step: what member 0 learns from signals."""
-    if member == 0 and run.signals.in_tiles:
-        return pending_signals(&run.signals)
-    return RUNNING
 
 
 # ---- phase 1: rows ------------------------------------------------------------------------------
@@ -150,7 +122,7 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
             run_rows(&run.net, stage, &rows, block_rows, scale,
                      run.block_losses + rows.first // block_rows,
                      run.block_hits + rows.first // block_rows if run.block_hits != NULL else NULL)
-        vote = votes_of(run, member)
+        vote = votes_of(&run.signals, member)
         tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
 
@@ -177,68 +149,6 @@ cdef int row_phase(Run *run, fnn_team *team, int member, const Rows *slab, doubl
     return vote
 
 
-# ---- with others: what is summed up over all ----------------------------------------------------
-
-cdef int sum_phase(Run *run, fnn_team *team, int member) noexcept nogil:
-    """The sums of a stage, before the next one."""
-    cdef int vote = RUNNING
-    if member == 0:
-        set_float_state(run.signals.caller_float_state)
-        with gil:
-            if (<Exchange> run.others.exchange).sum_next():
-                vote = INTERRUPTED
-        flush_denormals()
-    return team_barrier(team, vote)
-
-
-cdef int bucket_phase(Run *run, fnn_team *team, int member, const Rows *slab, const Bucket *bucket,
-                      bint accumulate) noexcept nogil:
-    """The gradient of a bucket, which is whole then: its sum over all may begin."""
-    cdef WeightTile tile
-    cdef size_t n_tiles = n_tiles_of_bucket(run.net.geometry, bucket)
-    cdef size_t number = team_next_tile(team, member, n_tiles)
-    cdef int vote = RUNNING
-    while number < n_tiles and vote == RUNNING:
-        tile = tile_of_bucket(run.net.geometry, bucket, number)
-        store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
-        vote = votes_of(run, member)
-        number = team_next_tile(team, member, n_tiles)
-    vote = team_barrier(team, vote)
-    if vote == RUNNING and member == 0:
-        set_float_state(run.signals.caller_float_state)
-        with gil:
-            (<Exchange> run.others.exchange).announce()  # a failure is told in the end
-        flush_denormals()
-    return vote
-
-
-cdef int finish_sums(Run *run, fnn_team *team, int member, int vote, bint is_empty,
-                     Sums *sums) noexcept nogil:
-    """All that is left to be summed up; who is interrupted, or forked, tells the others."""
-    if member == 0:
-        run.others.sums = sums[0]
-        set_float_state(run.signals.caller_float_state)
-        with gil:
-            if (<Exchange> run.others.exchange).finish_step(
-                    vote != RUNNING, is_empty, &run.others.sums.loss, &run.others.sums.hits):
-                vote = INTERRUPTED
-        flush_denormals()
-    vote = team_barrier(team, vote)
-    sums[0] = run.others.sums
-    return vote
-
-
-cdef void sum_epoch_weights(Run *run) noexcept nogil:
-    """Of the samples of all, for each step of the epoch that begins."""
-    cdef Others *others = &run.others
-    cdef size_t step, first
-    for step in range(others.n_steps):
-        first = others.firsts[step]
-        others.weights[step] = sum_weights(&run.net.batch, first, others.firsts[step + 1] - first)
-    with gil:
-        (<Exchange> others.exchange).sum_weights()
-
-
 # ---- phase 2 with a stored gradient, and 3 ------------------------------------------------------
 
 cdef int gradient_phase(Run *run, fnn_team *team, int member, const Rows *slab, bint accumulate,
@@ -254,7 +164,7 @@ cdef int gradient_phase(Run *run, fnn_team *team, int member, const Rows *slab, 
             store_gradient(&run.net, &tile, slab, accumulate, run.gradient)
             if finishes:
                 finish_stored(run, &tile, number, scale)
-        vote = votes_of(run, member)
+        vote = votes_of(&run.signals, member)
         number = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
 
@@ -568,30 +478,6 @@ cdef void write_all_shadows(Run *run, fnn_team *team, int member) noexcept nogil
     team_barrier(team, RUNNING)
 
 
-cdef void shuffle(int64_t *order, const int64_t *subset, size_t n, bitgen_t *bitgen) noexcept nogil:
-    """A random permutation: Fisher and Yates, from the identity, or the subset, every time."""
-    cdef size_t i
-    cdef uint64_t j, mask
-    cdef int64_t swapped
-    for i in range(n):
-        order[i] = i if subset == NULL else subset[i]
-    for i in range(n - 1, 0, -1):
-        # j uniform in [0, i]: random bits, drawn again while too large
-        mask = i
-        mask |= mask >> 1
-        mask |= mask >> 2
-        mask |= mask >> 4
-        mask |= mask >> 8
-        mask |= mask >> 16
-        mask |= mask >> 32
-        j = bitgen.next_uint64(bitgen.state) & mask
-        while j > i:
-            j = bitgen.next_uint64(bitgen.state) & mask
-        swapped = order[i]
-        order[i] = order[j]
-        order[j] = swapped
-
-
 cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     """Steps until `until_epoch`, the deadline, or trouble.
 
@@ -630,36 +516,6 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     if member == 0:
         run.status = status
         run.bad_loss = sums.loss / batch.n_all
-
-
-cdef inline bint is_epoch_new(const Progress *progress) noexcept nogil:
-    """Whether no step of it, or of its block, has been done."""
-    return progress.start == 0 and progress.step == 0
-
-
-cdef void record_step(const Run *run, Progress *progress, const Sums *sums,
-                      const MiniBatch *batch) noexcept nogil:
-    """Goes on by a mini-batch."""
-    cdef bint is_last = progress.start + batch.n == run.net.batch.n_samples
-    if is_epoch_new(progress) and run.net.batch.n_before == 0:
-        progress.epoch_loss = 0
-        progress.epoch_hits = 0
-        progress.epoch_weight = 0
-    progress.n_updates += 1
-    progress.epoch_loss += sums.loss
-    progress.epoch_hits += sums.hits
-    progress.start += batch.n
-    if run.others.exchange != NULL:
-        progress.step += 1
-        is_last = progress.step == run.others.n_steps
-    if not is_last:
-        return
-    progress.epoch_weight += run.net.batch.total_weight
-    progress.is_block_done = run.has_blocks
-    if run.is_last_block:
-        progress.start = 0
-        progress.step = 0
-        progress.epoch += 1
 
 
 cdef void measure_gradient(void *context, fnn_team *team, int member) noexcept nogil:
