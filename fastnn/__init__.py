@@ -28,6 +28,7 @@ try:
         TensorBoardLog,
     )
     from fastnn.config import get_num_threads, set_num_threads, show_config
+    from fastnn.ensemble import Ensemble
     from fastnn.gradients import GradientCheck, gradient_check
     from fastnn.history import History
     from fastnn.initializers import Normal
@@ -111,6 +112,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "EarlyStopping",
+    "Ensemble",
     "ExponentialDecay",
     "Focal",
     "GaussianNoise",
