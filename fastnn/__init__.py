@@ -56,7 +56,6 @@ try:
         Quantile,
         SquaredHinge,
     )
-    from fastnn.many import fit_many
     from fastnn.network import Network
     from fastnn.optimizers import (
         LBFGS,
@@ -92,6 +91,10 @@ except ImportError as error:
 if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
     from fastnn import sklearn as sklearn  # not in __all__: it needs an extra
+    from fastnn.cross_validation import CrossValidation, cross_validate
+    from fastnn.ensemble import Ensemble
+    from fastnn.hyperparameters import Integers, LogUniform, SearchResult, Trial, Uniform, search
+    from fastnn.many import fit_many
 
 __all__ = [
     "LBFGS",
@@ -109,9 +112,11 @@ __all__ = [
     "Checkpoint",
     "ConstantRate",
     "CosineDecay",
+    "CrossValidation",
     "Dense",
     "Dropout",
     "EarlyStopping",
+    "Ensemble",
     "ExponentialDecay",
     "Focal",
     "GaussianNoise",
@@ -119,11 +124,13 @@ __all__ = [
     "Hinge",
     "History",
     "Huber",
+    "Integers",
     "InverseScaling",
     "Layer",
     "LayerNorm",
     "Lion",
     "LogCosh",
+    "LogUniform",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -144,14 +151,18 @@ __all__ = [
     "Rescale",
     "ScalingWarning",
     "Schedule",
+    "SearchResult",
     "SquaredHinge",
     "StepDecay",
     "StopTraining",
     "TensorBoardLog",
+    "Trial",
+    "Uniform",
     "__version__",
     "activations",
     "callbacks",
     "config",
+    "cross_validate",
     "datasets",
     "find_learning_rate",
     "fit_many",
@@ -164,19 +175,38 @@ __all__ = [
     "plots",
     "reference",
     "schedules",
+    "search",
     "set_num_threads",
     "show_config",
 ]
+
+# Names that most programs do without, and their modules.
+_LATER = {
+    "CrossValidation": "cross_validation",
+    "Ensemble": "ensemble",
+    "Integers": "hyperparameters",
+    "LogUniform": "hyperparameters",
+    "SearchResult": "hyperparameters",
+    "Trial": "hyperparameters",
+    "Uniform": "hyperparameters",
+    "cross_validate": "cross_validation",
+    "fit_many": "many",
+    "search": "hyperparameters",
+}
 
 config.warn_of_unknown_variables()
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a module when it is first used: most programs need none of these."""
+    """Imports what is not used by most programs when it is first used."""
     if name in ("datasets", "exchange", "plots", "reference", "sklearn", "tabular"):
         import importlib
 
         return importlib.import_module(f"fastnn.{name}")
+    if name in _LATER:
+        import importlib
+
+        return getattr(importlib.import_module(f"fastnn.{_LATER[name]}"), name)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 

@@ -46,6 +46,33 @@ def to_data(net: Network) -> tuple[dict[str, Any], dict[str, Array]]:
         return description | net._state.description(), net._state.tensors()
 
 
+def many_to_data(networks: Sequence[Network]) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+    """Descriptions of several networks, and all tensors: those of network i begin with ``i.``."""
+    descriptions: list[dict[str, Any]] = []
+    tensors: dict[str, Array] = {}
+    for i, net in enumerate(networks):
+        description, own = net.to_data()
+        descriptions.append(description)
+        tensors |= {f"{i}.{name}": tensor for name, tensor in own.items()}
+    return descriptions, tensors
+
+
+def many_from_data(descriptions: Any, tensors: dict[str, Array]) -> list[Network]:
+    """The networks that `many_to_data` has made these of; ValueError for anything else."""
+    from fastnn.network import Network
+
+    if not isinstance(descriptions, list):
+        raise ValueError(f"networks must be a list, got {_validation.short(descriptions)}")
+    left, networks = dict(tensors), []
+    for i, description in enumerate(descriptions):
+        prefix = f"{i}."
+        names = [name for name in left if name.startswith(prefix)]
+        own = {name.removeprefix(prefix): left.pop(name) for name in names}
+        networks.append(Network.from_data(description, own))
+    entries(left, [], "the other tensors")
+    return networks
+
+
 def rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) -> NetworkType:
     """The network whose `to_data` these are; ValueError for anything else."""
     from fastnn.network import Network

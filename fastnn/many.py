@@ -127,10 +127,8 @@ def fit_many(
     nets = checked_networks(networks)
     own = _checked_settings(settings, len(nets))
     fits = [{"y": y, **common, **each} for each in own]
-    results = fit_each(nets, X, fits, rows, threads, _validation.boolean(progress, "progress"))
-    if failed := {i: each for i, each in enumerate(results) if isinstance(each, Exception)}:
-        raise _failure(failed, len(nets))
-    return [each for each in results if isinstance(each, History)]
+    shown = _validation.boolean(progress, "progress")
+    return histories_of(fit_each(nets, X, fits, rows, threads, shown))
 
 
 def fit_each(
@@ -232,7 +230,9 @@ def _prepared(
         _check_length(rows, len(networks), "rows", "number of rows, a mask or None")
     loops = []
     for i, net in enumerate(networks):
-        chosen = None if rows is None or rows[i] is None else _rows(rows[i], len(shared.X), i)
+        chosen = None
+        if rows is not None and rows[i] is not None:
+            chosen = checked_rows(rows[i], len(shared.X), f"rows[{i}]")
         with _Named(i):
             data, targets = shared.for_network(net, fits[i]["y"])
             given = FitData.at_hand(*samples_of(net, data, targets, options[i], chosen))
@@ -275,9 +275,13 @@ def _with_own_callbacks(options: Sequence[FitOptions]) -> list[FitOptions]:
     return result
 
 
-def _rows(rows: Any, n_samples: int, i: int) -> Array:
-    """The numbers of a network's rows, as a copy."""
-    name = f"rows[{i}]"
+def checked_rows(rows: Any, n_samples: int, name: str) -> Array:
+    """The numbers of some rows, of which a user gives these or a mask; a copy.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
     array = np.array(rows)
     if array.dtype == np.bool_:
         if array.shape != (n_samples,):
@@ -475,13 +479,21 @@ class _Crew:
         self._done[i] = self._totals[i]  # also of one that has ended early
 
 
-def _failure(failed: Mapping[int, Exception], n_networks: int) -> ExceptionGroup[Exception]:
-    """One error for those that have failed."""
+def histories_of(results: Sequence[History | Exception]) -> list[History]:
+    """What `fit_each` returns, where no network has failed; else one error for those that have.
+
+    Raises
+    ------
+    ExceptionGroup
+    """
+    failed = {i: each for i, each in enumerate(results) if isinstance(each, Exception)}
+    if not failed:
+        return [each for each in results if isinstance(each, History)]
     named = [f"networks[{i}]: {type(error).__name__}: {error}" for i, error in failed.items()]
     if len(named) > _MOST_NAMED:
         named[_MOST_NAMED:] = [f"{len(named) - _MOST_NAMED} more"]
-    return ExceptionGroup(
-        f"{len(failed)} of {n_networks} networks failed, the others are trained and have their "
+    raise ExceptionGroup(
+        f"{len(failed)} of {len(results)} networks failed, the others are trained and have their "
         f"history in net.history; {'; '.join(named)}",
         list(failed.values()),
     )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fastnn import _files, _validation
+from fastnn._copies import many_from_data, many_to_data
 from fastnn._description import entries
 from fastnn._description import text as _text
-from fastnn.network import Network
 from fastnn.tabular.columns import Column
 from fastnn.tabular.encoding import (
     Categories,
@@ -53,12 +53,8 @@ def write(model: TabularModel, path: str | os.PathLike[str]) -> None:
         },
     }
     text = json.dumps(table, allow_nan=False).encode()
-    tensors: dict[str, Array] = {_TABLE: np.frombuffer(text, np.uint8)}
-    descriptions = []
-    for i, network in enumerate([*fitted.networks, fitted.linear]):
-        description, own = network.to_data()
-        descriptions.append(description)
-        tensors |= {f"{i}.{name}": tensor for name, tensor in own.items()}
+    descriptions, tensors = many_to_data([*fitted.networks, fitted.linear])
+    tensors[_TABLE] = np.frombuffer(text, np.uint8)
     description = {
         "kind": KIND,
         "members": model.members,
@@ -103,8 +99,7 @@ def _model(
     )
     described = _target(target)
     encoding = _encoding(columns, encoders)
-    nets = [Network.from_data(each, _own(tensors, i)) for i, each in enumerate([*networks, linear])]
-    entries(tensors, [], "the tensors")
+    nets = many_from_data([*networks, linear], tensors)
     widths = [encoding.width] * members + [len(linear_inputs(encoding))]
     for net, width in zip(nets, widths, strict=True):
         if net.n_features != width or net.n_outputs != described.n_outputs:
@@ -118,13 +113,6 @@ def _model(
 
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a finite number")
-
-
-def _own(tensors: dict[str, Array], i: int) -> dict[str, Array]:
-    """Takes the tensors of a network out of those of the file."""
-    prefix = f"{i}."
-    names = [name for name in tensors if name.startswith(prefix)]
-    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
 
 
 def _recipe(value: Any) -> Recipe:
