@@ -35,6 +35,8 @@ class Chunks:
     TypeError, ValueError
     """
 
+    repeats = False
+
     def __init__(self, net: Network, given: Any, options: FitOptions) -> None:
         _check_options(given, options)
         self._given, self._architecture = given, net._architecture
@@ -60,7 +62,8 @@ class Chunks:
             try:
                 part = self._checked(chunk, i)
             except (TypeError, ValueError) as error:
-                raise type(error)(f"chunk {i}: {error}") from error
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"chunk {i}: {error}") from error
             if part is not None:
                 n = min(skip, len(part.X))
                 skip -= n

@@ -164,6 +164,8 @@ class FitLoop:
                 if each and self.n_done > n_noted:
                     self.rates.end_epoch(self.history)
                     self.state.schedule = self.rates.state(trainer.n_updates)
+                    if self.reader is not None:
+                        self.n_samples = self.reader.n_given
                 tell(self.n_done + self.share_of_epoch(), metrics)
                 if each and self.n_done > n_noted:
                     self.call_back(metrics)

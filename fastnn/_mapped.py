@@ -44,6 +44,8 @@ class MappedRows:
     TypeError, ValueError
     """
 
+    repeats = True
+
     def __init__(
         self, net: Network, X: Array, y: Any, options: FitOptions, block_size: int
     ) -> None:

@@ -117,12 +117,16 @@ class BlockReader:
             self._free.put(self._block.buffer)
         self._block, self._next = block, None
 
+    @property
+    def n_given(self) -> int:
+        """Samples of the epoch up to the end of this block."""
+        assert self._block is not None
+        return self._block.n_before + len(self._block.samples.X)
+
     def position(self, trainer: Trainer) -> EpochPosition:
         """Where the epoch is, at the end of a block."""
-        assert self._block is not None
         assert self._block_size is not None
-        n_samples = self._block.n_before + len(self._block.samples.X)
-        return EpochPosition(n_samples, self._block_size, *trainer.epoch_sums)
+        return EpochPosition(self.n_given, self._block_size, *trainer.epoch_sums)
 
     def close(self, interrupted: bool) -> None:
         """Ends the thread. One that is inside a user's code ends when that returns."""
@@ -160,6 +164,8 @@ class BlockReader:
         has come, or none has."""
         buffer: Samples | None = None
         n, n_before, weight = 0, skip, 0.0
+        # The first epoch may have begun in another call
+        is_new = epoch <= (self._position is not None) or not self._source.repeats
         with closing(self._source.parts(epoch, skip)) as parts:
             for part in parts:
                 while len(part.X) > 0:
@@ -169,7 +175,7 @@ class BlockReader:
                     if buffer is None:
                         buffer = self._taken(part)
                     n_new = min(len(part.X), len(buffer.X) - n)
-                    weight += self._put(part.rows(0, n_new), buffer, n)
+                    weight += self._put(part.rows(0, n_new), buffer, n, is_new)
                     part = part.rows(n_new)
                     n += n_new
         if buffer is None:
@@ -211,15 +217,16 @@ class BlockReader:
             )
             self._free.put(Samples(*buffers))  # type: ignore[arg-type]
 
-    def _put(self, part: Part, buffer: Samples, n: int) -> float:
-        """Copies and checks samples behind `n` others; returns their weight."""
+    def _put(self, part: Part, buffer: Samples, n: int, is_new: bool) -> float:
+        """Copies samples behind `n` others, and checks new ones; returns their weight."""
         X = buffer.X[n : n + len(part.X)]
         X[:] = part.X
         buffer.y[n : n + len(part.X)] = part.y
-        try:
-            _validation.finite(X, self._dtype, "X", part.first_row)
-        except ValueError as error:
-            raise ValueError(f"{part.place}{error}") from None
+        if is_new:
+            try:
+                _validation.finite(X, self._dtype, "X", part.first_row)
+            except ValueError as error:
+                raise ValueError(f"{part.place}{error}") from None
         if buffer.weights is None or part.weights is None:
             return float(len(part.X))
         buffer.weights[n : n + len(part.X)] = part.weights

@@ -69,6 +69,11 @@ class Source(Protocol):
         ...
 
     @property
+    def repeats(self) -> bool:
+        """Whether all epochs have the same samples: one look at them is enough."""
+        ...
+
+    @property
     def validation(self) -> Samples | None:
         """What the call validates with."""
         ...

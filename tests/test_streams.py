@@ -167,17 +167,20 @@ def test_what_is_read_at_once_stays_in_place(tmp_path: Path) -> None:
 # ---- shuffling by blocks -------------------------------------------------------------------------
 
 
-def rows_of_epoch(
-    data: Any, net: Network, epoch: int, skip: int = 0, **more: Any
-) -> npt.NDArray[np.int64]:
+def fit_options(resume_from: Path | None = None, **more: Any) -> FitOptions:
     settings: dict[str, Any] = {
-        "epochs": 3, "batch_size": 10, "optimizer": "adam", "learning_rate": None,
+        "epochs": 3, "batch_size": 32, "optimizer": "adam", "learning_rate": None,
         "shuffle": True, "threads": None, "sample_weight": None, "class_weight": None,
         "label_smoothing": 0.0, **more,
     }  # fmt: skip
-    source = MappedRows(
-        net, data, np.arange(len(data)) % 3, FitOptions.checked(net, **settings), 80
-    )
+    return FitOptions.checked(network(n_features=6), resume_from=resume_from, **settings)
+
+
+def rows_of_epoch(
+    data: Any, net: Network, epoch: int, skip: int = 0, **more: Any
+) -> npt.NDArray[np.int64]:
+    options = fit_options(batch_size=10, **more)
+    source = MappedRows(net, data, np.arange(len(data)) % 3, options, 80)
     return np.concatenate([part.X[:, 0] for part in source.parts(epoch, skip)]).astype(np.int64)
 
 
@@ -529,6 +532,31 @@ def test_a_refused_call_changes_nothing(name: str) -> None:
         net.fit(given, epochs=2, **options)
     assert state(net) == before
     assert readers() == []
+
+
+def test_y_is_a_part_of_the_chunks() -> None:
+    with pytest.raises(TypeError, match=r"X must be an array of numbers, got <function"):
+        network().fit(lambda: chunks(60), Y)
+    with pytest.raises(TypeError, match="y must be an array of numbers, got None"):
+        network().fit(X)
+    with pytest.raises(TypeError, match=r"chunk 0: it must be \(X, y\)"):
+        network().fit((X, Y))
+
+
+def test_a_row_that_another_call_has_left_out_is_checked_in_the_next_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.ckpt"
+    options = checkpoint(path, monkeypatch, (mapped(tmp_path), Y))
+    bad = np.full_like(X, np.nan)  # whatever was read before the checkpoint and is read after it
+    rows = MappedRows(network(n_features=6), mapped(tmp_path), Y, fit_options(path), 128)
+    for part in rows.parts(0, 256):
+        bad[part.first_row : part.first_row + len(part.X)] = part.X
+    assert np.isnan(bad).any(axis=1).sum() == 256
+    net = network()
+    with pytest.raises(ValueError, match=r"X\[\d+, 0\] is NaN"):
+        net.fit(mapped(tmp_path, bad, "bad.npy"), Y, resume_from=path, **options)
+    assert net.history.n_epochs == 2
 
 
 def test_rows_of_mapped_files_are_named_and_what_was_trained_stays(tmp_path: Path) -> None:

@@ -192,7 +192,8 @@ def parquet(
     -------
     Parquet
         What can be iterated over again and again, with the attributes `n_samples`, `n_features`
-        and `columns`. A chunk is ``(X, y)``, or ``(X, y, sample_weight)``.
+        and `columns`. A chunk is ``(X, y)``, or ``(X, y, sample_weight)``: a row group, which is
+        in memory as a whole.
 
     Raises
     ------
