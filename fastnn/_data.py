@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _weights
+from fastnn._sparse import SparseRows
 from fastnn._split import split_rows
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or SparseRows of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     weights : ndarray of shape (n_samples,) or None
         None: each counts as much.
     """
 
-    X: Array
+    X: Array | SparseRows
     y: Array
     weights: Array | None
 
@@ -76,11 +77,13 @@ def _validation_samples(net: Network, data: Any, n_features: int) -> Samples:
     return Samples(X, y, weights)
 
 
-def _apart_from(state: State | None, X: Array, y: Array) -> tuple[Array, Array]:
+def _apart_from(
+    state: State | None, X: Array | SparseRows, y: Array
+) -> tuple[Array | SparseRows, Array]:
     """What is trained cannot be the data at the same time."""
     trained = () if state is None else (state.parameters, state.running)
 
     def apart(data: Array) -> Array:
         return data.copy() if any(np.may_share_memory(own, data) for own in trained) else data
 
-    return apart(X), apart(y)
+    return X.apart_from(trained) if isinstance(X, SparseRows) else apart(X), apart(y)

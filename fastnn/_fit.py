@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _weights
 from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
@@ -44,7 +46,7 @@ def fit(net: Network, X: Any, y: Any, options: FitOptions) -> History:
     names.append("learning_rate")
     if resumed is not None:
         resumed.progress.check(options.epochs, names, watching.callbacks, options.averaging)
-    if options.looks_at_scales:
+    if options.looks_at_scales and isinstance(samples.X, np.ndarray):
         warn_of_scales(samples.X, X, net.layers, stacklevel=_USER)
     before = None if resumed is None else Before.of(net)
     trainer, state, rates = _prepare(net, samples, options, validation is not None)

@@ -661,7 +661,7 @@ class Network:
             raise
         if output is not None:
             return output
-        data = _validation.samples(X, plan.n_features, self.dtype)
+        data = self._architecture.checked_samples(X, plan.n_features)
         output = np.empty((len(data), self.n_outputs), self.dtype)
         _inference.infer(self, data, [output], threads=threads)
         return output
@@ -738,7 +738,7 @@ class Network:
         As `predict`.
         """
         plan, _ = self._built()
-        data = _validation.samples(X, plan.n_features, self.dtype)
+        data = self._architecture.checked_samples(X, plan.n_features)
         wants_logits = _validation.boolean(logits, "logits")
         activations, zs = _inference.forward(self, data, wants_logits, threads)
         return (activations, zs) if wants_logits else activations

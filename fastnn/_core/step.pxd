@@ -1,5 +1,6 @@
 from libc.stdint cimport uint64_t
 
+from fastnn._core.deferred cimport Deferred
 from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
 from fastnn._core.regularization cimport Regularization
@@ -45,6 +46,7 @@ cdef struct Run:
     const Regularization *regularization  # NULL: none
     # the update
     Update update
+    Deferred *deferred  # of the first layer's weights, NULL: none is
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]
     char *constants  # of a step, (update.n_rates,) StepConstants; constants_bytes for each member
     size_t constants_bytes
