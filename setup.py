@@ -90,6 +90,8 @@ setup(
             extension("access"),
             extension("gemm"),
             extension("layers"),
+            extension("sparse"),
+            extension("deferred"),
             extension("tuner"),
             extension("plan"),
             extension("rows"),

@@ -101,6 +101,10 @@ typedef struct fnn_optimizer {
      * Returns 0 if all that was written is finite, else 1. */
     int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
                   const void *constants);
+    /* What n_steps updates with a gradient of 0 do, to the bit; constants (n_steps, FNN_MAX_CONSTANTS) are
+     * those of each. NULL: nothing. Returns as `update`. */
+    int (*idle)(void *parameters, void *const *slots, size_t n, const double *constants,
+                size_t n_steps);
 } fnn_optimizer;
 
 /* ---- what comes in ------------------------------------------------------------------------- */
@@ -122,6 +126,41 @@ typedef struct fnn_input {
     /* 1 if all of data (n,) is finite once converted to the table's element type, else 0. */
     int (*all_finite)(const void *data, size_t n);
 } fnn_input;
+
+/* ---- sparse samples --------------------------------------------------------------------------- */
+
+/* Rows as a user gave them: the entries of row i are those in [starts[i], starts[i + 1]), in any order.
+ * Several in one column add up. An index that is not below n_features stands for an entry of 0 in column 0:
+ * another thread may have written it since it was checked. */
+typedef struct fnn_sparse {
+    const void *values;
+    const void *columns;
+    const int64_t *starts;
+    size_t n_features;
+} fnn_sparse;
+
+/* Entries of a mini-batch; as_read is scratch. */
+typedef struct fnn_entries {
+    uint32_t *rows;
+    uint32_t *columns;
+    void *values; /* of the table's element type */
+    uint32_t *as_read;
+} fnn_entries;
+
+/* Kernels that read them, one set for each type of values and size of indices. */
+typedef struct fnn_sparse_input {
+    const char *dtype; /* "f32", "f64"; NULL ends a list */
+    size_t index_bytes;
+    /* z (rows, n_units) = bias (n_units,) + x[order[i]] for each row i, times weights (n_features,
+     * n_units), `row` elements a row: a chain of multiply-adds in the order of the entries. order NULL: the
+     * first `rows` rows of x. */
+    void (*product)(const fnn_matrix *z, const fnn_sparse *x, const int64_t *order, size_t rows,
+                    size_t n_units, const void *weights, size_t row, const void *bias);
+    /* The entries of the same rows in groups of 2^shift columns, in each of which they stay in order.
+     * Group g ends at ends[g], where the next one begins. first_row: the number of the first row. */
+    void (*sort)(const fnn_entries *to, const fnn_sparse *x, const int64_t *order, size_t rows,
+                 size_t first_row, int shift, size_t n_groups, uint32_t *ends);
+} fnn_sparse_input;
 
 /* ---- matrix product ------------------------------------------------------------------------ */
 
@@ -226,6 +265,12 @@ typedef struct fnn_kernels {
     const fnn_loss *losses;
     const fnn_optimizer *optimizers;
     const fnn_input *inputs;
+    const fnn_sparse_input *sparse_inputs;
+    /* dweights (.., n_units), `row` elements a row, += value times d's row of each entry in [first, end), in
+     * the row of its column; first_column is that of the first row. */
+    void (*sparse_gradient)(void *dweights, size_t row, const fnn_matrix *d,
+                            const fnn_entries *entries, size_t first, size_t end,
+                            size_t first_column, size_t n_units);
     /* targets (rows, n_units) from labels[order[i]], or labels[i] where order is NULL: `on` in the column
      * of the label, `off` elsewhere. */
     void (*label_rows)(void *targets, const int32_t *labels, const int64_t *order, size_t rows,

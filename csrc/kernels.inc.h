@@ -16,6 +16,7 @@
 #include "real.inc.h"
 #include "reductions.inc.h"
 #include "regularizers.inc.h"
+#include "sparse.inc.h"
 #include "targets.inc.h"
 #include "units.inc.h"
 
@@ -47,6 +48,8 @@ const fnn_kernels NAME(kernels) = {
     .losses = NAME(losses),
     .optimizers = NAME(optimizers),
     .inputs = NAME(inputs),
+    .sparse_inputs = NAME(sparse_inputs),
+    .sparse_gradient = NAME(sparse_gradient),
     .label_rows = NAME(label_rows),
     .smooth = NAME(smooth),
     .panel_width = MATRIX_PANEL,

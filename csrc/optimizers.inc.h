@@ -18,6 +18,9 @@ typedef vector (*NAME(rule))(vector *w, vector *slots, vector g, const void *con
 /* 0 where x is finite, else NaN: x times 0, added to `sum`. */
 #define NOT_FINITE(x, sum) FMA(x, CONSTANT(0), sum)
 
+/* Vectors of parameters that make up for steps at a time. */
+#define IDLE_VECTORS 4
+
 /* A rule for `lanes` parameters from i on. n_slots and rule are constants where this is inlined. */
 ALWAYS_INLINE vector NAME(update_lanes)(const size_t n_slots, const NAME(rule) rule, real *w,
                                         void *const *slots, const real *g, size_t i, size_t lanes,
@@ -73,6 +76,73 @@ ALWAYS_INLINE int NAME(update_all)(const size_t n_slots, const NAME(rule) rule, 
         bad += NAME(update_lanes)(n_slots, rule, w, slots, g, i, n - i, constants);
     return NAME(any)(bad != 0);
 }
+
+/* n_steps of a rule without a gradient for `vectors` of parameters from i on, of which the last one has
+ * `lanes`: all stay in registers, and side by side hide the latency of each other. */
+ALWAYS_INLINE vector NAME(idle_piece)(const size_t n_slots, const NAME(rule) rule,
+                                      const size_t vectors, const size_t lanes, real *w,
+                                      void *const *slots, size_t i, const double *constants,
+                                      size_t n_steps)
+{
+    const int whole = lanes == VECTOR_LANES;
+    vector parameters[IDLE_VECTORS], values[IDLE_VECTORS][FNN_MAX_SLOTS], bad = {0};
+#pragma GCC unroll 4
+    for (size_t v = 0; v < vectors; v++) {
+        const size_t at = i + v * VECTOR_LANES;
+        parameters[v] = whole ? NAME(load)(w + at) : NAME(load_lanes)(w + at, lanes);
+#pragma GCC unroll 4
+        for (size_t s = 0; s < n_slots; s++) {
+            const real *slot = (const real *)slots[s] + at;
+            values[v][s] = whole ? NAME(load)(slot) : NAME(load_lanes)(slot, lanes);
+        }
+    }
+    for (size_t k = 0; k < n_steps; k++, constants += FNN_MAX_CONSTANTS) {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++)
+            bad += rule(&parameters[v], values[v], CONSTANT(0), constants);
+    }
+#pragma GCC unroll 4
+    for (size_t v = 0; v < vectors; v++) {
+        const size_t at = i + v * VECTOR_LANES;
+        if (whole)
+            NAME(store)(w + at, parameters[v]);
+        else
+            NAME(store_lanes)(w + at, parameters[v], lanes);
+#pragma GCC unroll 4
+        for (size_t s = 0; s < n_slots; s++) {
+            real *slot = (real *)slots[s] + at;
+            if (whole)
+                NAME(store)(slot, values[v][s]);
+            else
+                NAME(store_lanes)(slot, values[v][s], lanes);
+        }
+    }
+    if (!whole) { /* as in update_lanes */
+        real of_lanes[VECTOR_LANES];
+        NAME(store)(of_lanes, bad);
+        bad = NAME(load_lanes)(of_lanes, lanes);
+    }
+    return bad;
+}
+
+#define IDLE(name, rule, n_slots)                                                                 \
+    static int NAME(name)(void *w, void *const *slots, size_t n, const double *constants,         \
+                          size_t n_steps)                                                         \
+    {                                                                                             \
+        const size_t lanes = VECTOR_LANES;                                                        \
+        vector bad = {0};                                                                         \
+        size_t i = 0;                                                                             \
+        for (; i + IDLE_VECTORS * lanes <= n; i += IDLE_VECTORS * lanes)                          \
+            bad += NAME(idle_piece)(n_slots, NAME(rule), IDLE_VECTORS, lanes, w, slots, i,        \
+                                    constants, n_steps);                                          \
+        for (; i + lanes <= n; i += lanes)                                                        \
+            bad += NAME(idle_piece)(n_slots, NAME(rule), 1, lanes, w, slots, i, constants,        \
+                                    n_steps);                                                     \
+        if (i < n)                                                                                \
+            bad += NAME(idle_piece)(n_slots, NAME(rule), 1, n - i, w, slots, i, constants,        \
+                                    n_steps);                                                     \
+        return NAME(any)(bad != 0);                                                               \
+    }
 
 /* The constants are copied, so that they stay in registers whatever is written. */
 #define UPDATE(name, rule, n_slots, constants_type)                                               \
@@ -151,6 +221,7 @@ ALWAYS_INLINE vector NAME(momentum_rule)(vector *w, vector *slots, vector g, con
 }
 
 UPDATE(momentum_update, momentum_rule, 1, momentum_constants)
+IDLE(momentum_idle, momentum_rule, 1)
 
 /* v = momentum v + g;  w -= lr (g + momentum v).  Nesterov's rule as Sutskever et al. (2013) write
  * it, in the variables of PyTorch and Keras. */
@@ -163,6 +234,7 @@ ALWAYS_INLINE vector NAME(nesterov_rule)(vector *w, vector *slots, vector g, con
 }
 
 UPDATE(nesterov_update, nesterov_rule, 1, momentum_constants)
+IDLE(nesterov_idle, nesterov_rule, 1)
 
 /* ---- RMSprop ---- */
 
@@ -200,6 +272,7 @@ ALWAYS_INLINE vector NAME(rmsprop_rule)(vector *w, vector *slots, vector g, cons
 }
 
 UPDATE(rmsprop_update, rmsprop_rule, 1, rmsprop_constants)
+IDLE(rmsprop_idle, rmsprop_rule, 1)
 
 /* ---- Adagrad ---- */
 
@@ -312,6 +385,7 @@ ALWAYS_INLINE vector NAME(adam_rule)(vector *w, vector *slots, vector g, const v
 }
 
 UPDATE(adam_update, adam_rule, 2, adam_constants)
+IDLE(adam_idle, adam_rule, 2)
 
 /* ---- AMSGrad ---- */
 
@@ -332,6 +406,7 @@ ALWAYS_INLINE vector NAME(amsgrad_rule)(vector *w, vector *slots, vector g, cons
 }
 
 UPDATE(amsgrad_update, amsgrad_rule, 3, adam_constants)
+IDLE(amsgrad_idle, amsgrad_rule, 3)
 
 /* ---- NAdam ---- */
 
@@ -408,6 +483,7 @@ ALWAYS_INLINE vector NAME(nadam_rule)(vector *w, vector *slots, vector g, const 
 }
 
 UPDATE(nadam_update, nadam_rule, 2, nadam_constants)
+IDLE(nadam_idle, nadam_rule, 2)
 
 /* ---- Lion ---- */
 
@@ -450,19 +526,23 @@ ALWAYS_INLINE vector NAME(lion_rule)(vector *w, vector *slots, vector g, const v
 }
 
 UPDATE(lion_update, lion_rule, 1, lion_constants)
+IDLE(lion_idle, lion_rule, 1)
 
 static const fnn_optimizer NAME(optimizers)[] = {
-    {"sgd", NAME(sgd_names), 0, NAME(sgd_prepare), NAME(sgd_update)},
-    {"momentum", NAME(momentum_names), 1, NAME(momentum_prepare), NAME(momentum_update)},
-    {"nesterov", NAME(momentum_names), 1, NAME(momentum_prepare), NAME(nesterov_update)},
-    {"rmsprop", NAME(rmsprop_names), 1, NAME(rmsprop_prepare), NAME(rmsprop_update)},
-    {"adagrad", NAME(adagrad_names), 1, NAME(adagrad_prepare), NAME(adagrad_update)},
-    {"adam", NAME(adam_names), 2, NAME(adam_prepare), NAME(adam_update)},
-    {"adamw", NAME(adamw_names), 2, NAME(adamw_prepare), NAME(adam_update)},
-    {"nadam", NAME(nadam_names), 2, NAME(nadam_prepare), NAME(nadam_update)},
-    {"amsgrad", NAME(adam_names), 3, NAME(adam_prepare), NAME(amsgrad_update)},
-    {"lion", NAME(lion_names), 1, NAME(lion_prepare), NAME(lion_update)},
-    {NULL, NULL, 0, NULL, NULL},
+    {"sgd", NAME(sgd_names), 0, NAME(sgd_prepare), NAME(sgd_update), NULL},
+    {"momentum", NAME(momentum_names), 1, NAME(momentum_prepare), NAME(momentum_update),
+     NAME(momentum_idle)},
+    {"nesterov", NAME(momentum_names), 1, NAME(momentum_prepare), NAME(nesterov_update),
+     NAME(nesterov_idle)},
+    {"rmsprop", NAME(rmsprop_names), 1, NAME(rmsprop_prepare), NAME(rmsprop_update),
+     NAME(rmsprop_idle)},
+    {"adagrad", NAME(adagrad_names), 1, NAME(adagrad_prepare), NAME(adagrad_update), NULL},
+    {"adam", NAME(adam_names), 2, NAME(adam_prepare), NAME(adam_update), NAME(adam_idle)},
+    {"adamw", NAME(adamw_names), 2, NAME(adamw_prepare), NAME(adam_update), NAME(adam_idle)},
+    {"nadam", NAME(nadam_names), 2, NAME(nadam_prepare), NAME(nadam_update), NAME(nadam_idle)},
+    {"amsgrad", NAME(adam_names), 3, NAME(adam_prepare), NAME(amsgrad_update), NAME(amsgrad_idle)},
+    {"lion", NAME(lion_names), 1, NAME(lion_prepare), NAME(lion_update), NAME(lion_idle)},
+    {NULL, NULL, 0, NULL, NULL, NULL},
 };
 
 #endif

@@ -15,6 +15,7 @@ from fastnn import _validation
 from fastnn._blocks import Shapes
 from fastnn._core.plan import Plan
 from fastnn._description import entries, text
+from fastnn._sparse import SparseRows
 from fastnn.activations import ACTIVATIONS, ALIASES
 from fastnn.initializers import Normal
 from fastnn.layers import LAYERS, PRELU, Dense, Layer, Operation, PReLU, Rescale
@@ -196,16 +197,30 @@ class Architecture:
         arguments.append(f"seed={self.seed}")
         return arguments
 
+    def checked_samples(
+        self, X: Any, n_features: int | None, name: str = "X", at_least: int = 0
+    ) -> Array | SparseRows:
+        """X, checked, as the core reads it; see `fastnn._validation.samples`."""
+        data = _validation.samples(X, n_features, self.dtype, name, at_least)
+        if isinstance(data, SparseRows) and not isinstance(self.layers[0], Dense):
+            raise ValueError(
+                f"{name} is sparse, which a Dense layer alone can begin with: layers[0] is "
+                f"{self.layers[0]!r}; pass {name}.toarray()"
+            )
+        return data
+
     def checked_data(
         self, X: Any, y: Any, n_features: int | None, names: tuple[str, str] = ("X", "y")
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array | SparseRows, Array]:
         """X and y, checked, as the core reads them."""
-        data = _validation.samples(X, n_features, self.dtype, names[0], at_least=1)
+        data = self.checked_samples(X, n_features, names[0], at_least=1)
         targets = self.checked_targets(y, data, names)
         _validation.finite(data, self.dtype, names[0])
         return data, targets
 
-    def checked_targets(self, y: Any, X: Array, names: tuple[str, str] = ("X", "y")) -> Array:
+    def checked_targets(
+        self, y: Any, X: Array | SparseRows, names: tuple[str, str] = ("X", "y")
+    ) -> Array:
         """y, checked, as the core reads it; of X the shape counts."""
         n_targets = self.loss.n_targets(self.output.n_units)
         return _validation.targets(

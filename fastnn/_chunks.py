@@ -80,7 +80,7 @@ class Chunks:
         given = _validation.numbers(X, "X")
         if len(given.shape) > 0 and len(given) == 0:
             return None
-        data = _validation.samples(X, self._n_features, self._architecture.dtype)
+        data = _validation.dense_samples(X, self._n_features, self._architecture.dtype)
         targets = self._architecture.checked_targets(y, data)
         weights = _weights.of_chunk(self._architecture, targets, weights, self._class_weight)
         kinds = (

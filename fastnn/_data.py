@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _weights
+from fastnn._sparse import SparseRows
 from fastnn._split import split_rows
 from fastnn._streams import source_of
 
@@ -28,7 +29,7 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or SparseRows of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     weights : ndarray of shape (n_samples,) or None
         None: each counts as much.
@@ -36,7 +37,7 @@ class Samples(NamedTuple):
         The rows of these arrays that are the samples, in this order; None: all.
     """
 
-    X: Array
+    X: Array | SparseRows
     y: Array
     weights: Array | None
     subset: Array | None = None
@@ -54,7 +55,7 @@ class FitData(NamedTuple):
     samples : Samples
         Of the training; with a reader as many as a block can have.
     validation : Samples or None
-    first : ndarray of shape (n_rows, n_features)
+    first : ndarray or SparseRows of shape (n_rows, n_features)
         Samples that are at hand: all, or the first block.
     n_samples : int or None
         Of an epoch; None: not known beforehand.
@@ -64,7 +65,7 @@ class FitData(NamedTuple):
 
     samples: Samples
     validation: Samples | None
-    first: Array
+    first: Array | SparseRows
     n_samples: int | None
     reader: BlockReader | None
 
@@ -118,7 +119,11 @@ def checked_samples(
 
 
 def samples_of(
-    net: Network, X: Array, y: Array, options: FitOptions, rows: Array | None = None
+    net: Network,
+    X: Array | SparseRows,
+    y: Array,
+    options: FitOptions,
+    rows: Array | None = None,
 ) -> tuple[Samples, Samples | None]:
     """The same of X and y that are checked; `rows` of them alone, where they are given.
 
@@ -182,11 +187,13 @@ def validation_samples(net: Network, data: Any, n_features: int | None) -> Sampl
     return Samples(X, y, weights)
 
 
-def _apart_from(state: State | None, X: Array, y: Array) -> tuple[Array, Array]:
+def _apart_from(
+    state: State | None, X: Array | SparseRows, y: Array
+) -> tuple[Array | SparseRows, Array]:
     """What is trained cannot be the data at the same time."""
     trained = () if state is None else (state.parameters, state.running)
 
     def apart(data: Array) -> Array:
         return data.copy() if any(np.may_share_memory(own, data) for own in trained) else data
 
-    return apart(X), apart(y)
+    return X.apart_from(trained) if isinstance(X, SparseRows) else apart(X), apart(y)

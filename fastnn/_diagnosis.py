@@ -16,6 +16,7 @@ from fastnn._core.inference import NotFiniteError
 from fastnn._core.training import Trainer, loss_and_gradients
 from fastnn._inference import outputs_of_layers
 from fastnn._regularization import penalty_rules
+from fastnn._sparse import dense_rows
 from fastnn.layers import Layer
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class _Failure:
             yield part
 
     def batch(self, part: Any) -> Array:
-        return np.ascontiguousarray(self.X[part], self.net.dtype)
+        return dense_rows(self.X, part, self.net.dtype)
 
     def measure_norms(self, batch: Array) -> list[Array]:
         """Mean and variance that each batch norm sees in training; empty for other layers."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _weights
 from fastnn._averages import Average, Averaging
 from fastnn._blocks import check_finite
@@ -62,7 +64,7 @@ def prepare(
     """
     has_validation = data.validation is not None if ranks is None else ranks.validates
     names = _names(net, options, has_validation, ranks is None or ranks.leads)
-    if options.looks_at_scales:
+    if options.looks_at_scales and isinstance(data.first, np.ndarray):
         warn_of_scales(data.first, X, net.layers, stacklevel=stacklevel + 1)
     if ranks is not None:
         ranks.share_out(net, data.samples, options)

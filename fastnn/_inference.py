@@ -14,6 +14,7 @@ from fastnn._averages import Average
 from fastnn._blocks import check_finite
 from fastnn._core import inference
 from fastnn._core.inference import NotFiniteError
+from fastnn._sparse import SparseRows
 from fastnn.config import choose_threads
 from fastnn.layers import Dense
 from fastnn.metrics import Metric
@@ -26,7 +27,7 @@ Array = npt.NDArray[Any]
 
 def infer(
     net: Network,
-    X: Array,
+    X: Array | SparseRows,
     outputs: list[Array],
     targets: Array | None = None,
     *,
@@ -65,7 +66,7 @@ def infer(
 
 def infer_output(
     net: Network,
-    X: Array,
+    X: Array | SparseRows,
     y: Array | None = None,
     *,
     threads: int | None = None,
@@ -96,7 +97,7 @@ def infer_output(
 
 
 def forward(
-    net: Network, X: Array, wants_logits: bool, threads: int | None
+    net: Network, X: Array | SparseRows, wants_logits: bool, threads: int | None
 ) -> tuple[list[Array], list[Array]]:
     """The activations of every layer, and the logits if they are wanted; see `Network.forward`."""
 
@@ -107,7 +108,7 @@ def forward(
 
 
 def outputs_of_layers(
-    net: Network, X: Array, compute: Callable[[list[Array], list[Array | None]], None]
+    net: Network, X: Array | SparseRows, compute: Callable[[list[Array], list[Array | None]], None]
 ) -> tuple[list[Array], list[Array]]:
     """The activations and logits of every layer, where `compute` fills those of its arguments.
 
@@ -127,14 +128,14 @@ def outputs_of_layers(
     activations: list[Array] = []
     for array in arrays:
         if array is None:  # what enters leaves
-            array = activations[-1] if activations else X.astype(net.dtype)
+            array = activations[-1] if activations else np.array(X, net.dtype)
         activations.append(array)
     return activations, [a if z is None else z for z, a in zip(zs, activations, strict=True)]
 
 
 def evaluate(
     net: Network,
-    X: Array,
+    X: Array | SparseRows,
     y: Array,
     metrics: Sequence[Metric] = (),
     *,
@@ -174,7 +175,9 @@ def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:
     return loss
 
 
-def explain_not_finite(net: Network, error: NotFiniteError, X: Array, first_row: int = 0) -> None:
+def explain_not_finite(
+    net: Network, error: NotFiniteError, X: Array | SparseRows, first_row: int = 0
+) -> None:
     """Says where a number that is not finite comes from.
 
     Raises

@@ -21,6 +21,7 @@ from fastnn._core.signals import check_stop
 from fastnn._core.training import loss_and_gradients
 from fastnn._extras import import_extra
 from fastnn._regularization import Regularization
+from fastnn._sparse import SparseRows
 from fastnn._state import Training
 from fastnn.layers import Layer
 from fastnn.optimizers import LBFGS
@@ -121,7 +122,7 @@ class LBFGSTrainer:
         plan: Plan,
         parameters: Array,
         running: Array,
-        X: Array,
+        X: Array | SparseRows,
         targets: Array,
         n_epochs: int,
         n_threads: int,

@@ -81,7 +81,7 @@ class MappedRows:
         for i, (first, end) in enumerate(ranges):
             for following in ranges[i + 1 : i + 2]:
                 _maps.will_need(self._span(*following))
-            X = _validation.samples(self._taken(slice(first, end)), None, self._dtype)
+            X = _validation.dense_samples(self._taken(slice(first, end)), None, self._dtype)
             weights = None if self._weights is None else self._weights[first:end]
             # Rows that are not side by side have no first one that others could be counted from
             yield Part(X, self._y[first:end], weights, "", first if self._rows is None else 0)
@@ -128,6 +128,6 @@ class MappedRows:
             low, high = np.searchsorted(which, (first, end))
             taken[low:high] = self._X[which[low:high]]
             _maps.give_back(self._X[first:end])
-        X = _validation.samples(taken, None, self._dtype)
+        X = _validation.dense_samples(taken, None, self._dtype)
         _validation.finite(X, self._dtype, "X of validation_split")
         return X

@@ -33,12 +33,12 @@ def _root(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def slices(array: Array, budget: int = BUDGET) -> Iterator[tuple[int, int]]:
+def slices(array: Any, budget: int = BUDGET) -> Iterator[tuple[int, int]]:
     """First and last row, exclusive, of parts to read one after the other.
 
     Parameters
     ----------
-    array : ndarray of shape (n_rows, ...)
+    array : ndarray of shape (n_rows, ...), or other rows
         One part, if it is not mapped.
     budget : int
         Bytes of a part, or a row where that is larger.
@@ -56,7 +56,7 @@ def will_need(part: Array) -> None:
     _advise(part, "MADV_WILLNEED")
 
 
-def give_back(part: Array) -> None:
+def give_back(part: Any) -> None:
     """Gives the pages of a part of a mapped file back; the file keeps what was written to them."""
     root = _root(part)
     if root is not None and root.mode != "c":  # a private copy's pages are nowhere else

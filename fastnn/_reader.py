@@ -112,6 +112,7 @@ class BlockReader:
             sums = self._position.sums
         block = self._next or self._received()
         X, y, weights, _ = block.samples
+        assert isinstance(X, np.ndarray)
         trainer.next_block(X, y, weights, block.n_before, block.is_last, sums)
         if self._block is not None:
             self._free.put(self._block.buffer)
@@ -219,6 +220,7 @@ class BlockReader:
 
     def _put(self, part: Part, buffer: Samples, n: int, is_new: bool) -> float:
         """Copies samples behind `n` others, and checks new ones; returns their weight."""
+        assert isinstance(buffer.X, np.ndarray)
         X = buffer.X[n : n + len(part.X)]
         X[:] = part.X
         buffer.y[n : n + len(part.X)] = part.y

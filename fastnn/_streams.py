@@ -111,7 +111,7 @@ def source_of(net: Network, X: Any, y: Any, options: FitOptions) -> Source | Non
         return None
     from fastnn._mapped import MappedRows
 
-    first = _validation.samples(X[:1], options.like(net).n_features, net.dtype)
+    first = _validation.dense_samples(X[:1], options.like(net).n_features, net.dtype)
     row_bytes = first.nbytes + net.n_outputs * net.dtype.itemsize
     block_size = options.block_size or default_block_size(row_bytes, batch_size)
     block_size = whole_batches(block_size, batch_size)

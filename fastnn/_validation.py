@@ -6,7 +6,7 @@ Errors are `ValueError` or `TypeError` and name the argument, what was expected 
 import operator
 import os
 from collections.abc import Collection, Iterator, Mapping
-from math import isfinite, prod
+from math import isfinite
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from fastnn import _frames, _maps
 from fastnn._core import kernels
+from fastnn._shapes import MAX_SIZE as MAX_SIZE
+from fastnn._shapes import check_shape, with_method
+from fastnn._sparse import SparseRows, is_sparse, row_of, sparse_rows
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
-
-#: Largest number of units or features: BLAS counts in 32-bit integers.
-MAX_SIZE = 2**31 - 1
 
 # Elements checked between two chances for Ctrl-C: 64 MiB of float32.
 _BLOCK = 1 << 24
@@ -296,7 +296,7 @@ def _refuse_no_numbers(value: Any, array: Array, name: str) -> NoReturn:
         if i is not None:
             remedy = f"; {_cell(name, cells.shape, i)} is {short(cells.flat[i])}"
         elif cells.size > 0:
-            remedy = f"; pass {_with('astype', value, name)}.astype(float)"
+            remedy = f"; pass {with_method('astype', value, name)}.astype(float)"
     raise TypeError(f"{name} must be an array of numbers, got dtype {array.dtype}{remedy}")
 
 
@@ -327,12 +327,13 @@ def samples(
     dtype: np.dtype[Any],
     name: str = "X",
     at_least: int = 0,
-) -> Array:
+) -> Array | SparseRows:
     """`X` as the core reads it; whether all numbers are finite is left to `finite`.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
+        Or a matrix of ``scipy.sparse``, whose numbers are checked at once; or what this returned.
     n_features : int or None
         What the network was built for, if it is.
     dtype : numpy.dtype
@@ -345,33 +346,23 @@ def samples(
 
     Returns
     -------
-    ndarray of float16, float32, float64, uint8 or int8, C-contiguous, aligned, native-endian
+    ndarray of float16, float32, float64, uint8 or int8, C-contiguous, aligned, native-endian; or
+    SparseRows of float32 or float64
 
     Raises
     ------
     TypeError, ValueError
     """
+    if isinstance(X, SparseRows):  # it has been checked
+        check_shape(X, X.shape, n_features, name, at_least)
+        return X
+    if is_sparse(X):
+        check_shape(X, X.shape, n_features, name, at_least)
+        rows = sparse_rows(X, dtype, name)
+        finite(rows, dtype, name)
+        return rows
     array = numbers(X, name)
-    if array.ndim != 2:
-        remedy = _remedy_for_samples(array.shape, n_features, X, name)
-        raise ValueError(
-            f"{name} must be of shape (n_samples, n_features), got shape {array.shape}{remedy}"
-        )
-    if n_features is not None and array.shape[1] != n_features:
-        is_transposed = array.shape[0] == n_features
-        remedy = f"; rows are samples: pass {_with('T', X, name)}.T" if is_transposed else ""
-        raise ValueError(
-            f"{name} has {array.shape[1]} features, the network was built for {n_features}{remedy}"
-        )
-    if array.shape[1] == 0:
-        raise ValueError(f"{name} must have at least 1 feature, got shape {array.shape}")
-    if array.shape[1] > MAX_SIZE:
-        raise ValueError(f"{name} must have at most {MAX_SIZE} features, got {array.shape[1]}")
-    if array.shape[0] < at_least:
-        raise ValueError(
-            f"{name} must have at least {at_least} sample{'s' * (at_least > 1)}, "
-            f"got shape {array.shape}"
-        )
+    check_shape(X, array.shape, n_features, name, at_least)
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     if array.dtype.newbyteorder("=") in kernels.INPUT_DTYPES:
@@ -379,31 +370,14 @@ def samples(
     return _laid_out(array, dtype, name)
 
 
-def _with(method: str, value: Any, name: str) -> str:
-    """What in a user's code has that method of an array."""
-    return name if hasattr(value, method) else f"np.asarray({name})"
+def dense_samples(X: Any, n_features: int | None, dtype: np.dtype[Any]) -> Array:
+    """The same of what is no sparse matrix."""
+    data = samples(numbers(X, "X"), n_features, dtype)
+    assert isinstance(data, np.ndarray)
+    return data
 
 
-def _remedy_for_samples(
-    shape: tuple[int, ...], n_features: int | None, value: Any, name: str
-) -> str:
-    """What makes two dimensions of `shape`, if that is clear."""
-    size, X = prod(shape), _with("reshape", value, name)
-    if len(shape) == 0 or size == 0:
-        return ""
-    if size == n_features:
-        return f"; pass {X}.reshape(1, -1)"
-    if len(shape) > 2:
-        fits = n_features in (None, size // shape[0])
-        return f"; pass {X}.reshape(len({name}), -1)" if fits else ""
-    if n_features == 1:
-        return f"; pass {X}.reshape(-1, 1)"
-    if n_features is None:
-        return f"; pass {X}.reshape(-1, 1) for one feature, {X}.reshape(1, -1) for one sample"
-    return ""
-
-
-def finite(array: Array, dtype: np.dtype[Any], name: str, first_row: int = 0) -> None:
+def finite(array: Array | SparseRows, dtype: np.dtype[Any], name: str, first_row: int = 0) -> None:
     """Refuses NaN, infinity, and numbers beyond the range of `dtype`.
 
     The error names the first one. Nothing is allocated where all are finite, little where not.
@@ -411,7 +385,7 @@ def finite(array: Array, dtype: np.dtype[Any], name: str, first_row: int = 0) ->
 
     Parameters
     ----------
-    array : ndarray of a dtype that `samples` returns, C-contiguous, aligned
+    array : ndarray of a dtype that `samples` returns, C-contiguous, aligned; or SparseRows
     dtype : numpy.dtype
         float32 or float64.
     name : str
@@ -423,7 +397,10 @@ def finite(array: Array, dtype: np.dtype[Any], name: str, first_row: int = 0) ->
     ------
     ValueError
     """
-    if not _all_finite(array, dtype):
+    if isinstance(array, SparseRows):
+        if not _all_finite(array.values, dtype):
+            _refuse_not_finite(array.values, dtype, name, 0, array)
+    elif not _all_finite(array, dtype):
         _refuse_not_finite(array, dtype, name, first_row)
 
 
@@ -436,8 +413,13 @@ def _all_finite(array: Array, dtype: np.dtype[Any]) -> bool:
     return True
 
 
-def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str, row: int = 0) -> NoReturn:
-    """Names the first number that is not finite in `dtype`, in an array that has one."""
+def _refuse_not_finite(
+    array: Array, dtype: np.dtype[Any], name: str, row: int = 0, rows: SparseRows | None = None
+) -> NoReturn:
+    """Names the first number that is not finite in `dtype`, in an array that has one.
+
+    The array may be that of the values of sparse `rows`.
+    """
     flat = array.reshape(-1)
     for start in range(0, flat.size, _SEARCHED):
         block = flat[start : start + _SEARCHED].copy()
@@ -448,11 +430,14 @@ def _refuse_not_finite(array: Array, dtype: np.dtype[Any], name: str, row: int =
             value = block[i]
             is_for_float64 = dtype.itemsize < 8 and abs(value) <= np.finfo(np.float64).max
             remedy = ', or the network of dtype="float64"' if is_for_float64 else ""
-            i += start + row * (flat.size // len(array))
-            shape = (row + len(array), *array.shape[1:])
+            i += start
+            if rows is None:
+                i += row * (flat.size // len(array))
+                cell = _cell(name, (row + len(array), *array.shape[1:]), i)
+            else:
+                cell = f"{name}[{row_of(rows.starts, i)}, {rows.columns[i]}]"
             raise ValueError(
-                f"{_cell(name, shape, i)} is {_not_finite(value, dtype)}; "
-                f"{name} must be finite numbers{remedy}"
+                f"{cell} is {_not_finite(value, dtype)}; {name} must be finite numbers{remedy}"
             )
     raise ValueError(f"{name} must be finite numbers; some were not, and have changed since")
 
@@ -472,7 +457,7 @@ def _cell(name: str, shape: tuple[int, ...], i: int) -> str:
 
 def targets(
     y: Any,
-    X: Array,
+    X: Array | SparseRows,
     n_outputs: int,
     loss: str,
     kind: str,
@@ -486,7 +471,7 @@ def targets(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         "classes": the class of each sample, or a row of probabilities; "probabilities": numbers in
         [0, 1]; "signs": -1 or 0, and 1; "counts": numbers of at least 0; "numbers": finite ones.
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or SparseRows of shape (n_samples, n_features)
         What `samples` returned.
     n_outputs : int
         Numbers of one sample, or classes.
@@ -574,8 +559,8 @@ def _refuse_shapes(
         if _has_target_shape(shape, n_samples, n_outputs, takes_labels):
             return ""
         if takes_labels and shape == (1, n_samples):
-            return f"{_with('ravel', value, y)}.ravel()"
-        return f"{_with('T', value, y)}.T" if shape == (n_outputs, n_samples) else None
+            return f"{with_method('ravel', value, y)}.ravel()"
+        return f"{with_method('T', value, y)}.T" if shape == (n_outputs, n_samples) else None
 
     for_samples, for_features = remedy(n_samples), remedy(n_features)
     if for_samples is None and for_features is not None:
@@ -595,7 +580,7 @@ def _remedy_for_one_hot(value: Any, shape: tuple[int, ...], n_outputs: int, name
     if len(shape) != 2 or shape[1] < 2:
         return ""
     if shape[1] <= max(n_outputs, 2):
-        return f"; if its rows are one-hot, pass {_with('argmax', value, name)}.argmax(1)"
+        return f"; if its rows are one-hot, pass {with_method('argmax', value, name)}.argmax(1)"
     return f"; if it has one column a class, the output must be Dense({shape[1]}, 'softmax')"
 
 

@@ -129,6 +129,7 @@ def cross_validate(
         raise TypeError("resume_from must not be given: every fold begins anew")
     checked_metrics(metrics, net._architecture)
     seed = checked_seed(seed)
+    data: Any
     data, targets = net._architecture.checked_data(X, y, net.n_features)
     folds = checked_folds(cv, net._architecture, data, targets, seed)
     seeds = np.random.SeedSequence(seed).generate_state(len(folds)).tolist()

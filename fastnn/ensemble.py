@@ -286,7 +286,7 @@ class Ensemble:
     def _outputs(self, X: Any, threads: int | None) -> Iterator[Array]:
         """Of each member in turn, in float64."""
         dtype = np.result_type(*(net.dtype for net in self._networks))
-        data = _validation.samples(X, self.n_features, dtype)
+        data: Any = _validation.samples(X, self.n_features, dtype)
         for net in self._networks:
             yield net.predict_proba(data, threads=threads).astype(np.float64)
 

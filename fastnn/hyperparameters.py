@@ -376,6 +376,7 @@ class _Trials:
         progress: bool,
     ) -> None:
         first = candidates[0].net
+        self.X: Any
         self.X, targets = first._architecture.checked_data(X, y, first.n_features)
         self.y = _validation.numbers(y, "y", may_be_labels=True)
         self.candidates, self.seed = candidates, seed

@@ -24,6 +24,7 @@ from fastnn._fit import prepare
 from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn._progress import progress_bar
+from fastnn._sparse import SparseRows
 from fastnn.config import choose_threads, get_num_threads, threads_here
 from fastnn.history import History
 from fastnn.network import Network
@@ -317,7 +318,7 @@ class _Shared:
 
     def __init__(self, X: Any, networks: Sequence[Network]) -> None:
         dtypes = {net.dtype for net in networks}
-        self._X: dict[np.dtype[Any], Array] = {}
+        self._X: dict[np.dtype[Any], Array | SparseRows] = {}
         for dtype in dtypes:
             array = _validation.samples(X, None, dtype, at_least=1)
             _validation.finite(array, dtype, "X")
@@ -325,7 +326,7 @@ class _Shared:
         self.X = array
         self._targets: dict[tuple[Any, ...], Array] = {}
 
-    def for_network(self, net: Network, y: Any) -> tuple[Array, Array]:
+    def for_network(self, net: Network, y: Any) -> tuple[Array | SparseRows, Array]:
         """As the core reads them."""
         X = _validation.samples(self._X[net.dtype], net.n_features, net.dtype)
         architecture = net._architecture

@@ -685,7 +685,7 @@ class Network:
             raise
         if output is not None:
             return output
-        data = _validation.samples(X, plan.n_features, self.dtype)
+        data = self._architecture.checked_samples(X, plan.n_features)
         return _inference.infer_output(self, data, threads=threads)[0]
 
     def predictor(self, n_rows: int = 1) -> Predictor:
@@ -760,7 +760,7 @@ class Network:
         As `predict`.
         """
         plan, _ = self._built()
-        data = _validation.samples(X, plan.n_features, self.dtype)
+        data = self._architecture.checked_samples(X, plan.n_features)
         wants_logits = _validation.boolean(logits, "logits")
         activations, zs = _inference.forward(self, data, wants_logits, threads)
         return (activations, zs) if wants_logits else activations

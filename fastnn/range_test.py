@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +155,7 @@ def find_learning_rate(
         raise ValueError("optimizer must have a learning rate, got LBFGS")
     if batch_size == AS_BEFORE:
         batch_size = before.batch_size
+    data: Any
     data, answers = net._architecture.checked_data(X, y, net.n_features)
     n_rows = len(data)
     if batch_size is not None:

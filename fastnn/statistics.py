@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _inference, _validation
+from fastnn._sparse import SparseRows
 from fastnn.history import data_frame, format_number
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class NetworkStatistics(list[LayerStatistics]):
 def measure(net: Network, X: npt.ArrayLike, y: npt.ArrayLike | None) -> NetworkStatistics:
     """See `Network.statistics`."""
     n_features = net._built()[0].n_features
+    data: Any
     if y is None:
-        data = _validation.samples(X, n_features, net.dtype, at_least=1)
+        data = net._architecture.checked_samples(X, n_features, at_least=1)
         _validation.finite(data, net.dtype, "X")
     else:
         data, targets = net._architecture.checked_data(X, y, n_features)
@@ -163,14 +165,15 @@ def measure(net: Network, X: npt.ArrayLike, y: npt.ArrayLike | None) -> NetworkS
     return result
 
 
-def _activations(net: Network, X: Array) -> Iterator[list[Array]]:
+def _activations(net: Network, X: Array | SparseRows) -> Iterator[list[Array]]:
     """Those of all layers, for some samples at a time."""
     n_rows = max(1, _NUMBERS // sum(net._architecture.widths(X.shape[1])))
     for start in range(0, len(X), n_rows):
         try:
             yield _inference.forward(net, X[start : start + n_rows], False, None)[0]
         except ValueError:
-            net.predict_proba(X)  # says which row of all
+            if isinstance(X, np.ndarray):
+                net.predict_proba(X)  # says which row of all
             raise
 
 

@@ -1,10 +1,11 @@
 # What the core is made of: the sizes of a network, and what a pass through its layers works on.
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastnn._core.kernels cimport (
     FNN_NARROW_COLUMNS,
     fnn_activation,
     fnn_ahead,
+    fnn_entries,
     fnn_gemm,
     fnn_hits,
     fnn_input,
@@ -12,6 +13,8 @@ from fastnn._core.kernels cimport (
     fnn_loss,
     fnn_matrix,
     fnn_rescaling,
+    fnn_sparse,
+    fnn_sparse_input,
 )
 
 # A matrix of the network's dtype, in column panels.
@@ -45,6 +48,7 @@ cdef struct Stage:
     int part  # of a layer that mixes rows, where these are summed up together with others; 0: all of it
     bint has_sums  # it ends with sums that are to be added to those of others
     bint gathers  # takes the rows of the mini-batch in
+    bint catches_up  # brings weights up to date instead, tile by tile of the first layer's
     size_t forward_first  # layers [forward_first, forward_end) forward
     size_t forward_end
     bint has_loss
@@ -73,11 +77,28 @@ cdef struct Geometry:
     size_t slab_rows  # samples whose activations are held at a time
     LayerPlan *layers
 
+# Rows of a mini-batch that were sorted together.
+cdef struct SortedRows:
+    size_t n_rows
+    size_t first_entry
+    uint32_t *ends  # (n_groups,): of the entries of each tile, counted from the first one
+
+# The entries of a mini-batch of sparse rows, sorted by the tiles of the first layer's weights.
+cdef struct SparseBatch:
+    fnn_entries entries
+    int shift  # a tile has 2^shift rows
+    size_t n_groups  # tiles, one below the other
+    size_t least_rows  # that are sorted together, where there are others behind them
+    SortedRows *sorted_rows  # by their first row // least_rows
+
 # The samples, as the user gave them, and the part of them that has been gathered.
 cdef struct Batch:
     const fnn_input *input  # reads X
     const fnn_input *own_input  # reads arrays of the network's dtype
-    const char *X  # (n_samples, n_features)
+    const char *X  # (n_samples, n_features); NULL: they are sparse
+    const fnn_sparse_input *sparse_input  # reads them then
+    fnn_sparse sparse
+    SparseBatch *sparse_batch  # NULL: nobody needs it
     const char *targets  # labels (int32), or rows of numbers; NULL: no loss
     bint has_labels
     bint reads_labels  # the loss does; else it gets them as one-hot rows
@@ -153,6 +174,7 @@ cdef struct LayerOperations:
     bint mixes_units  # needs all units of a row at once
     bint keeps_z  # needs a z of its own, from forward to backward
     bint reads_samples  # itself, as the user gave them: none is gathered for it
+    bint reads_sparse  # its input is sparse rows
     bint is_in_place  # the derivative by its input is written over the one by its output
     # a = f(z), z from the rows that enter the layer
     void (*forward)(const Pass *net, size_t layer, const Rows *rows,
@@ -182,7 +204,8 @@ cdef struct LayerOperations:
 
 
 cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
-    return batch.gathered_X.data != NULL or batch.gathered_targets != NULL
+    return (batch.gathered_X.data != NULL or batch.gathered_targets != NULL
+            or batch.sparse_batch != NULL)
 
 
 cdef inline bint is_free_to_cut(const Pass *net) noexcept nogil:

@@ -4,6 +4,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fastnn._core.plan import Plan
+from fastnn._sparse import SparseRows
 
 Array = npt.NDArray[Any]
 
@@ -17,7 +18,7 @@ def infer(
     plan: Plan,
     parameters: Array,
     running: Array,
-    X: Array,
+    X: Array | SparseRows,
     outputs: Sequence[Array],
     n_threads: int,
     targets: Array | None = None,

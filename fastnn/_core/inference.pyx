@@ -39,9 +39,10 @@ from fastnn._core.kernels cimport (
     team_run,
     writable_data_of,
 )
-from fastnn._core.plan cimport Plan
+from fastnn._core.plan cimport Plan, forward_scratch, step_flops
 from fastnn._core.rows cimport gather, hold_targets, infer as infer_layers, sum_losses
 from fastnn._core.signals cimport check_interrupts
+from fastnn._core.sparse cimport hold_sparse
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 
 cnp.import_array()
@@ -89,8 +90,9 @@ cdef int find_not_finite(const Pass *net, const Rows *rows) noexcept nogil:
     # NaN and infinity, times anything, are in every sum: only then X itself is looked through
     if not g.layers[0].operations.is_product or not net.batch.own_input.all_finite(at(net.layers[0].z, rows.first, 0, g.itemsize),
                                           rows.n * g.layers[0].n_out):
-        X = net.batch.X + rows.sample * g.n_features * net.batch.input.itemsize
-        if not net.batch.input.all_finite(X, rows.n * g.n_features):
+        X = net.batch.X  # sparse samples have been looked through before
+        if X != NULL and not net.batch.input.all_finite(
+                X + rows.sample * g.n_features * net.batch.input.itemsize, rows.n * g.n_features):
             return INPUT_NOT_FINITE
     if not net.batch.own_input.all_finite(at(last.a, rows.first, 0, g.itemsize),
                                           rows.n * g.n_outputs):
@@ -246,7 +248,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
     running : ndarray of shape (n_running,), of the plan's dtype
         The running statistics of batch norms.
-    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows
+    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows, or SparseRows
     outputs : list of ndarray of shape (n_samples, n_out)
         Receive the outputs: of all layers, but those that only training has, or of the last one.
     n_threads : int
@@ -268,7 +270,8 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
         If X has NaN or infinity (or numbers beyond the range of the plan's dtype), or the output
         has NaN.
     """
-    cdef Geometry *g = &plan.inference
+    cdef bint is_sparse = not isinstance(X, np.ndarray)
+    cdef Geometry *g = plan.inference_geometry(is_sparse)
     cdef Inference job
     cdef size_t n_samples = X.shape[0], n_tiles, n_blocks, rows_at_a_time, i
     cdef size_t first_output = g.n_layers - <size_t> len(outputs)
@@ -279,9 +282,13 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     job.net.gemm = plan.prepare_gemm(n_threads)
     job.net.parameters = <char *> data_of(parameters, plan.dtype, (g.n_parameters,))
     job.net.running = <char *> data_of(running, plan.dtype, (g.n_running,))
-    job.net.batch.input = find_input(g.kernels, X.dtype)
     job.net.batch.own_input = plan.own_input
-    job.net.batch.X = data_of(X, X.dtype, (n_samples, g.n_features))
+    job.net.batch.sparse_batch = NULL
+    if is_sparse:
+        hold_sparse(&job.net.batch, g.kernels, X, g.n_features)
+    else:
+        job.net.batch.input = find_input(g.kernels, X.dtype)
+        job.net.batch.X = data_of(X, X.dtype, (n_samples, g.n_features))
     job.net.batch.n_samples = n_samples
     job.net.batch.order = NULL
     job.net.batch.gathered_X.data = NULL
@@ -296,6 +303,8 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
         job.net.batch.total_weight = weights.sum(dtype=np.float64)
 
     cdef double flops = plan.flops_a_row * n_samples, begin = now()
+    if is_sparse:
+        flops = step_flops(g, n_samples, X.starts[n_samples] - X.starts[0]) / 2
     cdef Tuner *tuner = plan.tuner_for(flops) if n_threads > 1 else NULL
     if tuner != NULL:
         n_threads = choose_threads(tuner, n_threads, flops, begin)
@@ -316,12 +325,12 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     n_tiles = (n_samples + job.tile_rows - 1) // job.tile_rows
     n_blocks = (n_samples + g.row_block - 1) // g.row_block
     job.gathered_bytes = 0
-    if X.dtype != plan.dtype and not g.layers[0].operations.reads_samples:
+    if X.dtype != plan.dtype and not is_sparse and not g.layers[0].operations.reads_samples:
         job.gathered_bytes = round_up(job.tile_rows * g.n_features * g.itemsize)
     job.buffer_bytes = round_up(job.tile_rows * g.widest * g.itemsize)
     job.member_bytes = (job.gathered_bytes + round_up(g.n_layers * sizeof(LayerPass))
                         + 4 * job.buffer_bytes
-                        + plan.forward_scratch(job.tile_rows))
+                        + forward_scratch(g, job.tile_rows))
     job.target_bytes = 0
     if job.net.batch.has_labels and not job.net.batch.reads_labels:
         job.target_bytes = round_up(job.tile_rows * g.n_outputs * g.itemsize)
@@ -346,7 +355,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     job.member_memory = <char *> job.net.layers + table_bytes
 
     rows_at_a_time = job.tile_rows * <size_t> max(
-        <double> n_threads, FLOPS_AT_A_TIME / plan.flops_a_row / job.tile_rows)
+        <double> n_threads, FLOPS_AT_A_TIME / max(flops, 1.0) * n_samples / job.tile_rows)
     job.first = 0
     while job.first < n_samples:
         job.end = min(n_samples, job.first + rows_at_a_time)

@@ -1,6 +1,6 @@
 # The C header, translated: what each of these means and may assume is written in csrc/fastnn.h.
 # A function pointer in a struct needs its own `noexcept nogil`.
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "fastnn.h" nogil:
     ctypedef struct fnn_matrix:
@@ -48,6 +48,8 @@ cdef extern from "fastnn.h" nogil:
                         uint64_t t) noexcept nogil
         int (*update)(void *parameters, void *const *slots, const void *gradient, size_t n,
                       const void *constants) noexcept nogil
+        int (*idle)(void *parameters, void *const *slots, size_t n, const double *constants,
+                    size_t n_steps) noexcept nogil
 
     ctypedef struct fnn_rescaling:
         double scale
@@ -60,6 +62,28 @@ cdef extern from "fastnn.h" nogil:
                        const int64_t *order, size_t rows, size_t n_features,
                        const fnn_rescaling *rescaling) noexcept nogil
         int (*all_finite)(const void *data, size_t n) noexcept nogil
+
+    ctypedef struct fnn_sparse:
+        const void *values
+        const void *columns
+        const int64_t *starts
+        size_t n_features
+
+    ctypedef struct fnn_entries:
+        uint32_t *rows
+        uint32_t *columns
+        void *values
+        uint32_t *as_read
+
+    ctypedef struct fnn_sparse_input:
+        const char *dtype
+        size_t index_bytes
+        void (*product)(const fnn_matrix *z, const fnn_sparse *x, const int64_t *order,
+                        size_t rows, size_t n_units, const void *weights, size_t row,
+                        const void *bias) noexcept nogil
+        void (*sort)(const fnn_entries *to, const fnn_sparse *x, const int64_t *order,
+                     size_t rows, size_t first_row, int shift, size_t n_groups,
+                     uint32_t *ends) noexcept nogil
 
     enum:
         FNN_NARROW_COLUMNS
@@ -135,6 +159,10 @@ cdef extern from "fastnn.h" nogil:
         const fnn_loss *losses
         const fnn_optimizer *optimizers
         const fnn_input *inputs
+        const fnn_sparse_input *sparse_inputs
+        void (*sparse_gradient)(void *dweights, size_t row, const fnn_matrix *d,
+                                const fnn_entries *entries, size_t first, size_t end,
+                                size_t first_column, size_t n_units) noexcept nogil
         void (*label_rows)(void *targets, const int32_t *labels, const int64_t *order, size_t rows,
                            size_t n_units, double on, double off) noexcept nogil
         void (*smooth)(void *targets, size_t n, double share, double offset) noexcept nogil
@@ -189,6 +217,8 @@ cdef const fnn_activation *find_activation(const fnn_kernels *kernels, str name)
 cdef const fnn_loss *find_loss(const fnn_kernels *kernels, str name) except NULL
 cdef const fnn_optimizer *find_optimizer(const fnn_kernels *kernels, str name) except NULL
 cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) except NULL
+cdef const fnn_sparse_input *find_sparse_input(const fnn_kernels *kernels, object dtype,
+                                               size_t index_bytes) except NULL
 cdef int fill_hyperparameters(const fnn_optimizer *optimizer, double *values,
                               dict by_name) except -1
 

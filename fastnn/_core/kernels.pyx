@@ -179,6 +179,17 @@ cdef const fnn_input *find_input(const fnn_kernels *kernels, object dtype) excep
     raise LookupError(f"no kernel that reads {dtype}")
 
 
+cdef const fnn_sparse_input *find_sparse_input(const fnn_kernels *kernels, object dtype,
+                                               size_t index_bytes) except NULL:
+    cdef bytes name = _DTYPE_NAMES[dtype]
+    cdef const fnn_sparse_input *row = kernels.sparse_inputs
+    while row.dtype != NULL:
+        if row.dtype == name and row.index_bytes == index_bytes:
+            return row
+        row += 1
+    raise LookupError(f"no kernel that reads sparse rows of {dtype}")
+
+
 cdef int fill_hyperparameters(const fnn_optimizer *optimizer, double *values,
                               dict by_name) except -1:
     """The hyperparameters in the order of the optimiser; `values` has FNN_MAX_HYPERPARAMETERS."""

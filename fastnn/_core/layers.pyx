@@ -27,13 +27,21 @@ from fastnn._core.kernels cimport fnn_ahead, fnn_noise
 
 cdef void dense_forward(const Pass *net, size_t layer, const Rows *rows,
                         const Units *units) noexcept nogil:
-    cdef size_t itemsize = net.geometry.itemsize, column = units.first, width
+    cdef size_t itemsize = net.geometry.itemsize
     cdef const LayerPass *buffers = &net.layers[layer]
     cdef Matrix a_previous = input_rows(net, layer, rows)
     cdef Matrix weights = columns_from(buffers.weights, units.first, itemsize)
     cdef Matrix z = columns_from(rows_from(buffers.z, rows.first), units.first, itemsize)
     net.gemm(0, rows.n, units.n, net.geometry.layers[layer].n_in, &a_previous, &weights,
              buffers.bias + units.first * itemsize, 0, &z, NULL, rows.scratch)
+    activate(net, layer, rows, units)
+
+
+cdef void activate(const Pass *net, size_t layer, const Rows *rows,
+                   const Units *units) noexcept nogil:
+    """a = activation(z)"""
+    cdef size_t itemsize = net.geometry.itemsize, column = units.first, width
+    cdef const LayerPass *buffers = &net.layers[layer]
     while column < units.first + units.n:
         width = min(columns_in_line(buffers.z, rows.n, column), units.first + units.n - column)
         buffers.activation.forward(at(buffers.a, rows.first, column, itemsize),

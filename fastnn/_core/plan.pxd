@@ -14,6 +14,8 @@ cdef class Pool:
 cdef class Plan:
     cdef Geometry geometry  # all layers
     cdef Geometry inference  # without those that only training has
+    cdef Geometry sparse  # the same two for sparse samples, once somebody has come with some
+    cdef Geometry sparse_inference
     cdef readonly object dtype
     cdef const fnn_input *own_input  # reads arrays of the plan's own dtype
     cdef fnn_gemm gemm  # NULL until it has been prepared
@@ -22,10 +24,14 @@ cdef class Plan:
     cdef Pool pool  # the buffers of the last training run, for the next one
 
     cdef int add_layer(self, size_t i, size_t n_in, object layer) except -1
-    cdef void cut_weights(self) noexcept
-    cdef int leave_out_what_only_training_has(self) except -1
+    cdef void cut_rows(self, Geometry *g, size_t n_features) noexcept
+    cdef int take_sparse(self) except -1
+    cdef Geometry *training_geometry(self, bint is_sparse) except NULL
+    cdef Geometry *inference_geometry(self, bint is_sparse) except NULL
     cdef int add_loss(self, parameters) except -1
     cdef fnn_gemm prepare_gemm(self, int n_threads=*) except NULL
-    cdef size_t forward_scratch(self, size_t rows) noexcept
-    cdef size_t training_scratch(self, size_t rows) noexcept
     cdef Tuner *tuner_for(self, double flops) noexcept
+
+cdef size_t forward_scratch(const Geometry *g, size_t rows) noexcept
+cdef size_t training_scratch(const Geometry *g, size_t rows) noexcept
+cdef double step_flops(const Geometry *g, double rows, double n_entries) noexcept

@@ -19,6 +19,7 @@ from fastnn._core.kernels cimport (
     kernels_for,
 )
 from fastnn._core.layers cimport find_layer
+from fastnn._core.sparse cimport sparse_operations
 from fastnn._core.tuner cimport Tuner
 
 # Operations of a block of the row phase, forward and back: some 8 us, well above what starting a
@@ -44,6 +45,11 @@ cdef size_t MIN_WEIGHT_TILE_ROWS = 8
 # Bytes of activations and derivatives held at a time; larger batches go through in slabs.
 cdef size_t SLAB_BYTES = 32 << 20
 cdef size_t MIN_SLAB_ROWS = 64
+# Of sparse samples: what a row is counted as; rows of a block, at most, as the weights are not read
+# again for each; and tiles of the first layer's weights, one below the other.
+cdef size_t SPARSE_ENTRIES = 64
+cdef size_t SPARSE_ROW_BLOCK = 32
+cdef size_t SPARSE_TILES = 1024
 # Operations of a prediction of the first size: about the smallest that a team gets.
 cdef double SMALL_CALL_FLOPS = 5e6
 # Numbers that a block of parameters may hold: their addresses, gradients and slots stay in range.
@@ -87,6 +93,99 @@ cdef size_t checked_sum(size_t total, size_t n_parameters) except? 0:
     return total + n_parameters
 
 
+cdef void cut_weights(Geometry *g) noexcept:
+    """The tiles of the weight phase."""
+    cdef size_t panel = g.kernels.single_panel_width, elements, rows, i
+    cdef LayerPlan *layer
+    g.n_weight_tiles = 0
+    for i in range(g.n_layers):
+        layer = &g.layers[i]
+        elements = WEIGHT_TILE_ELEMENTS
+        if FNN_FEW_COLUMNS < layer.n_out <= WEIGHT_TILE_COLUMNS:
+            elements = min(elements, max(MIN_WEIGHT_TILE_ELEMENTS,
+                                         g.n_parameters // WEIGHT_TILES))
+        # Without a product the gradient is that of all units at once: one tile
+        layer.tile_columns = (min(layer.n_out, WEIGHT_TILE_COLUMNS)
+                              if layer.operations.is_product else layer.n_out)
+        rows = elements // layer.tile_columns
+        layer.tile_rows = rows // panel * panel
+        if rows < panel:
+            layer.tile_rows = MIN_WEIGHT_TILE_ROWS
+            while 2 * layer.tile_rows <= rows:
+                layer.tile_rows *= 2
+        if layer.operations.reads_sparse:  # the entries are sorted by tiles: not too many, by shifts
+            rows = max(layer.tile_rows, layer.n_in // SPARSE_TILES)
+            layer.tile_rows = 1
+            while 2 * layer.tile_rows <= rows:
+                layer.tile_rows *= 2
+        layer.n_tiles_down = (layer.weight_rows + layer.tile_rows - 1) // layer.tile_rows
+        layer.n_tiles = (layer.n_tiles_down
+                         * ((layer.n_out + layer.tile_columns - 1) // layer.tile_columns))
+        g.n_weight_tiles += layer.n_tiles
+
+
+cdef int leave_out_what_only_training_has(const Geometry *whole, Geometry *g) except -1:
+    cdef size_t i
+    g[0] = whole[0]
+    g.n_layers = 0
+    g.layers = <LayerPlan *> calloc(whole.n_layers, sizeof(LayerPlan))
+    if g.layers == NULL:
+        raise MemoryError("no memory for the plan")
+    for i in range(whole.n_layers):
+        if whole.layers[i].operations.infer != NULL:
+            g.layers[g.n_layers] = whole.layers[i]
+            g.n_layers += 1
+    return 0
+
+
+cdef bint multiplies(const LayerPlan *layer) noexcept:
+    """Whether it needs the dense product."""
+    return layer.operations.is_product and not layer.operations.reads_sparse
+
+
+cdef size_t forward_scratch(const Geometry *g, size_t rows) noexcept:
+    """Bytes that the products of a forward pass may need for tiles of up to `rows` rows, in whole
+    cache lines."""
+    cdef size_t n_bytes = 0, i
+    for i in range(g.n_layers):
+        if multiplies(&g.layers[i]):
+            n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
+                                                          g.layers[i].n_in))
+    return (n_bytes + 63) // 64 * 64
+
+
+cdef size_t training_scratch(const Geometry *g, size_t rows) noexcept:
+    """The same for a training step of up to `rows` rows at a time."""
+    cdef size_t n_bytes = forward_scratch(g, min(rows, g.row_tile)), i
+    cdef const LayerPlan *layer
+    for i in range(g.n_layers):
+        layer = &g.layers[i]
+        if not multiplies(layer):
+            continue
+        n_bytes = max(n_bytes, g.kernels.gemm_scratch(
+            1, min(layer.tile_rows, layer.n_in), layer.tile_columns, rows))
+        if i > g.first_trained:
+            n_bytes = max(n_bytes, g.kernels.gemm_scratch(
+                0, min(rows, g.row_tile), layer.n_in, layer.n_out))
+    return (n_bytes + 63) // 64 * 64
+
+
+cdef double step_flops(const Geometry *g, double rows, double n_entries) noexcept:
+    """Floating-point operations of the products of one training step on `rows` samples that have
+    `n_entries` numbers together."""
+    cdef double weights = 0
+    cdef size_t i
+    for i in range(1, g.n_layers):  # forward, the gradient, and back
+        weights += ((3 if i > g.first_trained else 2)
+                    * <double> g.layers[i].weight_rows * g.layers[i].n_out)
+    weights *= rows
+    if g.layers[0].operations.is_product:
+        weights += 2 * n_entries * g.layers[0].n_out
+    else:
+        weights += 2 * rows * <double> g.layers[0].weight_rows * g.layers[0].n_out
+    return 2 * weights
+
+
 cdef class Plan:
     """Sizes, kernels and tiles of one network.
 
@@ -111,7 +210,7 @@ cdef class Plan:
 
     def __cinit__(self, layers, size_t n_features, str loss, dtype, loss_parameters=()):
         cdef Geometry *g = &self.geometry
-        cdef size_t n_in = n_features, row_elements = n_features, i
+        cdef size_t n_in = n_features, i
         memset(self.tuners, 0, sizeof(self.tuners))
         self.dtype = dtype
         self.pool = Pool()
@@ -129,21 +228,61 @@ cdef class Plan:
         for i, layer in enumerate(layers):
             self.add_layer(i, n_in, layer)
             n_in = g.layers[i].n_out
-            row_elements += 3 * n_in  # z, activations, derivatives
         g.n_outputs = n_in
-        self.cut_weights()
+        cut_weights(g)
         self.add_loss(loss_parameters)
         self.own_input = find_input(g.kernels, dtype)
-        g.row_block = min(<size_t> (ROW_BLOCK_FLOPS / self.training_flops(1)),
+        self.cut_rows(g, n_features)
+        leave_out_what_only_training_has(g, &self.inference)
+
+    cdef void cut_rows(self, Geometry *g, size_t n_features) noexcept:
+        """The tiles of the row phase; `n_features`: numbers in a row, or what they are counted as."""
+        cdef size_t row_elements = n_features, i
+        for i in range(g.n_layers):
+            row_elements += 3 * g.layers[i].n_out  # z, activations, derivatives
+        g.row_block = min(<size_t> (ROW_BLOCK_FLOPS / step_flops(g, 1, n_features)),
                           ROW_BLOCK_ELEMENTS // (n_features + g.widest))
         g.row_block = min(MAX_ROW_BLOCK, max(MIN_ROW_BLOCK, g.row_block))
-        if g.n_parameters * g.itemsize > MANY_WEIGHTS_BYTES:
+        if g.layers[0].operations.reads_sparse:
+            g.row_block = min(g.row_block, SPARSE_ROW_BLOCK)
+        elif g.n_parameters * g.itemsize > MANY_WEIGHTS_BYTES:
             g.row_block = max(g.row_block, MANY_WEIGHTS_ROWS)
         g.row_tile = g.row_block
         if g.n_parameters * g.itemsize > find_caches().l2 // 2:
             g.row_tile *= max(<size_t> 1, TALL_ROW_TILE // g.row_block)
         g.slab_rows = max(MIN_SLAB_ROWS, SLAB_BYTES // (row_elements * g.itemsize))
-        self.leave_out_what_only_training_has()
+
+    cdef int take_sparse(self) except -1:
+        """Makes the geometries for sparse samples, unless they are there."""
+        cdef Geometry *g = &self.sparse
+        cdef size_t i
+        if self.sparse_inference.layers != NULL:
+            return 0
+        if not self.geometry.layers[0].operations.is_product:
+            raise ValueError("sparse samples need a product as the first layer")
+        free(g.layers)  # of an attempt that ran out of memory
+        g[0] = self.geometry
+        g.layers = <LayerPlan *> calloc(g.n_layers, sizeof(LayerPlan))
+        if g.layers == NULL:
+            raise MemoryError("no memory for the plan")
+        for i in range(g.n_layers):
+            g.layers[i] = self.geometry.layers[i]
+        g.layers[0].operations = sparse_operations()
+        cut_weights(g)
+        self.cut_rows(g, min(g.n_features, SPARSE_ENTRIES))
+        return leave_out_what_only_training_has(g, &self.sparse_inference)
+
+    cdef Geometry *training_geometry(self, bint is_sparse) except NULL:
+        if not is_sparse:
+            return &self.geometry
+        self.take_sparse()
+        return &self.sparse
+
+    cdef Geometry *inference_geometry(self, bint is_sparse) except NULL:
+        if not is_sparse:
+            return &self.inference
+        self.take_sparse()
+        return &self.sparse_inference
 
     cdef int add_layer(self, size_t i, size_t n_in, object description) except -1:
         cdef Geometry *g = &self.geometry
@@ -176,45 +315,6 @@ cdef class Plan:
         self.flops_a_row += 2 * <double> layer.weight_rows * n_out
         return 0
 
-    cdef void cut_weights(self) noexcept:
-        """The tiles of the weight phase."""
-        cdef Geometry *g = &self.geometry
-        cdef size_t panel = g.kernels.single_panel_width, elements, rows, i
-        cdef LayerPlan *layer
-        for i in range(g.n_layers):
-            layer = &g.layers[i]
-            elements = WEIGHT_TILE_ELEMENTS
-            if FNN_FEW_COLUMNS < layer.n_out <= WEIGHT_TILE_COLUMNS:
-                elements = min(elements, max(MIN_WEIGHT_TILE_ELEMENTS,
-                                             g.n_parameters // WEIGHT_TILES))
-            # Without a product the gradient is that of all units at once: one tile
-            layer.tile_columns = (min(layer.n_out, WEIGHT_TILE_COLUMNS)
-                                  if layer.operations.is_product else layer.n_out)
-            rows = elements // layer.tile_columns
-            layer.tile_rows = rows // panel * panel
-            if rows < panel:
-                layer.tile_rows = MIN_WEIGHT_TILE_ROWS
-                while 2 * layer.tile_rows <= rows:
-                    layer.tile_rows *= 2
-            layer.n_tiles_down = (layer.weight_rows + layer.tile_rows - 1) // layer.tile_rows
-            layer.n_tiles = (layer.n_tiles_down
-                             * ((layer.n_out + layer.tile_columns - 1) // layer.tile_columns))
-            g.n_weight_tiles += layer.n_tiles
-
-    cdef int leave_out_what_only_training_has(self) except -1:
-        cdef Geometry *g = &self.inference
-        cdef size_t i
-        g[0] = self.geometry
-        g.n_layers = 0
-        g.layers = <LayerPlan *> calloc(self.geometry.n_layers, sizeof(LayerPlan))
-        if g.layers == NULL:
-            raise MemoryError("no memory for the plan")
-        for i in range(self.geometry.n_layers):
-            if self.geometry.layers[i].operations.infer != NULL:
-                g.layers[g.n_layers] = self.geometry.layers[i]
-                g.n_layers += 1
-        return 0
-
     cdef int add_loss(self, parameters) except -1:
         cdef Geometry *g = &self.geometry
         cdef size_t n = g.n_outputs if g.loss.by_level else g.loss.n_parameters, i
@@ -232,6 +332,8 @@ cdef class Plan:
     def __dealloc__(self):
         free(self.geometry.layers)
         free(self.inference.layers)
+        free(self.sparse.layers)
+        free(self.sparse_inference.layers)
         free(self.geometry.loss_parameters)
 
     def __reduce__(self):
@@ -255,33 +357,6 @@ cdef class Plan:
         self.gemm = gemm_for(self.geometry.kernels, n_threads)
         return self.gemm
 
-    cdef size_t forward_scratch(self, size_t rows) noexcept:
-        """Bytes that the products of a forward pass may need for tiles of up to `rows` rows, in whole
-        cache lines."""
-        cdef Geometry *g = &self.geometry
-        cdef size_t n_bytes = 0, i
-        for i in range(g.n_layers):
-            if g.layers[i].operations.is_product:
-                n_bytes = max(n_bytes, g.kernels.gemm_scratch(0, rows, g.layers[i].n_out,
-                                                              g.layers[i].n_in))
-        return (n_bytes + 63) // 64 * 64
-
-    cdef size_t training_scratch(self, size_t rows) noexcept:
-        """The same for a training step of up to `rows` rows at a time."""
-        cdef Geometry *g = &self.geometry
-        cdef size_t n_bytes = self.forward_scratch(min(rows, g.row_tile)), i
-        cdef LayerPlan *layer
-        for i in range(g.n_layers):
-            layer = &g.layers[i]
-            if not layer.operations.is_product:
-                continue
-            n_bytes = max(n_bytes, g.kernels.gemm_scratch(
-                1, min(layer.tile_rows, layer.n_in), layer.tile_columns, rows))
-            if i > g.first_trained:
-                n_bytes = max(n_bytes, g.kernels.gemm_scratch(
-                    0, min(rows, g.row_tile), layer.n_in, layer.n_out))
-        return (n_bytes + 63) // 64 * 64
-
     cdef Tuner *tuner_for(self, double flops) noexcept:
         """Of the predictions of about this size."""
         cdef int size = 0
@@ -292,10 +367,4 @@ cdef class Plan:
 
     def training_flops(self, size_t rows):
         """Floating-point operations of the products of one training step on `rows` samples."""
-        cdef Geometry *g = &self.geometry
-        cdef double weights = 0
-        cdef size_t i
-        for i in range(g.n_layers):  # forward, the gradient, and back
-            weights += ((3 if i > g.first_trained else 2)
-                        * <double> g.layers[i].weight_rows * g.layers[i].n_out)
-        return 2 * rows * weights
+        return step_flops(&self.geometry, rows, rows * <double> self.geometry.n_features)

@@ -19,7 +19,7 @@ from fastnn._core.geometry cimport (
 )
 from fastnn._core.inference cimport ALL_FINITE, infer_tile
 from fastnn._core.kernels cimport flush_denormals, set_float_state
-from fastnn._core.plan cimport Plan
+from fastnn._core.plan cimport Plan, forward_scratch
 
 from fastnn._core.inference import NotFiniteError, refuse
 
@@ -48,7 +48,7 @@ cdef size_t memory_bytes(Plan plan, size_t rows) noexcept:
     """What `prepare_pass` needs: scratch of the products, the layers, and three buffers of the
     widest layer."""
     cdef Geometry *g = &plan.inference
-    return (63 + plan.forward_scratch(rows) + g.n_layers * sizeof(LayerPass)
+    return (63 + forward_scratch(&plan.inference, rows) + g.n_layers * sizeof(LayerPass)
             + 3 * rows * g.widest * g.itemsize)
 
 
@@ -57,7 +57,7 @@ cdef void prepare_pass(Plan plan, parameters, running, size_t rows, char *memory
     """All of a pass but its input and output: the layers write in turn into two buffers, the first
     layer's z into one of its own. So X is read before the output is written: they may overlap."""
     cdef Geometry *g = &plan.inference
-    cdef size_t scratch_bytes = plan.forward_scratch(rows)
+    cdef size_t scratch_bytes = forward_scratch(&plan.inference, rows)
     cdef size_t buffer_bytes = rows * g.widest * g.itemsize, l
     cdef char *buffers
     memory += (64 - <size_t> memory % 64) % 64
@@ -86,6 +86,7 @@ cdef void prepare_pass(Plan plan, parameters, running, size_t rows, char *memory
     net.batch.order = NULL
     net.batch.gathered_X.data = NULL
     net.batch.gathered_targets = NULL
+    net.batch.sparse_batch = NULL
 
 
 cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, char *output,

@@ -13,6 +13,7 @@ from fastnn._core.geometry cimport (
     one_panel,
     rows_from,
 )
+from fastnn._core.sparse cimport sort_entries
 
 
 cdef int hold_targets(const Geometry *g, Batch *batch, const char *targets,
@@ -71,8 +72,10 @@ cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
     cdef const char *X = net.batch.X
     if net.batch.order != NULL:
         order = net.batch.order + rows.sample
-    else:
+    elif X != NULL:
         X += rows.sample * n_features * net.batch.input.itemsize
+    if net.batch.sparse_batch != NULL:
+        sort_entries(net, rows)
     if batch.data != NULL:
         net.batch.input.gather(&batch, X, n_features, order, rows.n, n_features, NULL)
     if net.batch.gathered_targets != NULL:

@@ -31,7 +31,7 @@ cdef int BACKWARD_PARTS = 2
 
 cdef size_t most_stages(const Geometry *g) noexcept nogil:
     """How many `make_stages` makes, at most."""
-    return 7 * g.n_layers + 2  # one is begun at the end
+    return 7 * g.n_layers + 4  # one is begun at the end
 
 
 cdef bint is_cut(const Geometry *g, size_t layer, size_t n_units, size_t rows,
@@ -48,6 +48,7 @@ cdef bint is_cut(const Geometry *g, size_t layer, size_t n_units, size_t rows,
 cdef void begin(Stage *stage, size_t layer) noexcept nogil:
     """An empty one, after all layers before `layer` forward."""
     stage.gathers = False
+    stage.catches_up = False
     stage.by_units = False
     stage.part = 0
     stage.has_sums = False
@@ -60,7 +61,7 @@ cdef void begin(Stage *stage, size_t layer) noexcept nogil:
 
 cdef Stage *after(Stage *stage, size_t layer) noexcept nogil:
     """Begins another stage, behind this one if there is anything in it."""
-    if (stage.gathers or stage.has_loss or stage.forward_end > stage.forward_first
+    if (stage.gathers or stage.catches_up or stage.has_loss or stage.forward_end > stage.forward_first
             or stage.backward_end > stage.backward_first):
         stage += 1
     begin(stage, layer)
@@ -80,15 +81,21 @@ cdef Stage *in_parts(Stage *stage, int n_parts) noexcept nogil:
 
 
 cdef size_t make_stages(const Geometry *g, Stage *stages, size_t rows, bint gathers,
-                        int n_threads, size_t first_trainable, bint with_others) noexcept nogil:
+                        int n_threads, size_t first_trainable, bint with_others,
+                        bint catches_up) noexcept nogil:
     """For mini-batches of `rows` samples; returns how many. The way back ends at `first_trainable`.
 
-    `with_others`: others have a part of each mini-batch.
+    `with_others`: others have a part of each mini-batch. `catches_up`: weights that have missed steps
+    are brought up to date once it is known which.
     """
     cdef Stage *stage = stages
     cdef size_t layer
     begin(stage, 0)
     stage.gathers = gathers
+    if catches_up:
+        stage = after(stage, 0)
+        stage.catches_up = True
+        stage = after(stage, 0)
     for layer in range(g.n_layers):  # the output is needed in rows
         if layer < g.n_layers - 1 and is_cut(g, layer, g.layers[layer].n_out, rows, n_threads):
             stage = after(stage, layer)

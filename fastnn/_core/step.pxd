@@ -2,6 +2,7 @@ from libc.stdint cimport int64_t, uint64_t
 from cpython.ref cimport PyObject
 
 from fastnn._core.buckets cimport Bucket
+from fastnn._core.deferred cimport Deferred
 from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
 from fastnn._core.regularization cimport Regularization
@@ -71,6 +72,7 @@ cdef struct Run:
     const Regularization *regularization  # NULL: none
     # the update
     Update update
+    Deferred *deferred  # of the first layer's weights, NULL: none is
     double hyperparameters[FNN_MAX_HYPERPARAMETERS]
     char *constants  # of a step, (update.n_rates,) StepConstants; constants_bytes for each member
     size_t constants_bytes

@@ -18,6 +18,10 @@ Backwards, each layer needs the transpose of its weights, which is written with 
 Where others train the network with other samples, the gradient is stored bucket by bucket, the last
 layers first, and each bucket is summed up over all while the next ones are computed.
 
+Where samples are sparse, the rows of the first layer's weights that a mini-batch touches may get their
+updates alone. Then the row phase has a stage in which these rows make up for the steps that they have
+missed, and all rows do at the end of a run.
+
 Penalties and clipping are part of a tile's gradient; a limit of the weights' norms is a last phase.
 """
 from libc.math cimport isfinite, sqrt
@@ -26,6 +30,14 @@ from libc.stdint cimport uint64_t
 from fastnn._core.access cimport load_relaxed
 from fastnn._core.batches cimport is_epoch_new, next_batch, record_step, shuffle
 from fastnn._core.clock cimport now
+from fastnn._core.deferred cimport (
+    PERIOD_STEPS,
+    begin_period,
+    catch_up,
+    note_constants,
+    settle,
+    update_touched,
+)
 from fastnn._core.geometry cimport (
     Geometry,
     Matrix,
@@ -111,10 +123,15 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
     n_tiles = (slab.n + tile_rows - 1) // tile_rows
     if stage.by_units:
         n_tiles = n_tiles_of_units(g, stage)
+    elif stage.catches_up:
+        n_tiles = g.layers[0].n_tiles_down
     tile = team_next_tile(team, member, n_tiles)
     while tile < n_tiles and vote == RUNNING:
         if stage.by_units:
             run_units(&run.net, stage, slab, tile)
+        elif stage.catches_up:
+            if catch_up(&run.net, &run.update, run.deferred, tile, slab):
+                vote = UPDATE_NOT_FINITE
         else:
             rows.first = tile * tile_rows
             rows.n = min(tile_rows, slab.n - rows.first)
@@ -122,7 +139,7 @@ cdef int stage_phase(Run *run, const Stage *stage, fnn_team *team, const Rows *s
             run_rows(&run.net, stage, &rows, block_rows, scale,
                      run.block_losses + rows.first // block_rows,
                      run.block_hits + rows.first // block_rows if run.block_hits != NULL else NULL)
-        vote = votes_of(&run.signals, member)
+        vote |= votes_of(&run.signals, member)
         tile = team_next_tile(team, member, n_tiles)
     return team_barrier(team, vote)
 
@@ -304,6 +321,8 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
     cdef int bad, vote = RUNNING
     if not isfinite(factor):
         return UPDATE_NOT_FINITE
+    if run.deferred != NULL and member == 0:
+        note_constants(run.deferred, constants, n_updates)
     number = team_next_tile(team, member, n_tiles)
     while number < n_tiles:
         if run.gradient_mode == FUSED_AT_ONCE:
@@ -330,6 +349,9 @@ cdef int fused_tile(Run *run, size_t number, const Rows *rows, char *own_gradien
     cdef fnn_ahead reads
     cdef Matrix dweights = one_panel(own_gradient, tile.n_columns)
     cdef char *dbias = own_gradient + tile.n_rows * tile.n_columns * run.net.geometry.itemsize
+    if run.deferred != NULL and tile.layer == 0:
+        return update_touched(&run.net, &run.update, run.deferred, &tile, rows, dweights, dbias,
+                              constants)
     if run.update.is_far:
         reads = update_reads(&run.net, &run.update, &tile)
     run.net.geometry.layers[tile.layer].operations.weight_gradient(
@@ -423,6 +445,26 @@ cdef int average_phase(Run *run, fnn_team *team, int member, uint64_t n_updates)
     return team_barrier(team, RUNNING)
 
 
+# ---- where updates are deferred -----------------------------------------------------------------
+
+cdef void start_period(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
+    if member == 0:
+        begin_period(run.net.geometry, run.deferred, n_updates)
+    team_barrier(team, RUNNING)
+
+
+cdef int settle_phase(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
+    """All rows of weights make up for what they have missed."""
+    cdef size_t n_tiles = run.net.geometry.layers[0].n_tiles_down
+    cdef size_t number = team_next_tile(team, member, n_tiles)
+    cdef int vote = RUNNING
+    while number < n_tiles:
+        if settle(&run.net, &run.update, run.deferred, number, n_updates):
+            vote = UPDATE_NOT_FINITE
+        number = team_next_tile(team, member, n_tiles)
+    return team_barrier(team, vote)
+
+
 cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
     cdef double time
     if n_updates >= run.updates_allowed:
@@ -492,6 +534,8 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef int status = RUNNING
     batch.n_all = 1
     write_all_shadows(run, team, member)
+    if run.deferred != NULL:
+        start_period(run, team, member, progress.n_updates)
     while status == RUNNING and progress.epoch < run.until_epoch and not progress.is_block_done:
         if is_epoch_new(&progress) and (run.bitgen != NULL or run.others.has_weights):
             if member == 0 and run.bitgen != NULL:
@@ -513,6 +557,12 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                     run.epoch_accuracies[progress.epoch - 1] = (progress.epoch_hits
                                                                 / progress.epoch_weight)
                 run.progress[0] = progress
+        if run.deferred != NULL and (
+                progress.n_updates - run.deferred.first_step == <uint64_t> PERIOD_STEPS):
+            status |= settle_phase(run, team, member, progress.n_updates)
+            start_period(run, team, member, progress.n_updates)
+    if run.deferred != NULL and not status & UPDATE_NOT_FINITE:
+        status |= settle_phase(run, team, member, progress.n_updates)
     if member == 0:
         run.status = status
         run.bad_loss = sums.loss / batch.n_all

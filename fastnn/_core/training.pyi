@@ -8,6 +8,7 @@ from fastnn._core.access import Access
 from fastnn._core.exchange import Exchange
 from fastnn._core.plan import Plan
 from fastnn._core.regularization import Rules
+from fastnn._sparse import SparseRows
 
 Array = npt.NDArray[Any]
 
@@ -15,7 +16,7 @@ def loss_and_gradients(
     plan: Plan,
     parameters: Array,
     running: Array,
-    X: Array,
+    X: Array | SparseRows,
     targets: Array,
     gradient: Array,
     n_threads: int,
@@ -34,14 +35,14 @@ class Trainer:
     n_updates: int
     samples_seen: int
     converged: bool
-    data: tuple[Array, Array, Array | None]
+    data: tuple[Array | SparseRows, Array, Array | None]
     failed_rows: npt.NDArray[np.int64] | slice | None
     def __init__(
         self,
         plan: Plan,
         parameters: Array,
         running: Array,
-        X: Array,
+        X: Array | SparseRows,
         targets: Array,
         batch_size: int,
         n_epochs: int,

@@ -1,23 +1,30 @@
 """Training of one network, in portions; and the gradient alone."""
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 import numpy as np
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
+from fastnn._core.deferred cimport PERIOD_STEPS, Deferred
 from fastnn._core.exchange cimport Exchange
 from fastnn._core.geometry cimport Batch, Geometry
-from fastnn._core.kernels cimport data_of, fill_hyperparameters, find_caches, find_optimizer
+from fastnn._core.kernels cimport (
+    FNN_MAX_CONSTANTS,
+    data_of,
+    fill_hyperparameters,
+    find_caches,
+    find_optimizer,
+)
 from fastnn._core.plan cimport Plan
-from fastnn._core.regularization cimport Rules
+from fastnn._core.regularization cimport LayerRules, Rules
 from fastnn._core.rows cimport check_labels
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
 from fastnn._core.state cimport Progress, TrainingState
-from fastnn._core.step cimport Run, bitgen_t
+from fastnn._core.step cimport FUSED, Run, bitgen_t
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 from fastnn._core.weights cimport StepConstants
-from fastnn._core.workspace cimport Workspace
+from fastnn._core.workspace cimport Workspace, numbers_in
 
 # Seconds after which `advance` comes back between two steps: for signals and the progress bar; for
 # readers of the parameters that wait; and where a number of threads is on trial.
@@ -26,6 +33,12 @@ cdef double READER_SECONDS = 0.001
 cdef double TRIAL_SECONDS = 0.001
 # Where others train with it, who save after the same steps: a copy takes about as long as an update.
 cdef uint64_t STEPS_BETWEEN_SAVES = 64
+
+# The same where updates are deferred: the end of a run takes some 20 ms then.
+cdef double DEFERRED_SECONDS = 0.2
+cdef double DEFERRED_READER_SECONDS = 0.05
+# Updates are deferred where a mini-batch has at most this share of entries for each row of weights.
+cdef double DEFERRED_SHARE = 0.5
 
 cdef double ONE = 1  # what the learning rate is multiplied by where no rules say otherwise
 
@@ -157,6 +170,7 @@ cdef class Trainer(Workspace):
                                    copies, saved_order)
         run.progress = &self.state.progress
         run.has_gradient_hook = gradient_hook is not None
+        self.defer_updates()
         self.user_code = UserCode(self.state, gradient_hook, self.layer_gradients())
 
     cdef int hold_optimizer(self, str optimizer, hyperparameters, slots) except -1:
@@ -196,6 +210,35 @@ cdef class Trainer(Workspace):
         run.average_running = self.hold_writable(running, self.plan.dtype,
                                                  (self.plan.geometry.n_running,))
         return parameters, running
+
+    cdef int defer_updates(self) except -1:
+        """Of the first layer's weights, where a mini-batch of sparse samples touches few of them, and
+        nothing looks at all of them at each step."""
+        cdef Run *run = &self.run
+        cdef const Geometry *g = run.net.geometry
+        cdef const LayerRules *rules = NULL
+        cdef double n_entries = numbers_in(self.data[0])
+        if run.regularization != NULL:
+            rules = &run.regularization.layers[0]
+        if (not g.layers[0].operations.reads_sparse or run.gradient_mode != FUSED
+                or run.average != NULL or not run.update.is_far
+                or n_entries * run.n_slab_rows > DEFERRED_SHARE * g.n_features * run.net.batch.n_samples):
+            return 0
+        if rules != NULL and (not rules.trainable or rules.l1 > 0 or rules.l2 > 0
+                              or rules.max_norm > 0 or run.update.weight_decay > 0
+                              or run.regularization.clip_value > 0):
+            return 0
+        run.deferred = <Deferred *> self.scratch(1, sizeof(Deferred))
+        run.deferred.n_seen = <uint32_t *> self.scratch(g.n_features, sizeof(uint32_t))
+        run.deferred.touched = <uint32_t *> self.scratch(g.n_features, sizeof(uint32_t))
+        run.deferred.n_touched = <uint32_t *> self.scratch(g.layers[0].n_tiles_down,
+                                                           sizeof(uint32_t))
+        run.deferred.constants = <double *> self.scratch(
+            <size_t> PERIOD_STEPS * <size_t> FNN_MAX_CONSTANTS, sizeof(double))
+        run.deferred.rate = 0 if rules == NULL else rules.rate
+        run.signals.in_tiles = False  # a handler would see weights that are behind
+        self.cut_stages(True)
+        return 0
 
     cdef list layer_gradients(self):
         """Views of the stored gradient, layer by layer."""
@@ -344,6 +387,9 @@ cdef class Trainer(Workspace):
         self.n_threads = choose_threads(&self.tuner, self.most_threads, 1, start)
         run.deadline = start + (ADVANCE_SECONDS if self.tuner.trial < 0 else TRIAL_SECONDS)
         run.reader_deadline = start + READER_SECONDS
+        if run.deferred != NULL:
+            run.deadline = start + DEFERRED_SECONDS
+            run.reader_deadline = start + DEFERRED_READER_SECONDS
         if access is not None:
             access.half_written = True
         try:

@@ -23,6 +23,8 @@ cdef void store_gradient(const Pass *net, const WeightTile *tile, const Rows *ro
 cdef void write_shadows(const Pass *net, const WeightTile *tile) noexcept nogil
 cdef fnn_ahead update_reads(const Pass *net, const Update *update,
                             const WeightTile *tile) noexcept nogil
+cdef int update_block(const Pass *net, const Update *update, size_t first, const char *gradient,
+                      size_t n, const double *constants) noexcept nogil
 cdef int update_tile(const Pass *net, const Update *update, const WeightTile *tile, const Rows *rows,
                      Matrix dweights, const char *dbias, const double *constants) noexcept nogil
 cdef int update_network(const Pass *net, const Update *update, const Rows *rows,

@@ -7,6 +7,9 @@ from fastnn._core.state cimport Progress
 from fastnn._core.step cimport Run
 
 
+cdef size_t numbers_in(X)
+
+
 cdef class Workspace:
     cdef Run run
     cdef Progress own_progress
@@ -26,6 +29,8 @@ cdef class Workspace:
 
     cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing, subset) except -1
     cdef int hold_subset(self, subset, weights) except -1
+    cdef int make_sparse_batch(self, X, subset, bint ordered) except -1
+    cdef int cut_stages(self, bint catches_up) except -1
     cdef int count_hits(self) except -1
     cdef int make_layers(self, size_t rows) except -1
     cdef int make_weights(self, size_t i, size_t rows) except -1

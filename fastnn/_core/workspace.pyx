@@ -4,7 +4,7 @@ import numpy as np
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastnn._core.buckets cimport Bucket, make_buckets, most_buckets
@@ -16,6 +16,8 @@ from fastnn._core.geometry cimport (
     LayerPass,
     LayerPlan,
     Matrix,
+    SortedRows,
+    SparseBatch,
     Stage,
     bind_parameters,
     in_columns,
@@ -31,9 +33,10 @@ from fastnn._core.kernels cimport (
     team_run,
     writable_data_of,
 )
-from fastnn._core.plan cimport Plan
+from fastnn._core.plan cimport Plan, step_flops, training_scratch
 from fastnn._core.regularization cimport Rules
 from fastnn._core.rows cimport hold_targets
+from fastnn._core.sparse cimport hold_sparse, shift_of
 from fastnn._core.stages cimport make_stages, most_stages
 from fastnn._core.signals cimport INTERRUPTED, UserCode, begin_run
 from fastnn._core.step cimport (
@@ -70,6 +73,23 @@ cdef size_t ALONG_SAMPLES_ROWS = 32
 cdef size_t CACHE_LINE = 64
 
 
+cdef size_t numbers_in(X):
+    """Of samples, dense or sparse."""
+    return X.size if isinstance(X, np.ndarray) else X.starts[len(X)] - X.starts[0]
+
+
+cdef size_t n_entries_at_most(X, subset, size_t rows, bint ordered):
+    """Of `rows` sparse samples in any order, or in a row."""
+    cdef size_t n = len(X if subset is None else subset)
+    if not ordered and rows == n:
+        return numbers_in(X)
+    lengths = np.diff(X.starts)
+    if subset is not None:  # which may have a sample several times
+        lengths = lengths[subset]
+    lengths.partition(n - rows)
+    return lengths[n - rows:].sum()
+
+
 cdef class Workspace:
     """Buffers and data of one training run.
 
@@ -82,7 +102,7 @@ cdef class Workspace:
     parameters : ndarray of shape (n_parameters,), of the plan's dtype
     running : ndarray of shape (n_running,), of the plan's dtype
         The running statistics of batch norms.
-    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows
+    X : ndarray of shape (n_samples, n_features), of a dtype that `find_input` knows, or SparseRows
     targets : ndarray of shape (n_samples,), int32 labels, or (n_samples, n_outputs), plan's dtype
     batch_size : int
     n_epochs : int
@@ -111,9 +131,11 @@ cdef class Workspace:
                  bint stores_gradient=False, Rules rules=None, weights=None,
                  smoothing=None, subset=None, Exchange exchange=None):
         cdef Run *run = &self.run
-        cdef Geometry *g = &plan.geometry
-        cdef size_t n_samples = len(X if subset is None else subset), n_slabs, rows
-        cdef double flops = plan.training_flops(min(batch_size, n_samples))
+        cdef bint is_sparse = not isinstance(X, np.ndarray)
+        cdef Geometry *g = plan.training_geometry(is_sparse)
+        cdef size_t n_samples = len(X if subset is None else subset), n_slabs
+        cdef size_t rows = min(batch_size, n_samples)
+        cdef double flops = step_flops(g, rows, numbers_in(X) / max(len(X), 1) * rows)
         self.plan = plan
         self.held = []
         self.buffers = []
@@ -129,23 +151,20 @@ cdef class Workspace:
         run.signals.in_tiles = flops > SIGNALS_IN_TILES_FLOPS
         run.clock_interval = CLOCK_INTERVAL if flops < CLOCK_EVERY_STEP_FLOPS else 1
 
-        rows = min(batch_size, n_samples)
         n_slabs = 1 if g.mixes_rows else (rows + g.slab_rows - 1) // g.slab_rows
         rows = (rows + n_slabs - 1) // n_slabs
         run.n_slab_rows = rows
-        run.scratch_bytes = plan.training_scratch(rows)
+        run.scratch_bytes = training_scratch(g, rows)
         run.scratch = self.scratch(n_threads, run.scratch_bytes)
         self.along_samples = (rows >= ALONG_SAMPLES_ROWS and is_free_to_cut(&run.net)
-                              and not g.mixes_units
+                              and not g.mixes_units and not is_sparse
                               and max(g.n_features, g.widest) * g.itemsize < CACHE_LINE)
         self.hold_batch(X, targets, shuffled, weights, smoothing, subset)
         self.first_trainable = g.first_trained
         self.hold_rules(rules)
         self.make_layers(rows)
         run.stages = <Stage *> self.scratch(most_stages(g), sizeof(Stage))
-        run.n_stages = make_stages(g, run.stages, rows, needs_gathering(&run.net.batch),
-                                   n_threads if is_free_to_cut(&run.net) else 1,
-                                   self.first_trainable, exchange is not None)
+        self.cut_stages(False)
         run.block_losses = <double *> self.scratch((rows + g.row_block - 1) // g.row_block,
                                                    sizeof(double))
         if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
@@ -170,10 +189,14 @@ cdef class Workspace:
         cdef Batch *batch = &self.run.net.batch
         cdef const Geometry *g = self.run.net.geometry
         cdef size_t n_samples = X.shape[0], rows = self.run.n_slab_rows
-        batch.input = find_input(g.kernels, X.dtype)
         batch.own_input = self.plan.own_input
         batch.n_samples = n_samples
-        batch.X = self.hold(X, X.dtype, (n_samples, g.n_features))
+        if g.layers[0].operations.reads_sparse:
+            hold_sparse(batch, g.kernels, X, g.n_features)
+            self.held.append(X)
+        else:
+            batch.input = find_input(g.kernels, X.dtype)
+            batch.X = self.hold(X, X.dtype, (n_samples, g.n_features))
         if targets.ndim == 1:
             hold_targets(g, batch, self.hold(targets, np.dtype(np.int32), (n_samples,)), True)
         else:
@@ -193,12 +216,14 @@ cdef class Workspace:
             batch.order = <int64_t *> self.hold_writable(self.order, np.dtype(np.int64),
                                                          (n_samples,))
         cdef bint ordered = batch.order != NULL
+        if g.layers[0].operations.reads_sparse:
+            self.make_sparse_batch(X, subset, ordered)
         if ordered and weights is not None:
             batch.gathered_weights = self.numbers(rows, 1)
         if ordered or smoothing is not None or batch.has_labels and not batch.reads_labels:
             batch.gathered_targets = self.numbers(rows, g.n_outputs)
         batch.gathered_X.data = NULL
-        if not g.layers[0].operations.reads_samples and (
+        if batch.X != NULL and not g.layers[0].operations.reads_samples and (
                 ordered or X.dtype != self.plan.dtype or self.along_samples
                 or g.n_features * g.itemsize >= FNN_FAR_APART
                 or not g.layers[0].operations.is_product):
@@ -220,6 +245,38 @@ cdef class Workspace:
         batch.total_weight = n_samples
         if weights is not None:
             batch.total_weight = weights[self.order].sum(dtype=np.float64)
+        return 0
+
+    cdef int make_sparse_batch(self, X, subset, bint ordered) except -1:
+        """Buffers for the entries of the largest mini-batch."""
+        cdef const Geometry *g = self.run.net.geometry
+        cdef size_t rows = self.run.n_slab_rows, n = n_entries_at_most(X, subset, rows, ordered), i, n_pieces
+        cdef SparseBatch *batch = <SparseBatch *> self.scratch(1, sizeof(SparseBatch))
+        cdef uint32_t *ends
+        if n >= <size_t> 1 << 32:
+            raise MemoryError(f"no memory for a mini-batch of {n} entries")
+        batch.entries.rows = <uint32_t *> self.scratch(n, sizeof(uint32_t))
+        batch.entries.columns = <uint32_t *> self.scratch(n, sizeof(uint32_t))
+        batch.entries.as_read = <uint32_t *> self.scratch(n, sizeof(uint32_t))
+        batch.entries.values = self.numbers(n, 1)
+        batch.shift = shift_of(g)
+        batch.n_groups = g.layers[0].n_tiles_down
+        batch.least_rows = (g.row_block + 1) // 2  # blocks are of about the same size
+        n_pieces = rows // batch.least_rows + 1
+        batch.sorted_rows = <SortedRows *> self.scratch(n_pieces, sizeof(SortedRows))
+        ends = <uint32_t *> self.scratch(n_pieces * batch.n_groups, sizeof(uint32_t))
+        for i in range(n_pieces):
+            batch.sorted_rows[i].ends = ends + i * batch.n_groups
+        self.run.net.batch.sparse_batch = batch
+        return 0
+
+    cdef int cut_stages(self, bint catches_up) except -1:
+        """Those of the row phase; see `make_stages`."""
+        cdef Run *run = &self.run
+        run.n_stages = make_stages(run.net.geometry, run.stages, run.n_slab_rows,
+                                   needs_gathering(&run.net.batch),
+                                   self.n_threads if is_free_to_cut(&run.net) else 1,
+                                   self.first_trainable, self.exchange is not None, catches_up)
         return 0
 
     cdef int count_hits(self) except -1:
@@ -272,7 +329,7 @@ cdef class Workspace:
         cdef const Geometry *g = self.run.net.geometry
         cdef const LayerPlan *layer = &g.layers[i]
         cdef LayerPass *buffers = &self.run.net.layers[i]
-        if layer.n_out > g.kernels.single_panel_width and (
+        if layer.n_out > g.kernels.single_panel_width and not layer.operations.reads_sparse and (
                 rows >= PANEL_ROWS or layer.n_out * g.itemsize > NEAR):
             buffers.weights = self.matrix(layer.n_in, layer.n_out)
         if i > self.first_trainable:
@@ -281,16 +338,17 @@ cdef class Workspace:
 
     cdef int hold_rules(self, Rules rules) except -1:
         """Nothing, where there are none."""
+        cdef const Geometry *g = self.run.net.geometry
         if rules is None:
             return 0
         self.held.append(rules)
-        while (self.first_trainable + 1 < self.plan.geometry.n_layers
+        while (self.first_trainable + 1 < g.n_layers
                and not (rules.layers[self.first_trainable].trainable
-                        and self.plan.geometry.layers[self.first_trainable].n_tiles > 0)):
+                        and g.layers[self.first_trainable].n_tiles > 0)):
             self.first_trainable += 1
         rules.fill(&self.regularization)
-        self.regularization.tile_penalties = self.zeros(self.plan.geometry.n_weight_tiles)
-        self.regularization.tile_squares = self.zeros(self.plan.geometry.n_weight_tiles)
+        self.regularization.tile_penalties = self.zeros(g.n_weight_tiles)
+        self.regularization.tile_squares = self.zeros(g.n_weight_tiles)
         self.run.regularization = &self.regularization
         return 0
 
