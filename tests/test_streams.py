@@ -11,6 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import BatchNorm, Checkpoint, Dense, Dropout, EarlyStopping, Network, _epochs, _maps
+from fastnn._core.training import Trainer
 from fastnn._mapped import MappedRows
 from fastnn._options import FitOptions
 
@@ -733,3 +734,39 @@ def test_a_loss_that_is_not_finite_names_its_mini_batch() -> None:
     other = Network([Dense(3)], 6, seed=0)
     other.fit(X[:384], X[:384, :3], epochs=1, batch_size=32, shuffle=False)
     assert net.parameters.tobytes() == other.parameters.tobytes()
+
+
+def test_the_core_takes_no_block_that_does_not_fit() -> None:
+    net = network(n_features=6)
+    plan, held = net._built()
+    labels = Y.astype(np.int32)
+    slots = np.zeros((2, held.parameters.size), np.float32)
+    trainer = Trainer(
+        plan, held.parameters, held.running, X[:64].copy(), labels[:64], 32, 2, 1,
+        optimizer="adam", hyperparameters={"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+        learning_rate=0.01, slots=slots, n_updates=0, bit_generator=None,
+    )  # fmt: skip
+    before = held.parameters.copy()
+    for data, targets, weights in [
+        (X[:65], labels[:65], None),
+        (X[:0], labels[:0], None),
+        (X[:64].astype(np.float64), labels[:64], None),
+        (X[:64, :5].copy(), labels[:64], None),
+        (X[:64], labels[:63], None),
+        (X[:64], labels[:64] + 5, None),
+        (X[:64], labels[:64].astype(np.int64), None),
+        (X[:64], labels[:64], np.ones(64, np.float32)),
+    ]:
+        with pytest.raises((ValueError, TypeError)):
+            trainer.next_block(data, targets, weights, 0, True)
+    np.testing.assert_array_equal(held.parameters, before)
+    for n, n_before, is_last in [(64, 0, False), (40, 64, True)]:
+        trainer.next_block(X[:n], labels[:n], None, n_before, is_last)
+        assert not trainer.is_block_done
+        trainer.advance(2)
+        assert trainer.is_block_done
+        steps = trainer.n_updates
+        trainer.advance(2)  # which has nothing to do
+        assert trainer.n_updates == steps
+        assert trainer.samples_seen == (0 if is_last else 64)
+    assert (trainer.epoch, trainer.n_updates) == (1, 4)

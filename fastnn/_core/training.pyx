@@ -321,7 +321,6 @@ cdef class Trainer(Workspace):
         batch.X, batch.targets, batch.weights = data, of_targets, of_weights
         batch.n_samples, batch.n_before = n, n_before
         batch.total_weight = n if weights is None else weights.sum(dtype=np.float64)
-        run.gathers_once = False
         run.has_blocks, run.is_last_block = True, is_last
         progress.start, progress.is_block_done = 0, False
         if epoch_sums is not None:
