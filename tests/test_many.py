@@ -540,13 +540,20 @@ def test_copies_share_a_plan_but_no_buffers() -> None:
     assert_like_alone(lambda: [net.copy() for _ in ROWS], ROWS, epochs=3)
 
 
-@pytest.mark.parametrize("rows", [[0, 600], [-1, 0], []])
-def test_the_core_takes_no_rows_that_are_not_there(rows: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 600], r"rows in \[0, 600\)"),
+        ([-1, 0], r"rows in \[0, 600\)"),
+        ([], "at least one sample"),
+    ],
+)
+def test_the_core_takes_no_rows_that_are_not_there(rows: list[int], message: str) -> None:
     net = classifiers(1)[0]
     plan, state = net._built()
     block = state.parameters
     arguments = (plan, block, state.running, X, Y.astype(np.int32), np.empty_like(block), 1, 0)
-    with pytest.raises(ValueError, match=r"rows in \[0, 600\)"):
+    with pytest.raises(ValueError, match=message):
         loss_and_gradients(*arguments, subset=np.array(rows, np.int64))
 
 

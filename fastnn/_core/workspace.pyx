@@ -103,6 +103,8 @@ cdef class Workspace:
         cdef Geometry *g = &plan.geometry
         cdef size_t n_samples = len(X if subset is None else subset), n_slabs, rows
         cdef double flops = plan.training_flops(min(batch_size, n_samples))
+        if n_samples == 0:
+            raise ValueError("there must be at least one sample")
         self.plan = plan
         self.held = []
         self.buffers = []
@@ -196,7 +198,7 @@ cdef class Workspace:
         cdef size_t n_rows = batch.n_samples, n_samples = len(subset)
         self.order = self.array((n_samples,), np.dtype(np.int64))
         self.order[:] = subset
-        if n_samples == 0 or self.order.min() < 0 or self.order.max() >= n_rows:
+        if self.order.min() < 0 or self.order.max() >= n_rows:
             raise ValueError(f"a subset must have rows in [0, {n_rows})")
         self.run.subset = <const int64_t *> self.hold(self.order, np.dtype(np.int64), (n_samples,))
         batch.order = <int64_t *> self.run.subset
