@@ -421,7 +421,7 @@ class Network:
             In (0, 1): takes this share of the samples as validation data instead, and trains on
             the others. They are drawn from all rows by the network's `seed`, the same ones in every
             call; from each class by this share, where the network is a classifier and a sample
-            has one class. X and y are copied then.
+            has one class. These rows of X and y are copied.
         metrics : str, callable, or sequence of them
             Names of ``fastnn.metrics.METRICS``, or functions ``f(y_true, y_pred)`` such as
             scikit-learn's, to measure on the validation data after each epoch. `y_true` is as

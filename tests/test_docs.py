@@ -1,13 +1,17 @@
-"""The snippets of docs/training.md and docs/plots.md run as they are pasted."""
+"""The snippets of docs/training.md, docs/many.md and docs/plots.md run as they are pasted."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doc_snippets import DOCS, snippets_of
 
+import fastnn
+
 SETUP, OF_SECTIONS, TITLES = snippets_of("training.md")
 PLOTS_SETUP, OF_PLOTS, PLOTS_TITLES = snippets_of("plots.md")
+MANY_SETUP, OF_MANY, MANY_TITLES = snippets_of("many.md")
 
 
 def test_every_section_but_the_table_has_a_snippet() -> None:
@@ -38,6 +42,26 @@ def test_a_snippet_runs_behind_the_first_one(
         whole = uninterrupted.fit(names["X_train"], names["y_train"], **options)
         assert names["again"].parameters.tobytes() == uninterrupted.parameters.tobytes()
         assert names["again"].history == whole
+
+
+@pytest.mark.parametrize(("title", "snippet"), [*zip(MANY_TITLES, OF_MANY, strict=True)])
+def test_a_snippet_on_many_networks_does_what_it_says(
+    title: str, snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(MANY_SETUP, names)
+    exec(snippet, names)
+    if title == "Train them in one call":
+        assert [history.n_epochs for history in names["histories"]] == [5] * 4
+    elif title == "Predict with all of them":
+        found = names["ensemble"].evaluate(names["X_test"], names["y_test"])
+        read = fastnn.Ensemble.load("digits.ensemble")
+        assert read.evaluate(names["X_test"], names["y_test"]) == found
+    elif title == "Cross-validate":
+        assert names["result"].mean["accuracy"] > 0.9
+    else:
+        assert sorted(trial.epochs for trial in names["result"].trials) == [1] * 6 + [3, 3, 9]
 
 
 @pytest.mark.parametrize("snippet", OF_PLOTS, ids=PLOTS_TITLES)

@@ -101,9 +101,10 @@ def test_the_loss_is_that_of_the_mean_output() -> None:
 
 def test_certain_members_that_are_wrong_have_a_finite_loss() -> None:
     net = Network.from_sizes([5, 1], seed=0)
-    net.set_parameters(weights=[np.zeros((5, 1))], biases=[[200.0]])
-    other = net.copy()
-    assert np.isfinite(Ensemble([net, other]).evaluate(X, np.zeros(300))["loss"])
+    for bias, y in ((200.0, np.zeros(300)), (-200.0, np.ones(300))):
+        net.set_parameters(weights=[np.zeros((5, 1))], biases=[[bias]])
+        found = Ensemble([net, net.copy()]).evaluate(X, y)
+        assert 80 < found["loss"] < 200
 
 
 def test_members_may_differ_inside() -> None:

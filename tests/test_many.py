@@ -27,6 +27,7 @@ from fastnn import (
     StopTraining,
     fit_many,
 )
+from fastnn._core.training import loss_and_gradients
 from fastnn.config import get_num_threads
 
 Array = npt.NDArray[Any]
@@ -532,3 +533,38 @@ def test_warnings_point_at_the_caller() -> None:
     with pytest.warns(fastnn.ScalingWarning) as caught:
         fit_many(classifiers(1), scaled, Y, epochs=1)
     assert caught[0].filename == __file__
+
+
+def test_copies_share_a_plan_but_no_buffers() -> None:
+    net = classifiers(1)[0]
+    assert_like_alone(lambda: [net.copy() for _ in ROWS], ROWS, epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 600], r"rows in \[0, 600\)"),
+        ([-1, 0], r"rows in \[0, 600\)"),
+        ([], "at least one sample"),
+    ],
+)
+def test_the_core_takes_no_rows_that_are_not_there(rows: list[int], message: str) -> None:
+    net = classifiers(1)[0]
+    plan, state = net._built()
+    block = state.parameters
+    arguments = (plan, block, state.running, X, Y.astype(np.int32), np.empty_like(block), 1, 0)
+    with pytest.raises(ValueError, match=message):
+        loss_and_gradients(*arguments, subset=np.array(rows, np.int64))
+
+
+def test_rows_that_change_meanwhile_do_not_count() -> None:
+    """They are copied first; those of the core are in memory of its own."""
+    rows = HALF.copy()
+
+    def spoil(*_: Any) -> None:
+        rows[:] = 1 << 40
+
+    networks, alone = classifiers(1), classifiers(1)
+    fit_many(networks, X, Y, rows=[rows], epochs=3, callbacks=spoil)
+    alone[0].fit(X[HALF], Y[HALF], epochs=3)
+    assert networks[0].parameters.tobytes() == alone[0].parameters.tobytes()

@@ -135,7 +135,9 @@ cdef class Workspace:
         cdef Geometry *g = plan.training_geometry(is_sparse)
         cdef size_t n_samples = len(X if subset is None else subset), n_slabs
         cdef size_t rows = min(batch_size, n_samples)
-        cdef double flops = step_flops(g, rows, numbers_in(X) / max(len(X), 1) * rows)
+        if n_samples == 0:
+            raise ValueError("there must be at least one sample")
+        cdef double flops = step_flops(g, rows, numbers_in(X) / len(X) * rows)
         self.plan = plan
         self.held = []
         self.buffers = []
@@ -237,7 +239,7 @@ cdef class Workspace:
         cdef size_t n_rows = batch.n_samples, n_samples = len(subset)
         self.order = self.array((n_samples,), np.dtype(np.int64))
         self.order[:] = subset
-        if n_samples == 0 or self.order.min() < 0 or self.order.max() >= n_rows:
+        if self.order.min() < 0 or self.order.max() >= n_rows:
             raise ValueError(f"a subset must have rows in [0, {n_rows})")
         self.run.subset = <const int64_t *> self.hold(self.order, np.dtype(np.int64), (n_samples,))
         batch.order = <int64_t *> self.run.subset
