@@ -698,3 +698,11 @@ def test_the_commands_of_the_page_work_as_printed(capsys):
         assert (name, line, main(arguments)) == ("fastnn", line, 0)
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["members"] == 2
     assert Path("predictions.csv").read_text().startswith("late,probability of no,")
+
+
+def test_a_class_that_no_held_out_row_has_is_no_error():
+    """A class of a single row is trained on: the others may be two, which have no ROC curve then."""
+    rows = [f"{i},{'late' if i > 30 else 'early'}" for i in range(60)]
+    Path("table.csv").write_text("\n".join(["size,y", *rows, "70,never"]))
+    assert main(["train", "table.csv", "--target", "y", "--quiet"]) == 0
+    assert TabularModel.load("model.fastnn").target.classes == ("early", "late", "never")
