@@ -20,7 +20,7 @@ import numpy as np
 from bench.cluster_model import NETWORKS, Rank, last_that_pays, speedup, step_seconds
 from fastnn import Network
 
-SIZES, BATCH_SIZE, STEPS = [784, 512, 512, 10], 512, 40
+SIZES, BATCH_SIZE, STEPS = [784, 512, 512, 10], 512, 100
 RANKS, BATCH_SIZES = (8, 32, 128, 512), (512, 4096, 32768)
 MESSAGES = (8, 1024, 65536, 524288, 4194304)
 BUCKET_BYTES = 512 << 10

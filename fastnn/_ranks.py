@@ -40,7 +40,7 @@ Steps = npt.NDArray[np.uint64]
 _COMPARED_RATES = 64
 
 
-__all__ = ["Exchange", "Ranks", "fit", "shares"]
+__all__ = ["Exchange", "Ranks", "fit", "joined", "shares"]
 
 
 def fit(exchange: Exchange, net: Network, X: Any, y: Any, arguments: Mapping[str, Any]) -> History:
@@ -321,6 +321,8 @@ class Ranks:
             own = evaluate(net, X, y, weights=weights, average=average)
             weight = float(len(X) if weights is None else weights.sum(dtype=np.float64))
         told = [(w, values) for w, values in self.tell([weight, own]) if w > 0]
+        if not told:
+            raise ValueError("validation_data must have rows on one of the ranks, got none on any")
         total = sum(w for w, _ in told)
         result = {name: sum(w * values[name] for w, values in told) / total for name in told[0][1]}
         if metrics:
@@ -344,8 +346,8 @@ class Ranks:
             truth = validation.y if validation.y.ndim == 1 else decided(validation.y)
         truth = truth.astype(decided(output).dtype)
         shape = truth.shape[1:]
-        output = _joined(self.exchange, output)
-        truth = _joined(self.exchange, truth).reshape(-1, *shape)
+        output = joined(self.exchange, output)
+        truth = joined(self.exchange, truth).reshape(-1, *shape)
         values = output.reshape(-1) if net.n_outputs == 1 else output.reshape(-1, net.n_outputs)
         predicted = decided(output.reshape(-1, net.n_outputs))
         return {
@@ -354,7 +356,8 @@ class Ranks:
         }
 
 
-def _joined(exchange: Exchange, array: Array) -> Array:
+def joined(exchange: Exchange, array: Array) -> Array:
+    """The numbers of the arrays of all ranks, in their order, as one row."""
     return np.frombuffer(b"".join(exchange.gather(array.tobytes())), array.dtype)
 
 

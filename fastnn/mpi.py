@@ -7,8 +7,9 @@ mini-batch, sum it up, and make the same update.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastnn import _ranks
 from fastnn._extras import import_extra
@@ -16,6 +17,8 @@ from fastnn.history import History
 from fastnn.network import Network
 
 __all__ = ["fit"]
+
+Result = TypeVar("Result")
 
 
 def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments: Any) -> History:
@@ -78,6 +81,28 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
     >>> net = Network.from_sizes([4, 16, 1], seed=0)
     >>> history = mpi.fit(net, X, X[:, 0] > 0, batch_size=128)  # doctest: +SKIP
     """
+
+    def train(exchange: _ranks.Exchange) -> History:
+        return _ranks.fit(exchange, net, X_local, y_local, arguments)
+
+    return together(train, comm)
+
+
+def together(function: Callable[[_ranks.Exchange], Result], comm: Any = None) -> Result:
+    """Calls a function on all ranks, and ends all of them where it fails on one.
+
+    Parameters
+    ----------
+    function : callable
+        Is given what the ranks speak by; all of them must use it alike.
+    comm : mpi4py.MPI.Intracomm, optional
+        None: ``MPI.COMM_WORLD``.
+
+    Returns
+    -------
+    object
+        What the function returns.
+    """
     MPI = import_extra("mpi4py.MPI", "mpi4py", "mpi")
     if comm is None:
         comm = MPI.COMM_WORLD
@@ -88,7 +113,7 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
         comm.rank, comm.size, partial(comm.Iallreduce, MPI.IN_PLACE), comm.Ibcast, comm.Iallgatherv
     )
     try:
-        return _ranks.fit(exchange, net, X_local, y_local, arguments)
+        return exchange.run(lambda: function(exchange))
     except BaseException:
         if exchange.is_broken:
             traceback.print_exc()

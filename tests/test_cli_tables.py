@@ -698,3 +698,12 @@ def test_the_commands_of_the_page_work_as_printed(capsys):
         assert (name, line, main(arguments)) == ("fastnn", line, 0)
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["members"] == 2
     assert Path("predictions.csv").read_text().startswith("late,probability of no,")
+
+
+def test_a_class_that_no_held_out_row_has_is_no_error():
+    """A class of a single row is trained on; the other two have no ROC curve then."""
+    sizes = np.random.default_rng(0).standard_normal(60).round(3)
+    rows = [f"{size},{'late' if size > 0 else 'early'}" for size in sizes]
+    Path("table.csv").write_text("\n".join(["size,y", *rows, "0.7,never"]))
+    assert main(["train", "table.csv", "--target", "y", "--quiet"]) == 0
+    assert TabularModel.load("model.fastnn").target.classes == ("early", "late", "never")

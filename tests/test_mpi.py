@@ -418,3 +418,44 @@ def test_the_example_of_the_docs_runs(start: Any) -> None:
     assert run.end() == 0, run.read()
     assert Network.load(Path(run.folder, "model.fastnn")).n_features == 16
     assert "val_loss" in run.read()
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def train_table(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(MPIEXEC), "-n", "4", sys.executable, "-P", "-m", "fastnn", "train", *options]
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parent.parent)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+    )
+
+
+def test_ranks_train_a_model_of_a_table_from_row_groups_of_their_own(tmp_path: Path) -> None:
+    """Three groups for four ranks; the table is sorted, so no rank sees all of it."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    from fastnn.tabular import TabularModel
+
+    rng = np.random.default_rng(0)
+    size = np.sort(rng.standard_normal(60))
+    town = rng.choice(["Ulm", "Bonn"], 60)
+    late = np.where(size + (town == "Ulm") > 0.5, "late", "in time")
+    table = pyarrow.table({"size": size, "town": town, "late": late})
+    parquet.write_table(table, tmp_path / "table.parquet", row_group_size=20)
+    options = ["table.parquet", "--target", "late", "--threads", "1"]
+    result = train_table(tmp_path, *options, "--json")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)  # of rank 0 alone
+    assert told["rows"]["all"] == 60
+    assert 9 <= told["rows"]["held out"] <= 12
+    assert sum(map(sum, told["confusion"])) == told["rows"]["held out"]
+    model = TabularModel.load(tmp_path / "model.fastnn")
+    assert model.evaluate(table.to_pydict(), None)["accuracy"] > 0.85
+    assert [column.kind for column in model.columns] == ["number", "yes/no"]
+    assert (tmp_path / "model.html").exists()
+
+    result = train_table(tmp_path, "table.parquet", "--target", "lat")
+    assert result.returncode != 0
+    assert result.stderr.count("no column 'lat'") == 1

@@ -136,7 +136,7 @@ def _pictures(
     if held_out is not None and result["target"]["task"] == "regression":
         draw = plots.predicted_vs_true
         pictures.append(_of_rows("predictions", draw, held_out))
-    elif held_out is not None and len(np.unique(held_out.true)) == 2:
+    elif held_out is not None and _has_two_classes(held_out):
         pictures += [
             _of_rows("receiver operating characteristic", plots.roc, held_out),
             _of_rows("precision and recall", plots.precision_recall, held_out),
@@ -145,6 +145,11 @@ def _pictures(
     if result["importance"]:
         pictures.append(_picture("importance of the columns", lambda: _importance(result)))
     return pictures
+
+
+def _has_two_classes(rows: HeldOut) -> bool:
+    """Whether the target has two classes, and these rows have both."""
+    return rows.output.shape[1] == 2 and len(np.unique(rows.true)) == 2
 
 
 def _of_rows(name: str, draw: Callable[..., Any], rows: HeldOut) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,20 @@ from fastnn.tabular.reading import listed
 from fastnn.tabular.table_files import Table
 from fastnn.tabular.values import read_cells
 
+if TYPE_CHECKING:
+    from fastnn._ranks import Exchange
+
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # set by launchers of MPI
 _MOST_ROWS = 2000  # held-out rows on which the importance of the columns is measured
 _MOST_REPEATED = 50_000  # rows of a table whose columns are shuffled more than once for it
+
+
+class Trained(NamedTuple):
+    """What a model was trained on; with several ranks, the table has held-out rows alone."""
+
+    table: Table
+    n_rows: int
+    n_held: int
 
 
 def add(commands: Commands) -> None:
@@ -100,6 +112,32 @@ def add(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if not _has_ranks():
+        _train(arguments, None)
+        return
+    from fastnn import mpi
+
+    is_first = True
+
+    def train(exchange: Exchange) -> None:
+        nonlocal is_first
+        is_first = exchange.rank == 0
+        _train(arguments, exchange)
+
+    try:
+        mpi.together(train)
+    except Exception:
+        if not is_first:  # rank 0 tells of it
+            raise SystemExit(2) from None
+        raise
+
+
+def _has_ranks() -> bool:
+    """Whether a launcher of MPI has started several processes: MPICH's or Open MPI's."""
+    return any(int(os.environ.get(name, "1")) > 1 for name in _SIZES)
+
+
+def _train(arguments: argparse.Namespace, exchange: Exchange | None) -> None:
     output = arguments.output
     _refuse_unwritable(output)
     report = arguments.report or output.with_suffix(".html")
@@ -109,12 +147,21 @@ def _run(arguments: argparse.Namespace) -> None:
     refuse_same("--report", report, "DATA", arguments.data)
     model = _new_model(arguments)
     with _noted() as warned:
-        result, tables, held_out = _trained(arguments, model)
-        seconds = result["seconds"]
+        seconds: dict[str, float] = {}
+        if exchange is None:
+            trained = _fitted(arguments, model, seconds)
+        else:
+            trained = _fitted_on_ranks(arguments, model, seconds, exchange)
+        if exchange is not None and exchange.rank > 0:
+            exchange.gather()  # when rank 0 has written
+            return
+        result, tables, held_out = _results(arguments, model, trained, seconds)
         with _timed(seconds, "writing"):
             model.save(output)
             all_told = {**result, "warnings": warned}
             write_report(report, all_told, tables, model.histories, held_out)
+        if exchange is not None:
+            exchange.gather()
     if arguments.json:
         files = {"model": str(output), "report": str(report)}
         printing.print_json({**files, **result, "warnings": warned})
@@ -136,11 +183,10 @@ def _new_model(arguments: argparse.Namespace) -> TabularModel:
     )
 
 
-def _trained(
-    arguments: argparse.Namespace, model: TabularModel
-) -> tuple[dict[str, Any], dict[str, str], HeldOut]:
-    """Trains the model; what there is to tell: for JSON, as tables of text, and to draw."""
-    seconds: dict[str, float] = {}
+def _fitted(
+    arguments: argparse.Namespace, model: TabularModel, seconds: dict[str, float]
+) -> Trained:
+    """Trains the model on a table."""
     of_images = is_images(arguments.data)
     target = CLASS if arguments.target is None and of_images else arguments.target
     with _timed(seconds, "reading"):
@@ -151,7 +197,45 @@ def _trained(
     refuse_absent(target, table, name)
     interrupts.check()
     with _timed(seconds, "preparing"), naming(name):
-        model.fit(table, target=target, progress=not (arguments.json or arguments.quiet))
+        model.fit(table, target=target, progress=_shows(arguments))
+    assert model.validation_rows is not None
+    return Trained(table, n_rows_of(table), len(model.validation_rows))
+
+
+def _fitted_on_ranks(
+    arguments: argparse.Namespace,
+    model: TabularModel,
+    seconds: dict[str, float],
+    exchange: Exchange,
+) -> Trained:
+    """The same on the rows of all ranks."""
+    from fastnn.tabular.ranks import fit_rows, read_row_groups
+
+    if arguments.target is None:
+        raise ValueError("--target is needed with several ranks: the column to predict")
+    with _timed(seconds, "reading"):
+        rows = read_row_groups(arguments.data, exchange.rank, exchange.size)
+    with _timed(seconds, "preparing"), naming(title(arguments.data)):
+        return Trained(
+            *fit_rows(model, rows, arguments.target, exchange, progress=_shows(arguments))
+        )
+
+
+def _shows(arguments: argparse.Namespace) -> bool:
+    """Whether a bar is wanted."""
+    return not (arguments.json or arguments.quiet)
+
+
+def _results(
+    arguments: argparse.Namespace,
+    model: TabularModel,
+    trained: Trained,
+    seconds: dict[str, float],
+) -> tuple[dict[str, Any], dict[str, str], HeldOut]:
+    """What there is to tell: for JSON, as tables of text, and to draw."""
+    of_images, name = is_images(arguments.data), title(arguments.data)
+    table, n_rows, n_held = trained
+    target = model.target.name
     seconds["preparing"] -= model.training_seconds
     seconds["training"] = model.training_seconds
     with _timed(seconds, "scoring"):
@@ -160,7 +244,7 @@ def _trained(
         few = rows_of(table, _few(held, arguments.seed))
         is_of_classes = model.target.task == "classification"
         confusion = model.validation_confusion
-        n_rows, n_held, n_few = n_rows_of(table), len(held), n_rows_of(few)
+        n_few = n_rows_of(few)
         repeats = 3 if n_rows <= _MOST_REPEATED else 1
         importance = {} if of_images else model.importance(few, repeats=repeats)
         output = model.predict_proba(few) if is_of_classes else model.predict(few)

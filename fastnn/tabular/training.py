@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -129,27 +129,37 @@ def _fitted(
     if factors is not None:
         kept = np.flatnonzero(factors)
         X, X_held = X[:, kept] * factors[kept], X_held[:, kept] * factors[kept]
-    net = Network(_layers(recipe, target), len(kept), seed=seed)
-    epochs = recipe.epochs(len(X))
-    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts, growth=recipe.growth)
-    patience = int(recipe.patience * epochs) + 1
+    net = Network(layers_of(recipe, target), len(kept), seed=seed)
     history = net.fit(
         X,
         y,
-        epochs=epochs,
-        batch_size=recipe.batch_size(len(X)),
-        optimizer=AdamW(rate, beta_2=recipe.beta_2, weight_decay=recipe.weight_decay),
-        label_smoothing=recipe.label_smoothing if target.task == "classification" else 0.0,
-        ema=recipe.ema,
         sample_weight=weights,
         validation_data=(X_held, y_held, held_weights),
-        callbacks=[EarlyStopping(patience=patience), _Stop(stop)],
+        callbacks=[early_stopping(recipe, len(X)), _Stop(stop)],
         threads=threads,
         progress=progress,
+        **fit_arguments(recipe, target, len(X)),
     )
     if factors is None:
-        return _slim(net), history
+        return slim(net), history
     return _with_all_inputs(net, n_inputs, kept, factors[kept]), history
+
+
+def early_stopping(recipe: Recipe, n_rows: int) -> EarlyStopping:
+    """That of a training part of `n_rows`."""
+    return EarlyStopping(patience=int(recipe.patience * recipe.epochs(n_rows)) + 1)
+
+
+def fit_arguments(recipe: Recipe, target: Target, n_rows: int) -> dict[str, Any]:
+    """Of `Network.fit`, those that the recipe says of a training part of `n_rows`."""
+    rate = CosineDecay(recipe.learning_rate, restarts=recipe.restarts, growth=recipe.growth)
+    return {
+        "epochs": recipe.epochs(n_rows),
+        "batch_size": recipe.batch_size(n_rows),
+        "optimizer": AdamW(rate, beta_2=recipe.beta_2, weight_decay=recipe.weight_decay),
+        "label_smoothing": recipe.label_smoothing if target.task == "classification" else 0.0,
+        "ema": recipe.ema,
+    }
 
 
 def _with_all_inputs(net: Network, n_inputs: int, kept: Array, factors: Array) -> Network:
@@ -174,7 +184,8 @@ class _Stop(Callback):
             raise StopTraining
 
 
-def _layers(recipe: Recipe, target: Target) -> list[Layer]:
+def layers_of(recipe: Recipe, target: Target) -> list[Layer]:
+    """Of the networks."""
     layers: list[Layer] = []
     for n_units in recipe.hidden:
         layers.append(Dense(n_units, recipe.activation))
@@ -211,10 +222,10 @@ def train_linear(target: Target, training: Part, seed: int, threads: int | None)
         sample_weight=weights,
         threads=threads,
     )
-    return _slim(net)
+    return slim(net)
 
 
-def _slim(net: Network) -> Network:
+def slim(net: Network) -> Network:
     """The same network without the state of its optimiser."""
     slim = Network(net.layers, net.n_features, loss=net.loss, dtype=net.dtype, seed=net.seed)
     slim.parameters[:] = net.parameters
