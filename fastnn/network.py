@@ -379,8 +379,9 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Finite numbers. Not copied if it is float32 or float64 and C-contiguous.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers. Not copied if it is float32 or float64 and C-contiguous. A matrix of
+            ``scipy.sparse`` needs a `Dense` as the first layer; CSR is not copied either.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
             for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
@@ -612,7 +613,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
@@ -637,7 +638,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
@@ -718,7 +719,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         logits : bool
             Whether to give what enters the activations too, ``Z_l = A_(l-1) @ weights + bias``.
         threads : int, optional
@@ -850,7 +851,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             At least one sample; it is taken in slices.
         y : array-like, optional
             As for `fit`. With it, the norms of gradients are measured too.

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastnn._core.geometry cimport Geometry, Matrix, Pass, Rows, WeightTile
+from fastnn._core.geometry cimport Matrix, Pass, Rows, WeightTile
+from fastnn._core.kernels cimport fnn_team
 from fastnn._core.weights cimport StepConstants, Update
 
 cdef enum:
@@ -15,7 +16,8 @@ cdef struct Deferred:
     double *constants  # (PERIOD_STEPS, FNN_MAX_CONSTANTS): of those steps
     size_t rate  # which of the learning rates is the layer's
 
-cdef void begin_period(const Geometry *g, Deferred *deferred, uint64_t n_updates) noexcept nogil
+cdef void begin_period(const Pass *net, Deferred *deferred, fnn_team *team, int member,
+                       uint64_t n_updates) noexcept nogil
 cdef void note_constants(Deferred *deferred, const StepConstants *constants,
                          uint64_t n_updates) noexcept nogil
 cdef int catch_up(const Pass *net, const Update *update, Deferred *deferred, size_t group,
@@ -23,5 +25,5 @@ cdef int catch_up(const Pass *net, const Update *update, Deferred *deferred, siz
 cdef int update_touched(const Pass *net, const Update *update, const Deferred *deferred,
                         const WeightTile *tile, const Rows *rows, Matrix dweights, char *dbias,
                         const StepConstants *constants) noexcept nogil
-cdef int settle(const Pass *net, const Update *update, const Deferred *deferred, size_t group,
-                uint64_t n_updates) noexcept nogil
+cdef int settle(const Pass *net, const Update *update, const Deferred *deferred, fnn_team *team,
+                int member, uint64_t n_updates) noexcept nogil

@@ -1,4 +1,10 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
+
+# NumPy's contract with users of its bit generators; a cimport of numpy.random would import it all.
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
 
 # Where training is.
 cdef struct Progress:
@@ -31,3 +37,5 @@ cdef class TrainingState:
     cdef int restore(self) except -1
     cdef uint64_t measure_checksum(self) except? 0
     cdef int note_checksum(self, bint watched) except -1
+
+cdef void shuffle(int64_t *order, size_t n, bitgen_t *bitgen) noexcept nogil

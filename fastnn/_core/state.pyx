@@ -1,5 +1,5 @@
 """All that training changes, with a copy to go back to."""
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.clock cimport now
 from fastnn._core.kernels cimport data_of
@@ -117,3 +117,27 @@ cdef class TrainingState:
             self.bit_generator.state = self.saved_random_state
         self.progress = self.saved_progress
         return 0
+
+
+cdef void shuffle(int64_t *order, size_t n, bitgen_t *bitgen) noexcept nogil:
+    """A random permutation: Fisher and Yates, from the identity every time."""
+    cdef size_t i
+    cdef uint64_t j, mask
+    cdef int64_t swapped
+    for i in range(n):
+        order[i] = i
+    for i in range(n - 1, 0, -1):
+        # j uniform in [0, i]: random bits, drawn again while too large
+        mask = i
+        mask |= mask >> 1
+        mask |= mask >> 2
+        mask |= mask >> 4
+        mask |= mask >> 8
+        mask |= mask >> 16
+        mask |= mask >> 32
+        j = bitgen.next_uint64(bitgen.state) & mask
+        while j > i:
+            j = bitgen.next_uint64(bitgen.state) & mask
+        swapped = order[i]
+        order[i] = order[j]
+        order[j] = swapped

@@ -22,7 +22,7 @@ missed, and all rows do at the end of a run.
 Penalties and clipping are part of a tile's gradient; a limit of the weights' norms is a last phase.
 """
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from fastnn._core.access cimport load_relaxed
 from fastnn._core.clock cimport now
@@ -72,7 +72,7 @@ from fastnn._core.signals cimport (
     pending_signals,
 )
 from fastnn._core.stages cimport n_tiles_of_units, run_rows, run_units
-from fastnn._core.state cimport Progress
+from fastnn._core.state cimport Progress, shuffle
 from fastnn._core.weights cimport (
     StepConstants,
     find_weight_tile,
@@ -426,26 +426,6 @@ cdef int average_phase(Run *run, fnn_team *team, int member, uint64_t n_updates)
     return team_barrier(team, RUNNING)
 
 
-# ---- where updates are deferred -----------------------------------------------------------------
-
-cdef void start_period(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
-    if member == 0:
-        begin_period(run.net.geometry, run.deferred, n_updates)
-    team_barrier(team, RUNNING)
-
-
-cdef int settle_phase(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
-    """All rows of weights make up for what they have missed."""
-    cdef size_t n_tiles = run.net.geometry.layers[0].n_tiles_down
-    cdef size_t number = team_next_tile(team, member, n_tiles)
-    cdef int vote = RUNNING
-    while number < n_tiles:
-        if settle(&run.net, &run.update, run.deferred, number, n_updates):
-            vote = UPDATE_NOT_FINITE
-        number = team_next_tile(team, member, n_tiles)
-    return team_barrier(team, vote)
-
-
 cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
     cdef double time
     if n_updates >= run.updates_allowed:
@@ -502,30 +482,6 @@ cdef void write_all_shadows(Run *run, fnn_team *team, int member) noexcept nogil
     team_barrier(team, RUNNING)
 
 
-cdef void shuffle(int64_t *order, size_t n, bitgen_t *bitgen) noexcept nogil:
-    """A random permutation: Fisher and Yates, from the identity every time."""
-    cdef size_t i
-    cdef uint64_t j, mask
-    cdef int64_t swapped
-    for i in range(n):
-        order[i] = i
-    for i in range(n - 1, 0, -1):
-        # j uniform in [0, i]: random bits, drawn again while too large
-        mask = i
-        mask |= mask >> 1
-        mask |= mask >> 2
-        mask |= mask >> 4
-        mask |= mask >> 8
-        mask |= mask >> 16
-        mask |= mask >> 32
-        j = bitgen.next_uint64(bitgen.state) & mask
-        while j > i:
-            j = bitgen.next_uint64(bitgen.state) & mask
-        swapped = order[i]
-        order[i] = order[j]
-        order[j] = swapped
-
-
 cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     """Steps until `until_epoch`, the deadline, or trouble.
 
@@ -539,7 +495,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     cdef int status = RUNNING
     write_all_shadows(run, team, member)
     if run.deferred != NULL:
-        start_period(run, team, member, progress.n_updates)
+        begin_period(&run.net, run.deferred, team, member, progress.n_updates)
     while status == RUNNING and progress.epoch < run.until_epoch:
         if progress.start == 0 and run.net.batch.order != NULL:
             if member == 0:
@@ -560,10 +516,10 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                 run.progress[0] = progress
         if run.deferred != NULL and (
                 progress.n_updates - run.deferred.first_step == <uint64_t> PERIOD_STEPS):
-            status |= settle_phase(run, team, member, progress.n_updates)
-            start_period(run, team, member, progress.n_updates)
+            status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
+            begin_period(&run.net, run.deferred, team, member, progress.n_updates)
     if run.deferred != NULL and not status & UPDATE_NOT_FINITE:
-        status |= settle_phase(run, team, member, progress.n_updates)
+        status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
     if member == 0:
         run.status = status
         run.bad_loss = sums.loss / n

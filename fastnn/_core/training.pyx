@@ -18,8 +18,8 @@ from fastnn._core.kernels cimport (
 from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport LayerRules, Rules
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
-from fastnn._core.state cimport Progress, TrainingState
-from fastnn._core.step cimport FUSED, Run, bitgen_t
+from fastnn._core.state cimport Progress, TrainingState, bitgen_t
+from fastnn._core.step cimport FUSED, Run
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 from fastnn._core.weights cimport StepConstants
 from fastnn._core.workspace cimport Workspace, numbers_in
