@@ -36,6 +36,10 @@ from fastnn._core.weights cimport StepConstants, Update, update_block
 cdef extern from *:
     void __builtin_prefetch(const void *address, int written, int locality) noexcept nogil
 
+# Numbers times steps that all rows make up for at a time, at most: some 0.2 s, in which nobody can interrupt
+# it. And steps, at most.
+cdef double MOST_MADE_UP = 6e8
+cdef size_t MOST_STEPS = 1024
 # Rows of weights ahead that are fetched: each lies somewhere else.
 cdef size_t ROWS_AHEAD = 4
 cdef size_t CACHE_LINE = 64
@@ -54,6 +58,13 @@ cdef void fetch_row(const Pass *net, const Update *update, size_t row, size_t fi
         for i in range(update.n_slots):
             __builtin_prefetch(update.slots[i] + offset + line, 1, 3)
         line += CACHE_LINE
+
+
+cdef size_t steps_of_period(const Geometry *g, const Update *update) noexcept nogil:
+    """How many steps rows may miss."""
+    if update.optimizer.idle == NULL:
+        return MOST_STEPS
+    return min(MOST_STEPS, <size_t> (MOST_MADE_UP / (<double> g.n_features * g.layers[0].n_out)))
 
 
 cdef void begin_period(const Pass *net, Deferred *deferred, fnn_team *team, int member,

@@ -27,7 +27,6 @@ from libc.stdint cimport uint64_t
 from fastnn._core.access cimport load_relaxed
 from fastnn._core.clock cimport now
 from fastnn._core.deferred cimport (
-    PERIOD_STEPS,
     begin_period,
     catch_up,
     note_constants,
@@ -515,7 +514,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                                                                 / run.net.batch.total_weight)
                 run.progress[0] = progress
         if run.deferred != NULL and (
-                progress.n_updates - run.deferred.first_step == <uint64_t> PERIOD_STEPS):
+                progress.n_updates - run.deferred.first_step == run.deferred.n_steps):
             status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
             begin_period(&run.net, run.deferred, team, member, progress.n_updates)
     if run.deferred != NULL and not status & UPDATE_NOT_FINITE:
