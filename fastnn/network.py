@@ -381,13 +381,14 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or chunks
+        X : array-like or sparse matrix of shape (n_samples, n_features), or chunks
             Finite numbers. Not copied if it is float16, float32, float64, uint8 or int8, and
-            C-contiguous. An array in a memory-mapped file, of more than a block, is streamed: read
-            block by block. So are chunks: an iterable of ``(X, y)`` or ``(X, y, sample_weight)``,
-            or a function without arguments that returns one for each epoch; `y` is left out then.
-            An iterator does for one epoch. Chunks may be of any sizes; their samples are put
-            together into blocks.
+            C-contiguous. A matrix of ``scipy.sparse`` needs a `Dense` as the first layer; CSR is
+            not copied either. An array in a memory-mapped file, of more than a block, is streamed:
+            read block by block. So are chunks: an iterable of ``(X, y)`` or
+            ``(X, y, sample_weight)``, or a function without arguments that returns one for each
+            epoch; `y` is left out then. An iterator does for one epoch. Chunks may be of any sizes;
+            their samples are put together into blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
             for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
@@ -636,7 +637,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
@@ -661,7 +662,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
@@ -740,7 +741,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         logits : bool
             Whether to give what enters the activations too, ``Z_l = A_(l-1) @ weights + bias``.
         threads : int, optional
@@ -872,7 +873,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             At least one sample; it is taken in slices.
         y : array-like, optional
             As for `fit`. With it, the norms of gradients are measured too.

@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t
 
-from fastnn._core.state cimport Progress
-from fastnn._core.step cimport MiniBatch, Run, Sums, bitgen_t
+from fastnn._core.state cimport Progress, bitgen_t
+from fastnn._core.step cimport MiniBatch, Run, Sums
 
 cdef void shuffle(int64_t *order, const int64_t *subset, size_t n, bitgen_t *bitgen) noexcept nogil
 cdef MiniBatch next_batch(const Run *run, const Progress *progress) noexcept nogil

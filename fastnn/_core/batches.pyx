@@ -2,8 +2,8 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._core.rows cimport sum_weights
-from fastnn._core.state cimport Progress
-from fastnn._core.step cimport MiniBatch, Others, Run, Sums, bitgen_t
+from fastnn._core.state cimport Progress, bitgen_t
+from fastnn._core.step cimport MiniBatch, Others, Run, Sums
 
 
 cdef void shuffle(int64_t *order, const int64_t *subset, size_t n, bitgen_t *bitgen) noexcept nogil:

@@ -22,13 +22,24 @@ from fastnn._core.geometry cimport (
     owns_bias,
     rows_from,
 )
-from fastnn._core.kernels cimport FNN_MAX_CONSTANTS, FNN_MAX_SLOTS
+from fastnn._core.kernels cimport (
+    FNN_MAX_CONSTANTS,
+    FNN_MAX_SLOTS,
+    fnn_team,
+    team_barrier,
+    team_next_tile,
+)
+from fastnn._core.signals cimport RUNNING, UPDATE_NOT_FINITE
 from fastnn._core.sparse cimport add_entries, first_entry
 from fastnn._core.weights cimport StepConstants, Update, update_block
 
 cdef extern from *:
     void __builtin_prefetch(const void *address, int written, int locality) noexcept nogil
 
+# Numbers times steps that all rows make up for at a time, at most: some 0.2 s, in which nobody can interrupt
+# it. And steps, at most.
+cdef double MOST_MADE_UP = 6e8
+cdef size_t MOST_STEPS = 1024
 # Rows of weights ahead that are fetched: each lies somewhere else.
 cdef size_t ROWS_AHEAD = 4
 cdef size_t CACHE_LINE = 64
@@ -49,10 +60,20 @@ cdef void fetch_row(const Pass *net, const Update *update, size_t row, size_t fi
         line += CACHE_LINE
 
 
-cdef void begin_period(const Geometry *g, Deferred *deferred, uint64_t n_updates) noexcept nogil:
+cdef size_t steps_of_period(const Geometry *g, const Update *update) noexcept nogil:
+    """How many steps rows may miss."""
+    if update.optimizer.idle == NULL:
+        return MOST_STEPS
+    return min(MOST_STEPS, <size_t> (MOST_MADE_UP / (<double> g.n_features * g.layers[0].n_out)))
+
+
+cdef void begin_period(const Pass *net, Deferred *deferred, fnn_team *team, int member,
+                       uint64_t n_updates) noexcept nogil:
     """All rows are up to date after `n_updates` steps."""
-    deferred.first_step = n_updates
-    memset(deferred.n_seen, 0, g.n_features * sizeof(uint32_t))
+    if member == 0:
+        deferred.first_step = n_updates
+        memset(deferred.n_seen, 0, net.geometry.n_features * sizeof(uint32_t))
+    team_barrier(team, RUNNING)
 
 
 cdef void note_constants(Deferred *deferred, const StepConstants *constants,
@@ -103,13 +124,14 @@ cdef int catch_up(const Pass *net, const Update *update, Deferred *deferred, siz
     """Brings the rows of a tile that the mini-batch reads up to date, and notes which these are."""
     cdef size_t n_done = rows.step - deferred.first_step, n_out = net.geometry.layers[0].n_out
     cdef size_t n = note_touched(net, deferred, group, rows), i
+    cdef bint is_read = update.optimizer.idle != NULL
     cdef const uint32_t *touched = (deferred.touched
                                     + (group << net.batch.sparse_batch.shift))
     cdef int bad = 0
-    for i in range(min(n, ROWS_AHEAD)):
+    for i in range(min(n, ROWS_AHEAD) if is_read else 0):
         fetch_row(net, update, touched[i], 0, n_out)
     for i in range(n):
-        if i + ROWS_AHEAD < n:
+        if is_read and i + ROWS_AHEAD < n:
             fetch_row(net, update, touched[i + ROWS_AHEAD], 0, n_out)
         deferred.n_seen[touched[i]] ^= TOUCHED
         bad |= make_up(net, update, deferred, touched[i], n_done)
@@ -120,8 +142,8 @@ cdef int catch_up(const Pass *net, const Update *update, Deferred *deferred, siz
 cdef int update_touched(const Pass *net, const Update *update, const Deferred *deferred,
                         const WeightTile *tile, const Rows *rows, Matrix dweights, char *dbias,
                         const StepConstants *constants) noexcept nogil:
-    """The update of a tile's rows that the mini-batch has touched, and of its layer's bias; not 0 if it is
-    not finite."""
+    """The update of a tile's rows that the mini-batch has touched, and of its layer's bias; not 0 if
+    it is not finite."""
     cdef const Geometry *g = net.geometry
     cdef size_t group = tile.first_row >> net.batch.sparse_batch.shift
     cdef size_t n_out = g.layers[0].n_out, i, row
@@ -129,9 +151,11 @@ cdef int update_touched(const Pass *net, const Update *update, const Deferred *d
     cdef const StepConstants *of_layer = &constants[deferred.rate]
     cdef Matrix d = rows_from(net.layers[0].d, rows.first)
     cdef int bad = 0
+    if group + 1 < net.batch.sparse_batch.n_groups:  # most likely this member's next one
+        for i in range(deferred.n_touched[group + 1]):
+            fetch_row(net, update, touched[tile.n_rows + i], tile.first_column, tile.n_columns)
     for i in range(deferred.n_touched[group]):
         row = touched[i] - tile.first_row
-        fetch_row(net, update, touched[i], tile.first_column, tile.n_columns)
         memset(at(dweights, row, 0, g.itemsize), 0, tile.n_columns * g.itemsize)
     add_entries(net, group, rows.n, dweights, tile.first_column, tile.n_columns)
     for i in range(deferred.n_touched[group]):
@@ -145,12 +169,16 @@ cdef int update_touched(const Pass *net, const Update *update, const Deferred *d
     return bad
 
 
-cdef int settle(const Pass *net, const Update *update, const Deferred *deferred, size_t group,
-                uint64_t n_updates) noexcept nogil:
-    """Brings all rows of a tile up to date after `n_updates` steps; not 0 if one is not finite."""
+cdef int settle(const Pass *net, const Update *update, const Deferred *deferred, fnn_team *team,
+                int member, uint64_t n_updates) noexcept nogil:
+    """Brings all rows up to date after `n_updates` steps: UPDATE_NOT_FINITE if one is not finite then."""
     cdef const Geometry *g = net.geometry
-    cdef int shift = net.batch.sparse_batch.shift, bad = 0
-    cdef size_t row
-    for row in range(group << shift, min((group + 1) << shift, g.n_features)):
-        bad |= make_up(net, update, deferred, row, n_updates - deferred.first_step)
-    return bad
+    cdef size_t tile_rows = g.layers[0].tile_rows, n_tiles = g.layers[0].n_tiles_down, row
+    cdef size_t tile = team_next_tile(team, member, n_tiles)
+    cdef int vote = RUNNING
+    while tile < n_tiles:
+        for row in range(tile * tile_rows, min((tile + 1) * tile_rows, g.n_features)):
+            if make_up(net, update, deferred, row, n_updates - deferred.first_step):
+                vote = UPDATE_NOT_FINITE
+        tile = team_next_tile(team, member, n_tiles)
+    return team_barrier(team, vote)

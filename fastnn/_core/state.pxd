@@ -1,5 +1,11 @@
 from libc.stdint cimport uint64_t
 
+# NumPy's contract with users of its bit generators; a cimport of numpy.random would import it all.
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+
 # Where training is.
 cdef struct Progress:
     uint64_t n_updates  # steps so far, those of earlier calls included

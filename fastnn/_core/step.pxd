@@ -7,14 +7,8 @@ from fastnn._core.geometry cimport Pass, Stage
 from fastnn._core.kernels cimport FNN_MAX_HYPERPARAMETERS, fnn_team
 from fastnn._core.regularization cimport Regularization
 from fastnn._core.signals cimport Signals
-from fastnn._core.state cimport Progress
+from fastnn._core.state cimport Progress, bitgen_t
 from fastnn._core.weights cimport Update
-
-# NumPy's contract with users of its bit generators; a cimport of numpy.random would import it all.
-cdef extern from "numpy/random/bitgen.h":
-    ctypedef struct bitgen_t:
-        void *state
-        uint64_t (*next_uint64)(void *state) noexcept nogil
 
 # What becomes of the gradient of a mini-batch: see `Workspace.choose_gradient_mode`.
 cdef enum GradientMode:

@@ -31,7 +31,6 @@ from fastnn._core.access cimport load_relaxed
 from fastnn._core.batches cimport is_epoch_new, next_batch, record_step, shuffle
 from fastnn._core.clock cimport now
 from fastnn._core.deferred cimport (
-    PERIOD_STEPS,
     begin_period,
     catch_up,
     note_constants,
@@ -445,26 +444,6 @@ cdef int average_phase(Run *run, fnn_team *team, int member, uint64_t n_updates)
     return team_barrier(team, RUNNING)
 
 
-# ---- where updates are deferred -----------------------------------------------------------------
-
-cdef void start_period(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
-    if member == 0:
-        begin_period(run.net.geometry, run.deferred, n_updates)
-    team_barrier(team, RUNNING)
-
-
-cdef int settle_phase(Run *run, fnn_team *team, int member, uint64_t n_updates) noexcept nogil:
-    """All rows of weights make up for what they have missed."""
-    cdef size_t n_tiles = run.net.geometry.layers[0].n_tiles_down
-    cdef size_t number = team_next_tile(team, member, n_tiles)
-    cdef int vote = RUNNING
-    while number < n_tiles:
-        if settle(&run.net, &run.update, run.deferred, number, n_updates):
-            vote = UPDATE_NOT_FINITE
-        number = team_next_tile(team, member, n_tiles)
-    return team_barrier(team, vote)
-
-
 cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
     cdef double time
     if n_updates >= run.updates_allowed:
@@ -535,7 +514,7 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
     batch.n_all = 1
     write_all_shadows(run, team, member)
     if run.deferred != NULL:
-        start_period(run, team, member, progress.n_updates)
+        begin_period(&run.net, run.deferred, team, member, progress.n_updates)
     while status == RUNNING and progress.epoch < run.until_epoch and not progress.is_block_done:
         if is_epoch_new(&progress) and (run.bitgen != NULL or run.others.has_weights):
             if member == 0 and run.bitgen != NULL:
@@ -558,11 +537,11 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                                                                 / progress.epoch_weight)
                 run.progress[0] = progress
         if run.deferred != NULL and (
-                progress.n_updates - run.deferred.first_step == <uint64_t> PERIOD_STEPS):
-            status |= settle_phase(run, team, member, progress.n_updates)
-            start_period(run, team, member, progress.n_updates)
+                progress.n_updates - run.deferred.first_step == run.deferred.n_steps):
+            status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
+            begin_period(&run.net, run.deferred, team, member, progress.n_updates)
     if run.deferred != NULL and not status & UPDATE_NOT_FINITE:
-        status |= settle_phase(run, team, member, progress.n_updates)
+        status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
     if member == 0:
         run.status = status
         run.bad_loss = sums.loss / batch.n_all

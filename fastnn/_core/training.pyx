@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn._core.access cimport Access
 from fastnn._core.clock cimport now
-from fastnn._core.deferred cimport PERIOD_STEPS, Deferred
+from fastnn._core.deferred cimport Deferred, steps_of_period
 from fastnn._core.exchange cimport Exchange
 from fastnn._core.geometry cimport Batch, Geometry
 from fastnn._core.kernels cimport (
@@ -20,8 +20,8 @@ from fastnn._core.plan cimport Plan
 from fastnn._core.regularization cimport LayerRules, Rules
 from fastnn._core.rows cimport check_labels
 from fastnn._core.signals cimport LOSS_NOT_FINITE, UPDATE_NOT_FINITE, UserCode
-from fastnn._core.state cimport Progress, TrainingState
-from fastnn._core.step cimport FUSED, Run, bitgen_t
+from fastnn._core.state cimport Progress, TrainingState, bitgen_t
+from fastnn._core.step cimport FUSED, Run
 from fastnn._core.tuner cimport Tuner, choose_threads, record_run
 from fastnn._core.weights cimport StepConstants
 from fastnn._core.workspace cimport Workspace, numbers_in
@@ -39,6 +39,8 @@ cdef double DEFERRED_SECONDS = 0.2
 cdef double DEFERRED_READER_SECONDS = 0.05
 # Updates are deferred where a mini-batch has at most this share of entries for each row of weights.
 cdef double DEFERRED_SHARE = 0.5
+# And so many steps can be put off, at least.
+cdef size_t FEWEST_DEFERRED_STEPS = 4
 
 cdef double ONE = 1  # what the learning rate is multiplied by where no rules say otherwise
 
@@ -213,15 +215,17 @@ cdef class Trainer(Workspace):
 
     cdef int defer_updates(self) except -1:
         """Of the first layer's weights, where a mini-batch of sparse samples touches few of them, and
-        nothing looks at all of them at each step."""
+        nothing looks at all of them at each step: nor a signal handler in the middle of one."""
         cdef Run *run = &self.run
         cdef const Geometry *g = run.net.geometry
         cdef const LayerRules *rules = NULL
         cdef double n_entries = numbers_in(self.data[0])
+        cdef size_t n_steps = steps_of_period(g, &run.update)
         if run.regularization != NULL:
             rules = &run.regularization.layers[0]
         if (not g.layers[0].operations.reads_sparse or run.gradient_mode != FUSED
-                or run.average != NULL or not run.update.is_far
+                or run.average != NULL or not run.update.is_far or run.signals.in_tiles
+                or n_steps < FEWEST_DEFERRED_STEPS
                 or n_entries * run.n_slab_rows > DEFERRED_SHARE * g.n_features * run.net.batch.n_samples):
             return 0
         if rules != NULL and (not rules.trainable or rules.l1 > 0 or rules.l2 > 0
@@ -234,9 +238,9 @@ cdef class Trainer(Workspace):
         run.deferred.n_touched = <uint32_t *> self.scratch(g.layers[0].n_tiles_down,
                                                            sizeof(uint32_t))
         run.deferred.constants = <double *> self.scratch(
-            <size_t> PERIOD_STEPS * <size_t> FNN_MAX_CONSTANTS, sizeof(double))
+            n_steps * <size_t> FNN_MAX_CONSTANTS, sizeof(double))
+        run.deferred.n_steps = n_steps
         run.deferred.rate = 0 if rules == NULL else rules.rate
-        run.signals.in_tiles = False  # a handler would see weights that are behind
         self.cut_stages(True)
         return 0
 

@@ -245,15 +245,15 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _split(self, samples: Samples, random: Any) -> tuple[Samples, Samples]:
         """Samples to train on, and those that early stopping goes by."""
         trained, aside = train_test_split(
-            np.arange(len(samples.X)),
+            np.arange(samples.X.shape[0]),
             random_state=random,
             test_size=self.validation_fraction,
             stratify=self._strata(samples),
         )
         if len(aside) < 2:
             raise ValueError(
-                f"The validation set is too small: {len(aside)} of {len(samples.X)} samples, where "
-                f"2 are needed. Give more samples, or a larger validation_fraction."
+                f"The validation set is too small: {len(aside)} of {samples.X.shape[0]} samples, "
+                f"where 2 are needed. Give more samples, or a larger validation_fraction."
             )
         parts = samples.rows(trained), samples.rows(aside)
         if any(part.weights is not None and not part.weights.any() for part in parts):
@@ -308,12 +308,12 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self, samples: Samples, held_out: Samples | None, scale: Scale, incremental: bool
     ) -> None:
         """The solvers that take mini-batches."""
-        batch_size = self._checked_batch_size(len(samples.X))
+        batch_size = self._checked_batch_size(samples.X.shape[0])
         if not incremental or not hasattr(self, "_rate"):
             self._rate = float(self.learning_rate_init)
         self._begin_epochs()
         score = None if held_out is None else self._score_of(held_out)
-        watch = Watch(self, scale, len(samples.X), score)
+        watch = Watch(self, scale, samples.X.shape[0], score)
         options: dict[str, Any] = {
             "batch_size": batch_size,
             "shuffle": bool(self.shuffle),
@@ -336,7 +336,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     samples.X,
                     samples.targets,
                     epochs=n_iter - self.n_iter_,
-                    **self._rates(scale, len(samples.X), batch_size, incremental),
+                    **self._rates(scale, samples.X.shape[0], batch_size, incremental),
                     **options,
                 )
                 if not (watch.stopped and self._lowers_rate()):
@@ -450,8 +450,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 return net.predict_proba(X, threads=self._threads)
             except (TypeError, ValueError):
                 pass  # scikit-learn says it in its own words, below
-        parts = [net.predict_proba(part, threads=self._threads) for part in _input.blocks(self, X)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return net.predict_proba(_input.checked(self, X), threads=self._threads)
 
     def transform(self, X: Any) -> Array:
         """The activations of the last hidden layer.
@@ -467,11 +466,10 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         is_plain = self._has_plain_network()
-        parts = [
-            [part, *self.network_.forward(part, threads=self._threads)][-2]
-            for part in (_input.blocks(self, X) if is_plain else [_tabular.inputs(self, X)])
-        ]
-        return np.concatenate(parts)
+        inputs = _input.checked(self, X) if is_plain else _tabular.inputs(self, X)
+        last: Any = [inputs, *self.network_.forward(inputs, threads=self._threads)][-2]
+        activations: Array = last.toarray() if sparse.issparse(last) else last
+        return activations
 
     @property
     def _n_features_out(self) -> int:

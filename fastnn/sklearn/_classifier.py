@@ -215,7 +215,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Finite numbers; with a preset a data frame may hold more. float32 is trained in
-            float32, all else in float64. A sparse matrix is made dense as a whole.
+            float32, all else in float64. A sparse matrix is trained on as it is.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels: numbers, strings, or a column of 0 and 1 for each of several labels.
         sample_weight : array-like of shape (n_samples,), optional

@@ -1,32 +1,25 @@
-"""What the estimators are given, as arrays that a network takes."""
+"""What the estimators are given, as a network takes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils.validation import validate_data
-
-Array = npt.NDArray[Any]
-
-# Numbers of a sparse matrix that are made dense at a time: 32 MiB of float64.
-_BLOCK = 1 << 22
 
 #: Of X, as scikit-learn's ``validate_data`` is told.
 SAMPLES: dict[str, Any] = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
 
 
-def checked_pair(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Array, Any]:
-    """X, dense, and y; names and number of the columns are noted, or compared.
+def checked_pair(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
+    """X and y; names and number of the columns are noted, or compared.
 
     Parameters
     ----------
     estimator : BaseMLP
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        float32 stays, all else becomes float64. A sparse one is made dense as a whole.
+        float32 stays, all else becomes float64. A sparse one becomes CSR.
     y : array-like
     reset : bool
         Whether this is the first data that the estimator sees.
@@ -40,7 +33,7 @@ def checked_pair(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) ->
     refuse_masked(X, "X")
     refuse_masked(y, "y")
     X, y = validate_data(estimator, X, y, multi_output=True, reset=reset, **(SAMPLES | options))
-    return (X.toarray() if sparse.issparse(X) else X), y
+    return _as_csr(X), y
 
 
 def refuse_masked(values: Any, name: str) -> None:
@@ -49,14 +42,11 @@ def refuse_masked(values: Any, name: str) -> None:
         raise ValueError(f"{name} must not have masked values: fill them, or leave their rows out")
 
 
-def blocks(estimator: Any, X: Any) -> Iterator[Array]:
-    """X in dense blocks of rows: one, but for a large sparse matrix."""
+def checked(estimator: Any, X: Any) -> Any:
+    """X for a prediction; a sparse matrix as CSR."""
     refuse_masked(X, "X")
-    X = validate_data(estimator, X, reset=False, **SAMPLES)
-    if not sparse.issparse(X):
-        yield X
-        return
-    X = X.tocsr()
-    n_rows = max(1, _BLOCK // X.shape[1])
-    for first in range(0, X.shape[0], n_rows):
-        yield X[first : first + n_rows].toarray()
+    return _as_csr(validate_data(estimator, X, reset=False, **SAMPLES))
+
+
+def _as_csr(X: Any) -> Any:
+    return X.tocsr() if sparse.issparse(X) else X

@@ -218,7 +218,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Finite numbers; with a preset a data frame may hold more. float32 is trained in
-            float32, all else in float64. A sparse matrix is made dense as a whole.
+            float32, all else in float64. A sparse matrix is trained on as it is.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Finite numbers; of at least 0 for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), optional
