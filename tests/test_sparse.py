@@ -227,7 +227,7 @@ X, y = matrix(400, WIDE["n_features"]), labels(400)
 def train(dtype, **options):
     net = network(**WIDE, dtype=dtype)
     for batch_size in (13, 40):
-        net.fit(X, y, epochs=5, batch_size=batch_size, **options)
+        net.fit(X, y, epochs=3, batch_size=batch_size, **options)
     _, tensors = net.to_data()
     return [tensors["parameters"], tensors["slots"]]
 for dtype in ("float32", "float64"):
@@ -238,8 +238,8 @@ for dtype in ("float32", "float64"):
                       train(dtype, optimizer=name, threads=1, **rate)):
             for a, b in zip(deferred, other):
                 print("same" if np.array_equal(a, b) else f"{dtype} {name} differs")
-many = [network(**WIDE), network(**WIDE)]  # 2,000 steps, of which rows may miss 1,024
-many[0].fit(X, y, epochs=10, batch_size=2)
+many = [network(3000, 9), network(3000, 9)]  # 2,000 steps, of which rows may miss 1,024
+many[0].fit(X, y, epochs=10, batch_size=2, threads=1)
 many[1].fit(X, y, epochs=10, batch_size=2, clip_norm=1e30, threads=1)
 print("same" if np.array_equal(many[0].parameters, many[1].parameters) else "many steps differ")
 """
@@ -412,7 +412,7 @@ def test_too_few_rows_of_targets_are_refused() -> None:
 
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
-def test_columns_that_another_thread_writes_reach_no_other_memory(index: Any) -> None:
+def test_wild_columns_that_another_thread_writes_are_harmless(index: Any) -> None:
     """Wild columns, written while a network trains and predicts, end no process."""
     X, y = matrix(2000, 300, entries=20), labels(2000)
     X.indices = X.indices.astype(index)
