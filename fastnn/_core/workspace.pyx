@@ -139,6 +139,7 @@ cdef class Workspace:
             raise ValueError("there must be at least one sample")
         cdef double flops = step_flops(g, rows, numbers_in(X) / len(X) * rows)
         self.plan = plan
+        self.exchange = exchange
         self.held = []
         self.buffers = []
         self.n_threads = n_threads
@@ -172,7 +173,6 @@ cdef class Workspace:
         if gradient is None and (stores_gradient or self.regularization.clip_norm > 0):
             gradient = self.array((g.n_parameters,), plan.dtype)
         self.make_gradient(gradient, n_slabs, flops)
-        self.exchange = exchange
         if exchange is not None:
             self.hold_exchange()
         self.losses = np.empty(n_epochs)
