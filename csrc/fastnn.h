@@ -105,6 +105,11 @@ typedef struct fnn_optimizer {
      * those of each. NULL: nothing. Returns as `update`. */
     int (*idle)(void *parameters, void *const *slots, size_t n, const double *constants,
                 size_t n_steps);
+    /* The same at once, to rounding: NULL where there is no formula. What all parameters need that have
+     * missed the steps from the i-th on goes into row i of at_once (n_steps, FNN_MAX_CONSTANTS); 0 if the
+     * formula is no good for these steps, else 1. */
+    int (*prepare_at_once)(double *at_once, const double *constants, size_t n_steps);
+    int (*idle_at_once)(void *parameters, void *const *slots, size_t n, const double *of_steps);
 } fnn_optimizer;
 
 /* ---- what comes in ------------------------------------------------------------------------- */

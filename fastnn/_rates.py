@@ -192,7 +192,9 @@ class LearningRates:
             return
         if self._window is None or trainer.n_updates >= trainer.window_end:
             first = trainer.n_updates
-            window = self._rates(first, max(1, min(_WINDOW, self._end - first)))
+            # Windows end at the same steps in a training that is resumed
+            until_end = _WINDOW - (first - self._state.first_step) % _WINDOW
+            window = self._rates(first, max(1, min(until_end, self._end - first)))
             trainer.set_rates(window)
             self._window, self._first = window, first
 

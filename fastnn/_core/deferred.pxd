@@ -12,12 +12,17 @@ cdef struct Deferred:
     uint32_t *n_touched  # (n_tiles_down,)
     size_t n_steps  # of a period, at most: after them all rows are brought up to date
     double *constants  # (n_steps, FNN_MAX_CONSTANTS): of those steps
+    double *at_once  # the same for all steps from one of them on together
+    bint is_at_once  # it serves
     size_t rate  # which of the learning rates is the layer's
 
-cdef size_t steps_of_period(const Geometry *g, const Update *update) noexcept nogil
+cdef size_t steps_of_period(const Geometry *g, const Update *update,
+                            double entries_a_step) noexcept nogil
+cdef bint ends_period(const Deferred *deferred, size_t n_done, size_t batch_size,
+                      size_t n_samples) noexcept nogil
 cdef void begin_period(const Pass *net, Deferred *deferred, fnn_team *team, int member,
                        uint64_t n_updates) noexcept nogil
-cdef void note_constants(Deferred *deferred, const StepConstants *constants,
+cdef void note_constants(const Update *update, Deferred *deferred, const StepConstants *constants,
                          uint64_t n_updates) noexcept nogil
 cdef int catch_up(const Pass *net, const Update *update, Deferred *deferred, size_t group,
                   const Rows *rows) noexcept nogil

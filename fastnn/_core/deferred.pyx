@@ -2,9 +2,10 @@
 
 A row of the first layer's weights has no gradient where no sample of a mini-batch has an entry in its
 column. Most optimisers change it all the same, which moves far more memory than all else in a step. So
-such a row is left alone, and makes all the steps that it has missed at once, in registers, before it is
-read. That gives the bits of updates at every step: when rows are brought up to date does not show. All of
-them are when a run ends, so nobody else sees a row that is behind.
+such a row is left alone, and makes all the steps that it has missed in registers, before it is read: one
+after the other, which gives the bits of updates at every step, or by a formula at once, which gives them
+to rounding. All rows are brought up to date when a period ends, and then alone a run comes back: so
+nobody else sees a row that is behind, and the formula has the same steps to make up for in every run.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -36,9 +37,10 @@ from fastnn._core.weights cimport StepConstants, Update, update_block
 cdef extern from *:
     void __builtin_prefetch(const void *address, int written, int locality) noexcept nogil
 
-# Numbers times steps that all rows make up for at a time, at most: some 0.2 s, in which nobody can interrupt
-# it. And steps, at most.
+# Numbers times steps that all rows make up for at a time, at most, and numbers that the steps of a period
+# change: some 0.2 s, in which nobody can interrupt it. And steps, at most.
 cdef double MOST_MADE_UP = 6e8
+cdef double MOST_CHANGED = 8e7
 cdef size_t MOST_STEPS = 1024
 # Rows of weights ahead that are fetched: each lies somewhere else.
 cdef size_t ROWS_AHEAD = 4
@@ -60,11 +62,20 @@ cdef void fetch_row(const Pass *net, const Update *update, size_t row, size_t fi
         line += CACHE_LINE
 
 
-cdef size_t steps_of_period(const Geometry *g, const Update *update) noexcept nogil:
-    """How many steps rows may miss."""
-    if update.optimizer.idle == NULL:
-        return MOST_STEPS
-    return min(MOST_STEPS, <size_t> (MOST_MADE_UP / (<double> g.n_features * g.layers[0].n_out)))
+cdef size_t steps_of_period(const Geometry *g, const Update *update,
+                            double entries_a_step) noexcept nogil:
+    """How many steps a period has, at most."""
+    cdef double n_out = g.layers[0].n_out
+    cdef double n_steps = min(<double> MOST_STEPS, MOST_CHANGED / (entries_a_step * n_out + 1))
+    if update.optimizer.idle != NULL and update.optimizer.idle_at_once == NULL:
+        n_steps = min(n_steps, MOST_MADE_UP / (g.n_features * n_out))
+    return <size_t> n_steps
+
+
+cdef bint ends_period(const Deferred *deferred, size_t n_done, size_t batch_size,
+                      size_t n_samples) noexcept nogil:
+    """Whether a period ends after `n_done` samples of an epoch: with the epoch, or before."""
+    return n_done == n_samples or n_done // batch_size % deferred.n_steps == 0
 
 
 cdef void begin_period(const Pass *net, Deferred *deferred, fnn_team *team, int member,
@@ -76,11 +87,15 @@ cdef void begin_period(const Pass *net, Deferred *deferred, fnn_team *team, int 
     team_barrier(team, RUNNING)
 
 
-cdef void note_constants(Deferred *deferred, const StepConstants *constants,
+cdef void note_constants(const Update *update, Deferred *deferred, const StepConstants *constants,
                          uint64_t n_updates) noexcept nogil:
     """Those of the step after `n_updates`, for the rows that miss it."""
-    memcpy(deferred.constants + (n_updates - deferred.first_step) * <size_t> FNN_MAX_CONSTANTS,
+    cdef size_t n_steps = n_updates - deferred.first_step
+    memcpy(deferred.constants + n_steps * <size_t> FNN_MAX_CONSTANTS,
            constants[deferred.rate].optimizer, FNN_MAX_CONSTANTS * sizeof(double))
+    if update.optimizer.prepare_at_once != NULL:
+        deferred.is_at_once = update.optimizer.prepare_at_once(deferred.at_once, deferred.constants,
+                                                               n_steps + 1)
 
 
 cdef int make_up(const Pass *net, const Update *update, const Deferred *deferred, size_t row,
@@ -93,6 +108,9 @@ cdef int make_up(const Pass *net, const Update *update, const Deferred *deferred
         return 0
     for i in range(update.n_slots):
         slots[i] = update.slots[i] + offset
+    if deferred.is_at_once:
+        return update.optimizer.idle_at_once(net.parameters + offset, slots, n_out,
+                                             deferred.at_once + n_seen * <size_t> FNN_MAX_CONSTANTS)
     return update.optimizer.idle(net.parameters + offset, slots, n_out,
                                  deferred.constants + n_seen * <size_t> FNN_MAX_CONSTANTS,
                                  n_steps - n_seen)

@@ -50,6 +50,10 @@ cdef extern from "fastnn.h" nogil:
                       const void *constants) noexcept nogil
         int (*idle)(void *parameters, void *const *slots, size_t n, const double *constants,
                     size_t n_steps) noexcept nogil
+        int (*prepare_at_once)(double *at_once, const double *constants,
+                               size_t n_steps) noexcept nogil
+        int (*idle_at_once)(void *parameters, void *const *slots, size_t n,
+                            const double *of_steps) noexcept nogil
 
     ctypedef struct fnn_rescaling:
         double scale

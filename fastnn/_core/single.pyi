@@ -48,6 +48,15 @@ def optimizer_update(
     t: int,
     isa: str | None = None,
 ) -> bool: ...
+def idle_at_once(
+    name: str,
+    parameters: Array,
+    slots: Array,
+    learning_rates: npt.NDArray[np.float64],
+    hyperparameters: dict[str, float],
+    t: int,
+    isa: str | None = None,
+) -> bool: ...
 def gather(
     data: Array,
     order: Array,

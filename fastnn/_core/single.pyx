@@ -245,6 +245,43 @@ def optimizer_update(str name, parameters, slots, gradient, double learning_rate
     return kernel.update(w, slot, g, n, constants) == 0
 
 
+def idle_at_once(str name, parameters, slots, learning_rates, hyperparameters, uint64_t t, isa=None):
+    """What steps without a gradient do to `parameters` and `slots`, in place, by the formula.
+
+    Parameters
+    ----------
+    name, parameters, slots, hyperparameters, isa
+        As for `optimizer_update`.
+    learning_rates : sequence of float
+        Of each step.
+    t : int
+        Number of the first of them, from 1.
+
+    Returns
+    -------
+    bool
+        Whether there is a formula that is good for these steps; nothing is done where there is none.
+    """
+    cdef size_t n = parameters.size, n_slots = slots.shape[0], n_steps = len(learning_rates), i
+    cdef const fnn_optimizer *kernel = find_optimizer(kernels_for(parameters.dtype, isa), name)
+    cdef char *w = writable_data_of(parameters, parameters.dtype, (n,))
+    cdef char *state = writable_data_of(slots, parameters.dtype, (kernel.n_slots, n))
+    cdef double values[FNN_MAX_HYPERPARAMETERS]
+    cdef void *slot[FNN_MAX_SLOTS]
+    memory = np.empty((2, n_steps, FNN_MAX_CONSTANTS))
+    cdef double *constants = <double *> writable_data_of(memory, memory.dtype, memory.shape)
+    cdef double *at_once = constants + n_steps * <size_t> FNN_MAX_CONSTANTS
+    for i in range(n_slots):
+        slot[i] = state + i * n * <size_t> parameters.itemsize
+    fill_hyperparameters(kernel, values, hyperparameters)
+    for i in range(n_steps):
+        kernel.prepare(constants + i * <size_t> FNN_MAX_CONSTANTS, values, learning_rates[i], t + i)
+    if kernel.prepare_at_once == NULL or not kernel.prepare_at_once(at_once, constants, n_steps):
+        return False
+    kernel.idle_at_once(w, slot, n, at_once)
+    return True
+
+
 def gather(data, order, dtype, isa=None, panels=False, rescaling=None):
     """Rows ``data[order]`` converted to `dtype`.
 

@@ -33,6 +33,7 @@ from fastnn._core.clock cimport now
 from fastnn._core.deferred cimport (
     begin_period,
     catch_up,
+    ends_period,
     note_constants,
     settle,
     update_touched,
@@ -321,7 +322,7 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
     if not isfinite(factor):
         return UPDATE_NOT_FINITE
     if run.deferred != NULL and member == 0:
-        note_constants(run.deferred, constants, n_updates)
+        note_constants(&run.update, run.deferred, constants, n_updates)
     number = team_next_tile(team, member, n_tiles)
     while number < n_tiles:
         if run.gradient_mode == FUSED_AT_ONCE:
@@ -334,7 +335,7 @@ cdef int update_phase(Run *run, fnn_team *team, int member, uint64_t n_updates,
             vote |= UPDATE_NOT_FINITE
         number = team_next_tile(team, member, n_tiles)
     n_updates += 1
-    if member == 0 and is_time_to_return(run, n_updates):
+    if member == 0 and is_time_to_return(run, n_updates, rows.sample + rows.n):
         vote |= OUT_OF_TIME
     return team_barrier(team, vote)
 
@@ -444,11 +445,13 @@ cdef int average_phase(Run *run, fnn_team *team, int member, uint64_t n_updates)
     return team_barrier(team, RUNNING)
 
 
-cdef bint is_time_to_return(Run *run, uint64_t n_updates) noexcept nogil:
+cdef bint is_time_to_return(Run *run, uint64_t n_updates, size_t n_done) noexcept nogil:
+    """After so many steps, and so many samples of the epoch."""
     cdef double time
     if n_updates >= run.updates_allowed:
         return True
-    if n_updates % run.clock_interval != 0:
+    if not (n_updates % run.clock_interval == 0 if run.deferred == NULL else ends_period(
+            run.deferred, n_done, run.batch_size, run.net.batch.n_samples)):
         return False
     time = now()
     return time >= run.deadline or (time >= run.reader_deadline
@@ -536,11 +539,12 @@ cdef void train(void *context, fnn_team *team, int member) noexcept nogil:
                     run.epoch_accuracies[progress.epoch - 1] = (progress.epoch_hits
                                                                 / progress.epoch_weight)
                 run.progress[0] = progress
-        if run.deferred != NULL and (
-                progress.n_updates - run.deferred.first_step == run.deferred.n_steps):
+        if run.deferred != NULL and not status & UPDATE_NOT_FINITE and ends_period(
+                run.deferred, batch.start + batch.n, run.batch_size, n_samples):
             status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
             begin_period(&run.net, run.deferred, team, member, progress.n_updates)
-    if run.deferred != NULL and not status & UPDATE_NOT_FINITE:
+    if run.deferred != NULL and not status & UPDATE_NOT_FINITE and (
+            progress.n_updates > run.deferred.first_step):
         status |= settle(&run.net, &run.update, run.deferred, team, member, progress.n_updates)
     if member == 0:
         run.status = status

@@ -220,13 +220,14 @@ cdef class Trainer(Workspace):
         cdef const Geometry *g = run.net.geometry
         cdef const LayerRules *rules = NULL
         cdef double n_entries = numbers_in(self.data[0])
-        cdef size_t n_steps = steps_of_period(g, &run.update)
+        cdef double entries_a_step = n_entries * run.n_slab_rows / len(self.data[0])
+        cdef size_t n_steps = steps_of_period(g, &run.update, entries_a_step)
         if run.regularization != NULL:
             rules = &run.regularization.layers[0]
         if (not g.layers[0].operations.reads_sparse or run.gradient_mode != FUSED
                 or run.average != NULL or not run.update.is_far or run.signals.in_tiles
                 or n_steps < FEWEST_DEFERRED_STEPS
-                or n_entries * run.n_slab_rows > DEFERRED_SHARE * g.n_features * run.net.batch.n_samples):
+                or entries_a_step > DEFERRED_SHARE * g.n_features):
             return 0
         if rules != NULL and (not rules.trainable or rules.l1 > 0 or rules.l2 > 0
                               or rules.max_norm > 0 or run.update.weight_decay > 0
@@ -239,6 +240,9 @@ cdef class Trainer(Workspace):
                                                            sizeof(uint32_t))
         run.deferred.constants = <double *> self.scratch(
             n_steps * <size_t> FNN_MAX_CONSTANTS, sizeof(double))
+        run.deferred.at_once = <double *> self.scratch(
+            n_steps * <size_t> FNN_MAX_CONSTANTS, sizeof(double))
+        run.deferred.is_at_once = False
         run.deferred.n_steps = n_steps
         run.deferred.rate = 0 if rules == NULL else rules.rate
         self.cut_stages(True)
