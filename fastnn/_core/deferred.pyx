@@ -37,9 +37,9 @@ from fastnn._core.weights cimport StepConstants, Update, update_block
 cdef extern from *:
     void __builtin_prefetch(const void *address, int written, int locality) noexcept nogil
 
-# Numbers times steps that all rows make up for at a time, at most, and numbers that the steps of a period
-# change: some 0.2 s, in which nobody can interrupt it. And steps, at most.
-cdef double MOST_MADE_UP = 6e8
+# Numbers times steps that all rows make up for at a time, at most, one after the other: some 0.4 s on one
+# thread, in which nobody can interrupt it. Numbers that the steps of a period change: some 0.2 s. And steps.
+cdef double MOST_MADE_UP = 1.2e9
 cdef double MOST_CHANGED = 8e7
 cdef size_t MOST_STEPS = 1024
 # Rows of weights ahead that are fetched: each lies somewhere else.
@@ -67,7 +67,7 @@ cdef size_t steps_of_period(const Geometry *g, const Update *update,
     """How many steps a period has, at most."""
     cdef double n_out = g.layers[0].n_out
     cdef double n_steps = min(<double> MOST_STEPS, MOST_CHANGED / (entries_a_step * n_out + 1))
-    if update.optimizer.idle != NULL and update.optimizer.idle_at_once == NULL:
+    if update.optimizer.idle != NULL:
         n_steps = min(n_steps, MOST_MADE_UP / (g.n_features * n_out))
     return <size_t> n_steps
 
