@@ -279,9 +279,11 @@ def numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
 
 def _refuse_no_numbers(value: Any, array: Array, name: str) -> NoReturn:
     """Says what is no number in `value`, of which NumPy made `array`, and the remedy."""
-    if array.ndim == 0 and array.dtype.kind == "O":
+    if array.ndim == 0:
         remedy = ""
-        if isinstance(value, Iterator):
+        if name == "X" and (callable(value) or hasattr(type(value), "n_samples")):
+            remedy = "; Network.fit alone takes chunks, which have y in them: leave y out"
+        elif isinstance(value, Iterator):
             remedy = f"; pass list({name})"
         elif isinstance(value, Mapping):
             remedy = "; pass an array of its values"

@@ -275,7 +275,7 @@ class Ensemble:
             )
         try:
             if description.get("kind") != KIND:
-                raise ValueError(f"it is a {description.get('kind')}, whose own load reads it")
+                raise ValueError(f"{description.get('kind')}.load reads this file")
             _, networks = entries(description, ["kind", "networks"], "the description")
             return cls(_copies.many_from_data(networks, tensors))
         except (TypeError, ValueError, RecursionError) as error:

@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 Settings = Mapping[str, Any]
 
 _FIT_DEFAULTS: dict[str, Any] = Network.fit.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
-_OF_THE_CALL = ("X", "threads", "progress")
+_OF_THE_CALL = ("X", "rows", "threads", "progress")
 
 # Between two looks at signals and the progress, and what threads get to end after Ctrl-C.
 _LOOK_SECONDS = 0.1

@@ -290,7 +290,8 @@ def test_what_is_no_array_yet_gets_a_remedy() -> None:
     for samples, remedy in [
         ((row for row in X), "(generator); pass list(X)"),
         ({"a": X[:, 0]}, "(dict); pass an array of its values"),
-        (len, "got <built-in function len> (builtin_function_or_method)"),
+        (len, "Network.fit alone takes chunks, which have y in them: leave y out"),
+        ("table.parquet", "got 'table.parquet' (str)"),
     ]:
         with pytest.raises(TypeError, match=f"^X must be an array of num.*{re.escape(remedy)}$"):
             sigmoid_net().fit(samples, Y)
