@@ -233,17 +233,19 @@ def search(
         From what each value is drawn: a sequence of choices, `fastnn.Uniform`, `fastnn.LogUniform`
         or `fastnn.Integers`.
     X, y : array-like
-        As for `Network.fit`.
+        As for `Network.fit`, without chunks.
     build : Network or callable
         What to train. A network: `space` has arguments of `Network.fit`. A function
         ``build(params)`` of the drawn values: it returns a `Network`, or a pair of one and a dict
-        of arguments of `Network.fit`. Networks begin anew from seeds that follow from `seed`.
+        of arguments of `Network.fit`. Drawn values that it does not use have no effect. Networks
+        begin anew from seeds that follow from `seed`.
     n_trials : int
         How many are drawn.
     method : {"random", "halving"}
         "random" trains all of them for all epochs. "halving" (successive halving) trains all of
         them for a few epochs, lets one in `factor` go on from where it is, for `factor` times as
-        many epochs in all, and so on: the last ones have had all of `epochs`.
+        many epochs in all, and so on: the last ones have had all of `epochs`. With fewer epochs
+        than `factor` there is one stage, and nothing is halved.
     cv : int, float, splitter, or iterable of (train, test)
         As for `cross_validate`; by default the score is that of 20 % of the rows, set aside once.
     metric : str or callable
