@@ -81,7 +81,7 @@ def rebuild(description: Any, tensors: Any, network_class: type[NetworkType]) ->
         if not issubclass(network_class, Network):
             raise ValueError(f"{network_class!r} is not a class of networks")
         if isinstance(description, dict) and "kind" in description:
-            raise ValueError(f"it is a {description['kind']}, whose own load reads it")
+            raise ValueError(f"{description['kind']}.load reads this file")
         layers, loss, dtype, seed, n_features, *of_state = entries(
             description,
             ["layers", "loss", "dtype", "seed", "n_features", *NO_STATE],

@@ -144,7 +144,7 @@ def samples_of(
         if watching.validation_data is None:
             return samples, None
         return samples, validation_samples(net, watching.validation_data, X.shape[1])
-    seed = options.like(net).seed
+    seed = options.like(net).seed if options.split_seed is None else options.split_seed
     kept, aside = rows_aside(architecture, y_of_rows, watching.validation_split, seed)
     weights = _weights.of_rows(weights, kept)
     if rows is not None:

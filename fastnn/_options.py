@@ -111,6 +111,8 @@ class FitOptions:
         Not checked yet.
     block_size : int or None
         Of samples that are streamed; None: by default.
+    split_seed : int or None
+        What draws the rows of `validation_split`; None: the network's seed.
     """
 
     epochs: int
@@ -124,6 +126,7 @@ class FitOptions:
     sample_weight: Any
     class_weight: Any
     block_size: int | None
+    split_seed: int | None = None
 
     def like(self, net: Network) -> Network:
         """What `net` is, or becomes: the network of the checkpoint."""

@@ -77,7 +77,11 @@ def _fit_with_others(
         data = watching.validation_data
         if isinstance(data, (tuple, list)) and len(data) > 0 and _n_rows(data[0]) == 0:
             options = replace(options, watching=replace(watching, validation_data=None))
-        widths = ranks.tell(np.shape(X)[1] if has_rows and np.ndim(X) == 2 else net.n_features)
+        width = np.shape(X)[1] if has_rows and np.ndim(X) == 2 else net.n_features
+        told_by_all = ranks.tell([width, options.like(net).seed])
+        widths = [each[0] for each in told_by_all]
+        # Every rank has the seed of rank 0 afterwards, and a resumed call must draw the same rows.
+        options = replace(options, split_seed=told_by_all[0][1])
         if isinstance(options.class_weight, str) and options.class_weight == "balanced":
             options = replace(options, class_weight=ranks.balance(net, X, y))
         if not has_rows:

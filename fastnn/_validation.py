@@ -5,7 +5,7 @@ Errors are `ValueError` or `TypeError` and name the argument, what was expected 
 
 import operator
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import isfinite
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -279,7 +279,7 @@ def numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
 
 def _refuse_no_numbers(value: Any, array: Array, name: str) -> NoReturn:
     """Says what is no number in `value`, of which NumPy made `array`, and the remedy."""
-    if array.ndim == 0 and array.dtype.kind == "O":
+    if array.ndim == 0:
         remedy = ""
         if isinstance(value, Iterator):
             remedy = f"; pass list({name})"
@@ -287,6 +287,12 @@ def _refuse_no_numbers(value: Any, array: Array, name: str) -> NoReturn:
             remedy = "; pass an array of its values"
         elif hasattr(value, "collect"):  # such as a lazy frame of polars
             remedy = f"; pass {name}.collect()"
+        elif (
+            name == "X"
+            and array.dtype.kind == "O"
+            and (callable(value) or isinstance(value, Iterable))
+        ):
+            remedy = "; Network.fit alone takes chunks, which have y in them: leave y out"
         raise TypeError(f"{name} must be an array of numbers, got {shown(value)}{remedy}")
     remedy = ""
     if isinstance(value, (list, tuple)) or array.dtype.kind == "O":

@@ -46,7 +46,7 @@ class CrossValidation:
 
     @property
     def std(self) -> dict[str, float]:
-        """The standard deviation of each score over the folds, divided by their number."""
+        """The standard deviation of each score over the folds (``ddof=0``)."""
         return {name: float(values.std()) for name, values in self.scores.items()}
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ def cross_validate(
         Stays as it is. Those that are trained have its layers, loss and dtype, and begin anew, each
         from a seed of its own that follows from `seed`.
     X, y : array-like
-        As for `Network.fit`.
+        As for `Network.fit`, without chunks.
     cv : int, float, splitter, or iterable of (train, test)
         The number of folds, at least 2: each row is tested on once, and where each sample has one
         class, every class is spread evenly over the folds. A float in (0, 1) sets this share of the

@@ -144,7 +144,7 @@ class Ensemble:
             As of `Network.predict`.
         std : ndarray
             With ``return_std=True`` only: the standard deviation of the members' outputs about
-            their mean, divided by their number. Of classifiers that of the probabilities, of shape
+            their mean (``ddof=0``). Of classifiers that of the probabilities, of shape
             (n_samples, n_outputs); else of the shape of `predicted`. The outputs of all members are
             held at a time.
 
@@ -275,7 +275,7 @@ class Ensemble:
             )
         try:
             if description.get("kind") != KIND:
-                raise ValueError(f"it is a {description.get('kind')}, whose own load reads it")
+                raise ValueError(f"{description.get('kind')}.load reads this file")
             _, networks = entries(description, ["kind", "networks"], "the description")
             return cls(_copies.many_from_data(networks, tensors))
         except (TypeError, ValueError, RecursionError) as error:

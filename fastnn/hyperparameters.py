@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._folds import Fold, checked_folds
-from fastnn._keywords import checked_keywords
+from fastnn._keywords import check_keywords, checked_keywords
 from fastnn.cross_validation import checked_seed, like
 from fastnn.history import format_number
 from fastnn.many import fit_each, histories_of
-from fastnn.metrics import checked_metrics, larger_is_better
+from fastnn.metrics import ALIASES, METRICS, checked_metrics, larger_is_better
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Schedule
@@ -233,17 +233,19 @@ def search(
         From what each value is drawn: a sequence of choices, `fastnn.Uniform`, `fastnn.LogUniform`
         or `fastnn.Integers`.
     X, y : array-like
-        As for `Network.fit`.
+        As for `Network.fit`, without chunks.
     build : Network or callable
         What to train. A network: `space` has arguments of `Network.fit`. A function
         ``build(params)`` of the drawn values: it returns a `Network`, or a pair of one and a dict
-        of arguments of `Network.fit`. Networks begin anew from seeds that follow from `seed`.
+        of arguments of `Network.fit`. Drawn values that it does not use have no effect. Networks
+        begin anew from seeds that follow from `seed`.
     n_trials : int
         How many are drawn.
     method : {"random", "halving"}
         "random" trains all of them for all epochs. "halving" (successive halving) trains all of
         them for a few epochs, lets one in `factor` go on from where it is, for `factor` times as
-        many epochs in all, and so on: the last ones have had all of `epochs`.
+        many epochs in all, and so on: the last ones have had all of `epochs`. With fewer epochs
+        than `factor` there is one stage, and nothing is halved.
     cv : int, float, splitter, or iterable of (train, test)
         As for `cross_validate`; by default the score is that of 20 % of the rows, set aside once.
     metric : str or callable
@@ -383,6 +385,8 @@ class _Trials:
         self.threads, self.progress = threads, progress
         self.folds: list[Fold] = checked_folds(cv, first._architecture, self.X, targets, seed)
         self.metrics: tuple[Any, ...] = ()
+        if isinstance(metric, str):
+            metric = _validation.spelled(metric, ("loss", *METRICS), "metric", ALIASES)
         self.metric = metric
         if not isinstance(metric, str) or metric not in first._architecture.metrics:
             self.metrics = (metric,)
@@ -496,7 +500,15 @@ def _candidate(
         for name, values in space.items()
     }
     built: Any = (build, params)
-    if not isinstance(build, Network):
+    if isinstance(build, Network):
+        try:
+            check_keywords(Network.fit, params)
+        except TypeError as error:
+            raise TypeError(
+                f"space must have arguments of fit where build is a Network: {error}; a function "
+                f"build(params) takes any"
+            ) from None
+    else:
         if not callable(build):
             raise TypeError(
                 f"build must be a Network, or a function of the drawn values, got "

@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 Settings = Mapping[str, Any]
 
 _FIT_DEFAULTS: dict[str, Any] = Network.fit.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
-_OF_THE_CALL = ("X", "threads", "progress")
+_OF_THE_CALL = ("X", "rows", "threads", "progress")
 
 # Between two looks at signals and the progress, and what threads get to end after Ctrl-C.
 _LOOK_SECONDS = 0.1
@@ -66,8 +66,8 @@ def fit_many(
     ----------
     networks : sequence of Network
         Different ones, of any layers, for inputs of as many columns as X has.
-    X : array-like of shape (n_samples, n_features)
-        As for `Network.fit`.
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        As for `Network.fit`, without chunks. A memory-mapped file is read in place, not streamed.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None
         As for `Network.fit`: of all networks that have no ``"y"`` of their own in `settings`.
     rows : sequence of array-like or None, optional

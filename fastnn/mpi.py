@@ -33,7 +33,8 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
         Of the same layers, loss and dtype on all ranks. Parameters, the optimiser's state, random
         state and seed are those of rank 0.
     X_local : array-like of shape (n_samples, n_features)
-        Rows of this rank: any number of them, also none, as an array without rows or None.
+        Rows of this rank: any number of them, also none, as an array without rows or None. A
+        sparse matrix does too, but no chunks. A memory-mapped file is read in place, not streamed.
     y_local : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their targets.
     comm : mpi4py.MPI.Intracomm, optional
@@ -71,7 +72,7 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
 
     Examples
     --------
-    Run with ``mpiexec -n 2 python train.py``:
+    Run with ``mpiexec -n 2 python -m mpi4py train.py``:
 
     >>> import numpy as np
     >>> from fastnn import Network, mpi  # doctest: +SKIP

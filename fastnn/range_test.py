@@ -108,7 +108,8 @@ def find_learning_rate(
     net : Network
         Stays as it is.
     X, y : array-like
-        As for `Network.fit`. The mini-batches come in random order, as often as it takes.
+        As for `Network.fit`, without chunks. The mini-batches come in random order, as
+        often as it takes.
     smallest, largest : float
         The first rate and the last one.
     n_steps : int

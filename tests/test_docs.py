@@ -1,6 +1,7 @@
-"""The snippets of docs/training.md, docs/many.md and docs/plots.md run as they are pasted."""
+"""Snippets of training.md, many.md and plots.md run as they are pasted; links lead somewhere."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from doc_snippets import DOCS, snippets_of
 
 import fastnn
 
+README = DOCS.parent / "README.md"
 SETUP, OF_SECTIONS, TITLES = snippets_of("training.md")
 PLOTS_SETUP, OF_PLOTS, PLOTS_TITLES = snippets_of("plots.md")
 MANY_SETUP, OF_MANY, MANY_TITLES = snippets_of("many.md")
@@ -83,3 +85,27 @@ def test_pictures_are_there_and_small() -> None:
     named = set(re.findall(r"\]\((images/.*?)\)", text))
     assert named == {f"images/{path.name}" for path in (DOCS / "images").iterdir()}
     assert all((DOCS / name).stat().st_size < 60_000 for name in named)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What the titles of a page are called in links."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_links_lead_to_pages_and_sections(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors_of(linked), (target, anchor)
+
+
+def test_the_readme_leads_to_every_page_and_extra() -> None:
+    text = README.read_text()
+    linked = set(re.findall(r"\(docs/([\w-]+\.md)", text[text.index("## Where to look") :]))
+    assert linked == {page.name for page in DOCS.glob("*.md")}
+    pyproject = tomllib.loads((README.parent / "pyproject.toml").read_text())
+    rows = re.findall(r"^\| (`.*?`) \|", text[text.index("| extra |") :], re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(pyproject["project"]["optional-dependencies"]) <= named

@@ -298,6 +298,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         TypeError,
         r"networks\[1\]: .*learning_rate",
     ),
+    "own rows": ({"settings": [{}, {"rows": [1]}, {}]}, TypeError, "rows is of the whole call"),
     "threads": ({"settings": [{}, {"threads": 1}, {}]}, TypeError, "threads is of the whole call"),
     "epochs": ({"settings": [{}, {}, {"epochs": 0}]}, ValueError, r"networks\[2\]: epochs must"),
     "y": ({"settings": [{}, {}, {"y": Y[:9]}]}, ValueError, r"networks\[2\]: y must be of shape"),

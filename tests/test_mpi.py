@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doc_snippets import snippets_of
 
 import fastnn
 from fastnn import Network
@@ -232,10 +233,10 @@ def test_a_resumed_training_ends_in_the_same_bits(values_of: Any) -> None:
                            validation_split=0.25, ema=0.9,
                            learning_rate=ReduceOnPlateau(1e-2, patience=1), **options)
         def new():
-            return Network([Dense(32, "relu"), Dropout(0.1), Dense(3, "softmax")], seed=3)
+            return Network([Dense(32, "relu"), Dropout(0.1), Dense(3, "softmax")], seed=3 + rank)
         whole, parts = new(), new()
         expected = train(whole, 12)
-        train(parts, 2)
+        train(new(), 2)
         history = train(parts, 12, resume_from=path)
         show(same=bool((whole.parameters == parts.parameters).all()), history=history == expected,
              epochs=history.n_epochs, parameters=whole.parameters.tobytes().hex())
@@ -413,11 +414,28 @@ def test_a_killed_rank_ends_the_job_and_the_checkpoint_loads(start: Any, who: in
 
 
 def test_the_example_of_the_docs_runs(start: Any) -> None:
-    _, example = (Path(__file__).parents[1] / "docs" / "mpi.md").read_text().split("```python\n")
-    run = start(2, "os.chdir(sys.argv[1])\n" + example.partition("```")[0])
+    example, _, _ = snippets_of("mpi.md")
+    run = start(2, "os.chdir(sys.argv[1])\n" + example)
     assert run.end() == 0, run.read()
     assert Network.load(Path(run.folder, "model.fastnn")).n_features == 16
     assert "val_loss" in run.read()
+
+
+def test_the_example_of_row_groups_runs(start: Any) -> None:
+    pytest.importorskip("pyarrow")
+    _, (example,), _ = snippets_of("mpi.md")
+    script = """
+        os.chdir(sys.argv[1])
+        if rank == 0:
+            import pyarrow.parquet
+            table = pyarrow.table({"a": X[:, 0], "b": X[:, 1], "y": y > 0})
+            pyarrow.parquet.write_table(table, "table.parquet", row_group_size=300)
+        comm.Barrier()
+    """
+    end = "show(rows=len(X), epochs=net.history.n_epochs)\n"
+    run = start(2, textwrap.dedent(script) + example + end)
+    assert run.end() == 0, run.read()
+    assert run.shown() == [{"rows": 600, "epochs": 20}, {"rows": 400, "epochs": 20}]
 
 
 # ---- tables --------------------------------------------------------------------------------------

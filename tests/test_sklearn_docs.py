@@ -1,6 +1,7 @@
 """The snippets of docs/scikit-learn.md run as they are pasted, and its tables are complete."""
 
 import re
+from pathlib import Path
 
 import pytest
 from doc_snippets import DOCS, snippets_of
@@ -22,14 +23,20 @@ def test_every_section_has_a_snippet() -> None:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("snippet", OF_SECTIONS, ids=TITLES)
 def test_a_snippet_runs_behind_the_first_one(
-    snippet: str, capsys: pytest.CaptureFixture[str]
+    snippet: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(SETUP, names)
     exec(snippet, names)
     printed = capsys.readouterr().out
     if "float32" in snippet:
         assert printed == "float32 float32\n"
+    if "TfidfVectorizer" in snippet:
+        assert printed == "['food']\n"
     if "samples seen" in snippet:
         assert printed == f"{41 * 400}\n"
 

@@ -522,3 +522,11 @@ def test_rows_can_be_taken() -> None:
         assert rows[part].shape == dense[part].shape
         np.testing.assert_array_equal(rows[part].toarray(np.float64), dense[part])
     np.testing.assert_array_equal(rows[2:9][np.array([3, 1])].toarray(np.float64), dense[[5, 3]])
+
+
+def test_a_predictor_says_what_takes_sparse_samples() -> None:
+    net = Network([Dense(2)], n_features=3, seed=0)
+    samples = sparse.csr_array(np.eye(3, dtype=np.float32))
+    with pytest.raises(TypeError, match=r"Network\.predict_proba takes a sparse one"):
+        net.predictor()(samples)
+    assert net.predict_proba(samples).shape == (3, 2)

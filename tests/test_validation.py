@@ -4,7 +4,7 @@ import pickle
 import re
 import tracemalloc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -286,11 +286,18 @@ def test_the_cell_that_is_no_number_is_named(case: str) -> None:
         sigmoid_net().evaluate(samples, Y)
 
 
+class Chunks:
+    def __iter__(self) -> Iterator[Any]:
+        return iter([(X, Y)])
+
+
 def test_what_is_no_array_yet_gets_a_remedy() -> None:
     for samples, remedy in [
         ((row for row in X), "(generator); pass list(X)"),
         ({"a": X[:, 0]}, "(dict); pass an array of its values"),
-        (len, "got <built-in function len> (builtin_function_or_method)"),
+        (len, "Network.fit alone takes chunks, which have y in them: leave y out"),
+        (Chunks(), "Network.fit alone takes chunks, which have y in them: leave y out"),
+        ("table.parquet", "got 'table.parquet' (str)"),
     ]:
         with pytest.raises(TypeError, match=f"^X must be an array of num.*{re.escape(remedy)}$"):
             sigmoid_net().fit(samples, Y)

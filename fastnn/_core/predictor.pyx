@@ -318,9 +318,12 @@ cdef class Predictor:
                 f"{self.plan.geometry.n_outputs}), numpy.{self.plan.dtype}) makes one"
             )
         if not isinstance(array, np.ndarray):
+            remedy = f"numpy.asarray({name}, numpy.{self.plan.dtype}) makes one"
+            if hasattr(array, "toarray"):
+                remedy = "Network.predict_proba takes a sparse one"
             raise TypeError(
                 f"{name} must be an ndarray of {self.plan.dtype}, got {type(array).__name__}; "
-                f"numpy.asarray({name}, numpy.{self.plan.dtype}) makes one"
+                f"{remedy}"
             )
         if array.dtype != self.plan.dtype or not array.dtype.isnative:
             raise TypeError(
