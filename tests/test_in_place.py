@@ -213,7 +213,7 @@ def test_blocks_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @on_linux
-@pytest.mark.parametrize("block_size", [64, 4096])
+@pytest.mark.parametrize("block_size", [256, 4096])
 def test_pages_are_given_back(tmp_path: Path, block_size: int) -> None:
     """Also those that the operating system maps beside the ones that are read."""
     data = mapped(tmp_path, np.ones((40_000, 100), np.float32))
