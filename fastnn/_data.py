@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastnn import _weights
 from fastnn._sparse import SparseRows
 from fastnn._split import split_rows
-from fastnn._streams import source_of
+from fastnn._streams import reader_of, source_of
 
 if TYPE_CHECKING:
     from fastnn._architecture import Architecture
@@ -56,7 +56,7 @@ class FitData(NamedTuple):
         Of the training; with a reader as many as a block can have.
     validation : Samples or None
     first : ndarray or SparseRows of shape (n_rows, n_features)
-        Samples that are at hand: all, or the first block.
+        Samples that are at hand: all, or some of the first block.
     n_samples : int or None
         Of an epoch; None: not known beforehand.
     reader : BlockReader or None
@@ -90,13 +90,11 @@ def opened(
         options.check_whole_epochs()
         yield FitData.at_hand(*checked_samples(net, X, y, options))
         return
-    from fastnn._reader import BlockReader  # here: most programs need no queues and threads
-
-    reader = BlockReader(source, options, net.dtype)
+    reader = reader_of(source, options, net.dtype)
     is_interrupted = True
     try:
         reader.begin()
-        yield FitData(reader.samples, source.validation, reader.first.X, reader.n_samples, reader)
+        yield FitData(reader.samples, source.validation, reader.first, reader.n_samples, reader)
         is_interrupted = False
     except Exception:
         is_interrupted = False
@@ -132,7 +130,7 @@ def samples_of(
     TypeError, ValueError
     """
     watching, architecture = options.watching, net._architecture
-    X, y = _apart_from(net._state, X, y)
+    X, y = apart_from(net._state, X, y)
     y_of_rows, sample_weight = y, options.sample_weight
     if rows is not None:
         y_of_rows = y[rows]
@@ -140,7 +138,7 @@ def samples_of(
             sample_weight = _weights.given_of_rows(sample_weight, len(X), rows)
     weights = _weights.sample_weights(architecture, y_of_rows, sample_weight, options.class_weight)
     if watching.validation_split is None:
-        samples = Samples(X, y, _spread(weights, len(X), rows), rows)
+        samples = Samples(X, y, spread(weights, len(X), rows), rows)
         if watching.validation_data is None:
             return samples, None
         return samples, validation_samples(net, watching.validation_data, X.shape[1])
@@ -149,11 +147,11 @@ def samples_of(
     weights = _weights.of_rows(weights, kept)
     if rows is not None:
         kept, aside = rows[kept], rows[aside]
-    trained = Samples(X, y, _spread(weights, len(X), kept), kept)
+    trained = Samples(X, y, spread(weights, len(X), kept), kept)
     return trained, Samples(X[aside], y[aside], None)
 
 
-def _spread(weights: Array | None, n_samples: int, rows: Array | None) -> Array | None:
+def spread(weights: Array | None, n_samples: int, rows: Array | None) -> Array | None:
     """Weights of some rows, at their places among those of all samples."""
     if weights is None or rows is None:
         return weights
@@ -182,12 +180,12 @@ def validation_samples(net: Network, data: Any, n_features: int | None) -> Sampl
         raise TypeError(f"{name} must be (X, y) or (X, y, sample_weight), got {got}")
     names = (f"{name}[0]", f"{name}[1]")
     X, y, given = data if len(data) == 3 else (*data, None)
-    X, y = _apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
+    X, y = apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
     weights = _weights.sample_weights(net._architecture, y, given, None, name=f"{name}[2]")
     return Samples(X, y, weights)
 
 
-def _apart_from(
+def apart_from(
     state: State | None, X: Array | SparseRows, y: Array
 ) -> tuple[Array | SparseRows, Array]:
     """What is trained cannot be the data at the same time."""

@@ -1,4 +1,4 @@
-"""The rows of an array in a mapped file, as a source of blocks."""
+"""The rows of an array in a mapped file, as a source of blocks: copied, or where they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _maps, _validation, _weights
-from fastnn._data import Samples, rows_aside, validation_samples
+from fastnn._data import Samples, apart_from, rows_aside, spread, validation_samples
 from fastnn._streams import Part, random_order
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class MappedRows:
     Raises
     ------
     TypeError, ValueError
+
+    Attributes
+    ----------
+    samples : Samples
+        All of them, in the file, with the rows that are trained on.
     """
 
     repeats = True
@@ -52,23 +57,23 @@ class MappedRows:
         architecture, like = net._architecture, options.like(net)
         batch_size, watching = options.training.batch_size, options.watching
         assert batch_size is not None
-        self._X = _validation.numbers(X, "X")
-        self._y = architecture.checked_targets(y, self._X)
-        self._weights = _weights.sample_weights(
-            architecture, self._y, options.sample_weight, options.class_weight
+        X = _validation.numbers(X, "X")
+        _, y = apart_from(net._state, X, architecture.checked_targets(y, X))
+        weights = _weights.sample_weights(
+            architecture, y, options.sample_weight, options.class_weight
         )
-        self._rows: npt.NDArray[np.int64] | None = None
+        self.samples = Samples(X, y, weights)
         self.block_size, self._dtype = block_size, architecture.dtype
         self.validation: Samples | None = None
         if watching.validation_data is not None:
             self.validation = validation_samples(net, watching.validation_data, X.shape[1])
         if watching.validation_split is not None:
             fraction, seed = watching.validation_split, like.seed
-            self._rows, aside = rows_aside(architecture, self._y, fraction, seed)
-            self._weights = _weights.of_rows(self._weights, self._rows)
-            self.validation = Samples(self._taken(aside), self._y[aside], None)
-            self._y = self._y[self._rows]
-        self.n_samples = len(self._y)
+            rows, aside = rows_aside(architecture, y, fraction, seed)
+            weights = spread(_weights.of_rows(weights, rows), len(X), rows)
+            self.validation = Samples(self._aside(aside), y[aside], None)
+            self.samples = Samples(X, y, weights, rows)
+        self.n_samples = self.samples.n_samples
         self._seed = like.seed if options.training.shuffle else None
         state = like._state
         n_updates = 0 if state is None else state.updates_for(options.training.optimizer)
@@ -76,58 +81,73 @@ class MappedRows:
         self._n_updates = max(0, n_updates - n_before // batch_size)  # before the first epoch
         self._steps_per_epoch = -(-self.n_samples // batch_size)
 
+    @property
+    def can_stay(self) -> bool:
+        """Whether the core can read the rows where they are."""
+        assert isinstance(self.samples.X, np.ndarray)
+        return _validation.can_stay(self.samples.X)
+
     def parts(self, epoch: int, skip: int) -> Generator[Part, None, None]:
-        ranges = self._ranges(self._n_updates + epoch * self._steps_per_epoch, skip)
-        for i, (first, end) in enumerate(ranges):
+        X, y, weights, rows = self.samples
+        assert isinstance(X, np.ndarray)
+        ranges = [piece for block in self.blocks(epoch, skip) for piece in block]
+        for i, piece in enumerate(ranges):
             for following in ranges[i + 1 : i + 2]:
-                _maps.will_need(self._span(*following))
-            X = _validation.dense_samples(self._taken(slice(first, end)), None, self._dtype)
-            weights = None if self._weights is None else self._weights[first:end]
+                _maps.will_need(X[self.span(following)])
+            which = slice(*piece) if rows is None else rows[slice(*piece)]
+            part = _validation.dense_samples(X[which], None, self._dtype)
+            part_weights = None if weights is None else weights[which]
             # Rows that are not side by side have no first one that others could be counted from
-            yield Part(X, self._y[first:end], weights, "", first if self._rows is None else 0)
-            _maps.give_back(self._span(first, end))
-            _maps.give_back(self._y[first:end])
+            yield Part(part, y[which], part_weights, "", piece[0] if rows is None else 0)
+            _maps.give_back(X[self.span(piece)])
+            _maps.give_back(y[self.span(piece)])
 
-    def _ranges(self, n_updates: int, skip: int) -> list[tuple[int, int]]:
-        """First and end of the pieces of an epoch before which there were so many steps.
+    def blocks(self, epoch: int, skip: int) -> list[list[tuple[int, int]]]:
+        """First and end of the pieces of each block of an epoch of this call.
 
-        The seed and this number alone determine their order, so that a resumed run has the same.
+        The seed and the number of steps before the epoch alone determine their order, so that a
+        resumed run has the same. They count the rows that are trained on.
+
+        Parameters
+        ----------
+        epoch, skip : int
+            As for `parts`; `skip` samples are whole blocks, or all.
         """
         size = max(1, self.block_size // _PIECES)
         order = np.arange(-(-self.n_samples // size))
         if self._seed is not None:
+            n_updates = self._n_updates + epoch * self._steps_per_epoch
             order = random_order(self._seed, n_updates, len(order))
-        ranges: list[tuple[int, int]] = []
-        block: list[tuple[int, int]] = []
+        blocks: list[list[tuple[int, int]]] = [[]]
         room = self.block_size
         for first in (size * order).tolist():
             end = min(first + size, self.n_samples)
             while first < end:
+                if room == 0:
+                    blocks.append([])
+                    room = self.block_size
                 middle = min(end, first + room)
-                block.append((first, middle))
+                blocks[-1].append((first, middle))
                 room -= middle - first
                 first = middle
-                if room == 0:
-                    ranges += sorted(block) if skip <= 0 else []
-                    skip -= self.block_size
-                    block, room = [], self.block_size
-        return ranges + (sorted(block) if skip <= 0 else [])
+        return [sorted(block) for block in blocks[-(-skip // self.block_size) :]]
 
-    def _span(self, first: int, end: int) -> Array:
-        """The part of the file that has some of the rows."""
-        if self._rows is None:
-            return self._X[first:end]
-        return self._X[self._rows[first] : self._rows[end - 1] + 1]
+    def span(self, piece: tuple[int, int]) -> slice:
+        """The rows of the file from the first to the last one of a piece."""
+        rows = self.samples.subset
+        if rows is None:
+            return slice(*piece)
+        return slice(int(rows[piece[0]]), int(rows[piece[1] - 1]) + 1)
 
-    def _taken(self, which: slice | npt.NDArray[np.int64]) -> Array:
-        """Rows by their numbers; those of a slice by their places among the rows to train on."""
-        if isinstance(which, slice):
-            return self._X[which] if self._rows is None else self._X[self._rows[which]]
-        taken = np.empty((len(which), self._X.shape[1]), self._X.dtype)
-        for first, end in _maps.slices(self._X):
-            low, high = np.searchsorted(which, (first, end))
-            taken[low:high] = self._X[which[low:high]]
-            _maps.give_back(self._X[first:end])
-        X = _validation.dense_samples(taken, None, self._dtype)
-        _validation.finite(X, self._dtype, "X of validation_split")
-        return X
+    def _aside(self, rows: npt.NDArray[np.int64]) -> Array:
+        """A copy of rows that are set aside."""
+        X = self.samples.X
+        assert isinstance(X, np.ndarray)
+        taken = np.empty((len(rows), X.shape[1]), X.dtype)
+        for first, end in _maps.slices(X):
+            low, high = np.searchsorted(rows, (first, end))
+            taken[low:high] = X[rows[low:high]]
+            _maps.give_back(X[first:end])
+        taken = _validation.dense_samples(taken, None, self._dtype)
+        _validation.finite(taken, self._dtype, "X of validation_split")
+        return taken

@@ -18,6 +18,11 @@ Array = npt.NDArray[Any]
 #: Bytes of a mapped file that are held at a time.
 BUDGET = 1 << 25
 
+# Linux begins to read no more than this at a time, on a disk with its usual settings.
+_READ_AHEAD = 1 << 17
+# With a page that is read, Linux may map others, between the multiples of this address.
+_BESIDE = 1 << 21
+
 
 def is_mapped(array: Any) -> bool:
     """Whether it is an array in a mapped file, or a view of one."""
@@ -53,26 +58,47 @@ def slices(array: Any, budget: int = BUDGET) -> Iterator[tuple[int, int]]:
 
 def will_need(part: Array) -> None:
     """Has the operating system begin to read a part of a mapped file."""
-    _advise(part, "MADV_WILLNEED")
+    option = getattr(mmap, "MADV_WILLNEED", None)  # not everywhere
+    root = _root(part)
+    if root is not None and option is not None and part.size > 0:
+        mapping, first, end = _place(root, part)
+        for start in range(first, end, _READ_AHEAD):
+            mapping.madvise(option, start, min(_READ_AHEAD, end - start))
+
+
+def read_in(part: Array) -> None:
+    """Has the pages of a part of a mapped file in memory: reads a byte of each, without the GIL."""
+    root = _root(part)
+    if root is not None and part.size > 0:
+        mapping, first, end = _place(root, part)
+        np.frombuffer(mapping, np.uint8)[first : end : mmap.PAGESIZE].max()
 
 
 def give_back(part: Any) -> None:
     """Gives the pages of a part of a mapped file back; the file keeps what was written to them."""
+    option = getattr(mmap, "MADV_DONTNEED", None)  # not everywhere
     root = _root(part)
-    if root is not None and root.mode != "c":  # a private copy's pages are nowhere else
-        _advise(part, "MADV_DONTNEED")
-
-
-def _advise(part: Array, advice: str) -> None:
-    root = _root(part)
-    option = getattr(mmap, advice, None)  # not everywhere
     if root is None or option is None or part.size == 0:
         return
+    if root.mode != "c":  # a private copy's pages are nowhere else
+        mapping, first, end = _place(root, part)
+        start = _start(mapping)
+        first = max(first - (start + first) % _BESIDE, 0)
+        end = min(end + -(start + end) % _BESIDE, len(mapping))
+        mapping.madvise(option, first, end - first)
+
+
+def _place(root: np.memmap[Any, Any], part: Array) -> tuple[mmap.mmap, int, int]:
+    """Where a part is in the mapping: from the beginning of a page to its last byte, exclusive."""
     mapping = root.base
     assert isinstance(mapping, mmap.mmap)
-    start = np.frombuffer(mapping, np.uint8).ctypes.data
+    start = _start(mapping)
     extents = [(n - 1) * stride for n, stride in zip(part.shape, part.strides, strict=True)]
     first = part.ctypes.data - start + sum(min(extent, 0) for extent in extents)
     end = part.ctypes.data - start + sum(max(extent, 0) for extent in extents) + part.itemsize
-    first -= first % mmap.PAGESIZE
-    mapping.madvise(option, first, end - first)
+    return mapping, first - first % mmap.PAGESIZE, end
+
+
+def _start(mapping: mmap.mmap) -> int:
+    """Its address."""
+    return np.frombuffer(mapping, np.uint8).ctypes.data

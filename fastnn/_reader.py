@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing
 from queue import SimpleQueue
@@ -27,12 +28,13 @@ Array = npt.NDArray[Any]
 _INTERRUPTED_SECONDS, _SECONDS = 0.5, 5.0
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Nobody wants the next block any more."""
 
 
-class _Block(NamedTuple):
-    """Samples in a buffer, and where they stand in their epoch."""
+class Block(NamedTuple):
+    """Samples, in a buffer that has room for more or as rows of larger arrays, and where they stand
+    in their epoch."""
 
     samples: Samples
     buffer: Samples
@@ -40,8 +42,8 @@ class _Block(NamedTuple):
     is_last: bool
 
 
-class BlockReader:
-    """The blocks of one training run, from a source to a trainer, in two buffers.
+class BlockReader(ABC):
+    """The blocks of one training run, from a source to a trainer. Two of them are there at a time.
 
     Parameters
     ----------
@@ -58,15 +60,15 @@ class BlockReader:
 
     Attributes
     ----------
-    first : Samples
-        The first block.
+    first : ndarray of shape (n_rows, n_features)
+        Samples of the first block.
     samples : Samples
         The buffers' shapes: as many samples as a block can have.
     n_samples : int or None
         Of an epoch; None: not known.
     """
 
-    first: Samples
+    first: Array
     samples: Samples
     n_samples: int | None
 
@@ -76,11 +78,10 @@ class BlockReader:
         self._source, self._dtype, self._batch_size = source, dtype, batch_size
         self._n_epochs = max(1, options.epochs - options.n_done)
         self._block_size, self._position = source.block_size, options.position
-        self._capacity: int | None = None  # of a buffer
-        self._ready: SimpleQueue[_Block | BaseException] = SimpleQueue()
-        self._free: SimpleQueue[Samples | None] = SimpleQueue()
-        self._block: _Block | None = None  # that is trained on
-        self._next: _Block | None = None
+        self._ready: SimpleQueue[Block | BaseException] = SimpleQueue()
+        self._free: SimpleQueue[Samples | None] = SimpleQueue()  # of blocks that are done
+        self._block: Block | None = None  # that is trained on
+        self._next: Block | None = None
         self._process = os.getpid()
         self._thread = Thread(target=self._run, name="fastnn reader", daemon=True)
 
@@ -90,10 +91,10 @@ class BlockReader:
         """Reads the first block; raises what that meets."""
         self._thread.start()
         self._next = self._received()
-        self.first, self.samples = self._next.samples, self._next.buffer
+        self.first, self.samples = self._some(self._next.samples), self._next.buffer
         self.n_samples = self._source.n_samples
         if self._next.is_last and self._next.n_before == 0:
-            self.n_samples = len(self.first.X)
+            self.n_samples = self._next.samples.n_samples
 
     def supply(self, trainer: Trainer) -> None:
         """To be called before the trainer goes on: gives it the next block where it needs one.
@@ -111,9 +112,12 @@ class BlockReader:
         if self._block is None and self._position is not None:
             sums = self._position.sums
         block = self._next or self._received()
-        X, y, weights, _ = block.samples
-        assert isinstance(X, np.ndarray)
-        trainer.next_block(X, y, weights, block.n_before, block.is_last, sums)
+        X, y, weights, subset = block.samples
+        if subset is None:
+            assert isinstance(X, np.ndarray)
+            trainer.next_block(X, y, weights, block.n_before, block.is_last, sums)
+        else:
+            trainer.next_subset(subset, block.n_before, block.is_last, sums)
         if self._block is not None:
             self._free.put(self._block.buffer)
         self._block, self._next = block, None
@@ -122,7 +126,7 @@ class BlockReader:
     def n_given(self) -> int:
         """Samples of the epoch up to the end of this block."""
         assert self._block is not None
-        return self._block.n_before + len(self._block.samples.X)
+        return self._block.n_before + self._block.samples.n_samples
 
     def position(self, trainer: Trainer) -> EpochPosition:
         """Where the epoch is, at the end of a block."""
@@ -135,7 +139,7 @@ class BlockReader:
             self._free.put(None)
             self._thread.join(_INTERRUPTED_SECONDS if interrupted else _SECONDS)
 
-    def _received(self) -> _Block:
+    def _received(self) -> Block:
         if os.getpid() != self._process:
             raise RuntimeError(
                 "this process was forked during fit, which cannot go on here: its data are read in "
@@ -155,23 +159,67 @@ class BlockReader:
                 skip = 0 if position is None else position.n_samples
                 for block in self._blocks(epoch, skip):
                     self._ready.put(block)
-        except _Stopped:
+        except Stopped:
             return
         except BaseException as error:
             self._ready.put(error)
 
-    def _blocks(self, epoch: int, skip: int) -> Iterator[_Block]:
-        """Those of an epoch. It is known of a block whether it is the last one when another sample
-        has come, or none has."""
+    @abstractmethod
+    def _blocks(self, epoch: int, skip: int) -> Iterator[Block]:
+        """Those of an epoch, but for the first `skip` samples."""
+
+    @abstractmethod
+    def _some(self, samples: Samples) -> Array:
+        """Rows of the first block."""
+
+    def _are_new(self, epoch: int) -> bool:
+        """Whether the samples of this epoch are to be checked."""
+        # The first epoch may have begun in another call
+        return epoch <= (self._position is not None) or not self._source.repeats
+
+    def _check_position(self, block_size: int) -> None:
+        if self._position is not None and self._position.block_size != block_size:
+            raise ValueError(
+                f"block_size must be {self._position.block_size}, as in the call that made the "
+                f"checkpoint of resume_from in the middle of an epoch, got {block_size}"
+            )
+
+    def _refuse_no_samples(self, epoch: int, skip: int) -> NoReturn:
+        if skip > 0:
+            raise ValueError(
+                f"resume_from is a checkpoint that was made after {skip} samples of an epoch, X "
+                f"has no more than these; it must be as in that call"
+            )
+        if epoch == 0:
+            raise ValueError("X must give at least 1 sample, its chunks had none")
+        raise ValueError(
+            f"X must give its chunks again for every epoch, but gave none for epoch {epoch + 1} of "
+            f"this call; pass a function that returns a new iterator each time"
+        )
+
+
+class BufferedReader(BlockReader):
+    """Copies the samples into two buffers."""
+
+    def __init__(self, source: Source, options: FitOptions, dtype: np.dtype[Any]) -> None:
+        super().__init__(source, options, dtype)
+        self._capacity: int | None = None  # of a buffer
+
+    def _some(self, samples: Samples) -> Array:
+        assert isinstance(samples.X, np.ndarray)
+        return samples.X
+
+    def _blocks(self, epoch: int, skip: int) -> Iterator[Block]:
+        """It is known of a block whether it is the last one when another sample has come, or none
+        has."""
         buffer: Samples | None = None
         n, n_before, weight = 0, skip, 0.0
-        # The first epoch may have begun in another call
-        is_new = epoch <= (self._position is not None) or not self._source.repeats
+        is_new = self._are_new(epoch)
         with closing(self._source.parts(epoch, skip)) as parts:
             for part in parts:
                 while len(part.X) > 0:
                     if buffer is not None and n == len(buffer.X):
-                        yield _Block(buffer, buffer, n_before, False)
+                        yield Block(buffer, buffer, n_before, False)
                         n, n_before, buffer = 0, n_before + n, None
                     if buffer is None:
                         buffer = self._taken(part)
@@ -188,7 +236,7 @@ class BlockReader:
         samples = _rows(buffer, n)
         if epoch == 0 and n_before == 0:  # all are in one block, as in an array
             self._capacity, buffer = n, samples
-        yield _Block(samples, buffer, n_before, True)
+        yield Block(samples, buffer, n_before, True)
 
     def _taken(self, part: Part) -> Samples:
         """A buffer that nobody uses, for samples like these."""
@@ -196,7 +244,7 @@ class BlockReader:
             self._allocate(part)
         buffer = self._free.get()
         if buffer is None:
-            raise _Stopped
+            raise Stopped
         return _rows(buffer, self._capacity)
 
     def _allocate(self, part: Part) -> None:
@@ -206,11 +254,7 @@ class BlockReader:
             row_bytes = sum(array[:1].nbytes for array in arrays if array is not None)
             self._block_size = default_block_size(row_bytes, self._batch_size)
         self._block_size = self._capacity = whole_batches(self._block_size, self._batch_size)
-        if self._position is not None and self._position.block_size != self._block_size:
-            raise ValueError(
-                f"block_size must be {self._position.block_size}, as in the call that made the "
-                f"checkpoint of resume_from in the middle of an epoch, got {self._block_size}"
-            )
+        self._check_position(self._block_size)
         for _ in range(2):
             buffers = (
                 None if array is None else np.zeros((self._capacity, *array.shape[1:]), array.dtype)
@@ -233,19 +277,6 @@ class BlockReader:
             return float(len(part.X))
         buffer.weights[n : n + len(part.X)] = part.weights
         return float(part.weights.sum(dtype=np.float64))
-
-    def _refuse_no_samples(self, epoch: int, skip: int) -> NoReturn:
-        if skip > 0:
-            raise ValueError(
-                f"resume_from is a checkpoint that was made after {skip} samples of an epoch, X "
-                f"has no more than these; it must be as in that call"
-            )
-        if epoch == 0:
-            raise ValueError("X must give at least 1 sample, its chunks had none")
-        raise ValueError(
-            f"X must give its chunks again for every epoch, but gave none for epoch {epoch + 1} of "
-            f"this call; pass a function that returns a new iterator each time"
-        )
 
 
 def _rows(samples: Samples, n: int | None) -> Samples:

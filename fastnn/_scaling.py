@@ -74,10 +74,15 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
             return
 
 
+def rows_to_look_at(n_samples: int, n_features: int) -> npt.NDArray[np.intp]:
+    """Which of the samples tell how large the columns are."""
+    n_rows = min(n_samples, _MOST_ROWS, max(_FEWEST_ROWS, _NUMBERS // n_features))
+    return np.linspace(0, n_samples - 1, n_rows).astype(np.intp)
+
+
 def _sizes(X: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """The size of each column, 0 where it has nothing but 0, and whether its numbers differ."""
-    n_rows = min(len(X), _MOST_ROWS, max(_FEWEST_ROWS, _NUMBERS // X.shape[1]))
-    rows = X[np.linspace(0, len(X) - 1, n_rows).astype(np.intp)].astype(np.float64)
+    rows = X[rows_to_look_at(*X.shape)].astype(np.float64)
     varies = rows.min(axis=0) < rows.max(axis=0)
     with np.errstate(over="ignore", under="ignore"):
         squares = np.einsum("ij,ij->j", rows, rows)

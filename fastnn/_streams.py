@@ -18,6 +18,7 @@ from fastnn.optimizers import LBFGS
 if TYPE_CHECKING:
     from fastnn._data import Samples
     from fastnn._options import FitOptions
+    from fastnn._reader import BlockReader
     from fastnn.network import Network
 
 Array = npt.NDArray[Any]
@@ -118,6 +119,15 @@ def source_of(net: Network, X: Any, y: Any, options: FitOptions) -> Source | Non
     if block_size >= len(X):
         return None
     return MappedRows(net, X, y, options, block_size)
+
+
+def reader_of(source: Source, options: FitOptions, dtype: np.dtype[Any]) -> BlockReader:
+    """What makes blocks of a source, for a network of this dtype."""
+    from fastnn import _in_place, _mapped, _reader  # most programs need no queues and threads
+
+    if isinstance(source, _mapped.MappedRows) and source.can_stay:
+        return _in_place.InPlaceReader(source, options, dtype)
+    return _reader.BufferedReader(source, options, dtype)
 
 
 def _gives_chunks(X: Any) -> bool:

@@ -376,6 +376,12 @@ def samples(
     return _laid_out(array, dtype, name)
 
 
+def can_stay(array: Array) -> bool:
+    """Whether `samples` returns this array of numbers as it is."""
+    flags = array.flags
+    return array.dtype in kernels.INPUT_DTYPES and flags.c_contiguous and flags.aligned
+
+
 def dense_samples(X: Any, n_features: int | None, dtype: np.dtype[Any]) -> Array:
     """The same of what is no sparse matrix."""
     data = samples(numbers(X, "X"), n_features, dtype)
@@ -383,11 +389,16 @@ def dense_samples(X: Any, n_features: int | None, dtype: np.dtype[Any]) -> Array
     return data
 
 
-def finite(array: Array | SparseRows, dtype: np.dtype[Any], name: str, first_row: int = 0) -> None:
+def finite(
+    array: Array | SparseRows,
+    dtype: np.dtype[Any],
+    name: str,
+    first_row: int = 0,
+    keeps_pages: bool = False,
+) -> None:
     """Refuses NaN, infinity, and numbers beyond the range of `dtype`.
 
     The error names the first one. Nothing is allocated where all are finite, little where not.
-    Pages of a mapped file are given back.
 
     Parameters
     ----------
@@ -398,6 +409,8 @@ def finite(array: Array | SparseRows, dtype: np.dtype[Any], name: str, first_row
         Of the argument.
     first_row : int
         Rows of the argument that come before these.
+    keeps_pages : bool
+        Whether the pages of a mapped file stay in memory; else they are given back.
 
     Raises
     ------
@@ -406,16 +419,17 @@ def finite(array: Array | SparseRows, dtype: np.dtype[Any], name: str, first_row
     if isinstance(array, SparseRows):
         if not _all_finite(array.values, dtype):
             _refuse_not_finite(array.values, dtype, name, 0, array)
-    elif not _all_finite(array, dtype):
+    elif not _all_finite(array, dtype, keeps_pages):
         _refuse_not_finite(array, dtype, name, first_row)
 
 
-def _all_finite(array: Array, dtype: np.dtype[Any]) -> bool:
+def _all_finite(array: Array, dtype: np.dtype[Any], keeps_pages: bool = False) -> bool:
     flat = array.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
         if not kernels.all_finite(flat[start : start + _BLOCK], dtype):
             return False
-        _maps.give_back(flat[start : start + _BLOCK])
+        if not keeps_pages:
+            _maps.give_back(flat[start : start + _BLOCK])
     return True
 
 

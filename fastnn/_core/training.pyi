@@ -78,6 +78,13 @@ class Trainer:
         is_last: bool,
         epoch_sums: tuple[float, float, float] | None = None,
     ) -> None: ...
+    def next_subset(
+        self,
+        subset: npt.NDArray[np.int64],
+        n_before: int,
+        is_last: bool,
+        epoch_sums: tuple[float, float, float] | None = None,
+    ) -> None: ...
     def advance(
         self, until_epoch: int, access: Access | None = None, views: object = None
     ) -> None: ...

@@ -1,6 +1,6 @@
 """Training of one network, in portions; and the gradient alone."""
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -135,6 +135,7 @@ cdef class Trainer(Workspace):
     cdef readonly uint64_t window_end  # the first step whose learning rate is not known yet
     cdef readonly tuple data
     cdef size_t capacity  # samples that a block can have
+    cdef object rows  # of the last `next_subset`, kept alive
     cdef readonly object failed_rows
 
     def __init__(self, Plan plan, parameters, running, X, targets, batch_size, n_epochs,
@@ -148,7 +149,7 @@ cdef class Trainer(Workspace):
                          smoothing, subset, exchange)
         cdef Run *run = &self.run
         self.data = (X, targets, weights)
-        self.capacity = X.shape[0]
+        self.capacity = len(X if subset is None else subset)
         self.most_threads = n_threads
         if counts_hits:
             self.count_hits()
@@ -308,18 +309,19 @@ cdef class Trainer(Workspace):
         Raises
         ------
         ValueError
-            If the arrays are not as above. Nothing has changed then.
+            If the arrays are not as above, or the trainer was made with a subset. Nothing has changed
+            then.
         """
         cdef Run *run = &self.run
         cdef Batch *batch = &run.net.batch
-        cdef Progress *progress = &self.state.progress
         cdef const Geometry *g = run.net.geometry
         cdef size_t n = X.shape[0]
         cdef const char *data = data_of(X, self.data[0].dtype, (n, g.n_features))
         cdef const char *of_targets = data_of(targets, self.data[1].dtype,
                                               (n, *self.data[1].shape[1:]))
         cdef const char *of_weights = NULL
-        if not 0 < n <= self.capacity or (weights is None) != (batch.weights == NULL):
+        if (not 0 < n <= self.capacity or (weights is None) != (batch.weights == NULL)
+                or run.subset != NULL):
             raise ValueError(f"a block must have 1 to {self.capacity} samples, as before, got {n}")
         if batch.has_labels:
             check_labels(g, <const int32_t *> of_targets, n)
@@ -327,6 +329,46 @@ cdef class Trainer(Workspace):
             of_weights = data_of(weights, self.plan.dtype, (n,))
         self.data = (X, targets, weights)  # kept alive
         batch.X, batch.targets, batch.weights = data, of_targets, of_weights
+        self.begin_block(n, weights, n_before, is_last, epoch_sums)
+
+    def next_subset(self, subset, size_t n_before, bint is_last, epoch_sums=None):
+        """The same, for a trainer that was made with a subset: other rows of the same arrays.
+
+        Parameters
+        ----------
+        subset : ndarray of int64
+            The rows that are the samples, at most as many as before; copied.
+        n_before, is_last, epoch_sums
+            As for `next_block`.
+
+        Raises
+        ------
+        ValueError
+            If they are not rows of X, or too many. Nothing has changed then.
+        """
+        cdef Run *run = &self.run
+        cdef size_t n_rows = len(self.data[0])
+        rows = np.array(subset, np.int64)  # memory that nobody else writes to
+        if run.subset == NULL or rows.ndim != 1 or not 0 < <size_t> rows.size <= self.capacity:
+            raise ValueError(f"a subset must have 1 to {self.capacity} rows, as before, got "
+                             f"{rows.size}")
+        if rows.min() < 0 or rows.max() >= n_rows:
+            raise ValueError(f"a subset must have rows in [0, {n_rows})")
+        weights = self.data[2]
+        self.rows = rows
+        run.subset = <const int64_t *> data_of(rows, rows.dtype, (rows.size,))
+        if run.bitgen == NULL:
+            self.order = rows
+            run.net.batch.order = <int64_t *> run.subset
+        self.begin_block(rows.size, None if weights is None else weights[rows], n_before, is_last,
+                         epoch_sums)
+
+    cdef int begin_block(self, size_t n, weights, size_t n_before, bint is_last,
+                         epoch_sums) except -1:
+        """Of `n` samples that the batch points to; `weights` are theirs."""
+        cdef Run *run = &self.run
+        cdef Batch *batch = &run.net.batch
+        cdef Progress *progress = &self.state.progress
         batch.n_samples, batch.n_before = n, n_before
         batch.total_weight = n if weights is None else weights.sum(dtype=np.float64)
         run.has_blocks, run.is_last_block = True, is_last
@@ -334,6 +376,7 @@ cdef class Trainer(Workspace):
         if epoch_sums is not None:
             progress.epoch_loss, progress.epoch_hits, progress.epoch_weight = epoch_sums
         self.state.save()  # no step of the block before is to be repeated any more
+        return 0
 
     def set_rates(self, rates):
         """Gives the next steps learning rates of their own; `advance` comes back after the last one.
