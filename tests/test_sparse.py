@@ -332,6 +332,8 @@ def with_value(value: float, dtype: Any = np.float32) -> Any:
 GOOD = matrix(20, 10)
 STARTS = GOOD.indptr.copy()
 ROW = int(np.searchsorted(STARTS, 7, side="right")) - 1
+# Once around all numbers of int64: no difference of two neighbours is negative in int64.
+ROUND = np.array([2**62, 2**63 - 1, -(2**63), -(2**62)])
 BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "too many columns": (lambda: matrix(20, 11), ValueError, "11 features"),
     "a column that is too large": (
@@ -351,6 +353,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "complex": (lambda: GOOD.astype(complex), TypeError, "complex"),
     "indptr that falls": (
         lambda: broken("indptr", STARTS[[0, 2, 1, *range(3, 21)]]),
+        ValueError,
+        "X.indptr must rise",
+    ),
+    "indptr that falls by more than int64 has": (
+        lambda: broken("indptr", np.concatenate([STARTS[:5], ROUND, STARTS[9:]])),
         ValueError,
         "X.indptr must rise",
     ),
@@ -396,6 +403,13 @@ def test_a_bad_matrix_is_refused_before_anything_changes(case: str) -> None:
             call(X)
     np.testing.assert_array_equal(net.parameters, before)
     net.fit(GOOD, y, epochs=1)
+
+
+def test_a_wrong_indptr_of_no_rows_is_refused() -> None:
+    X = matrix(20, 10)[:0]
+    X.indptr = np.array([5])
+    with pytest.raises(ValueError, match="X.indptr must rise from 0"):
+        network(10).predict(X)
 
 
 def test_a_first_layer_that_is_no_product_is_named() -> None:
