@@ -235,6 +235,7 @@ def _prepared(
         if rows is not None and rows[i] is not None:
             chosen = checked_rows(rows[i], len(shared.X), f"rows[{i}]")
         with _Named(i):
+            options[i].check_whole_epochs()
             data, targets = shared.for_network(net, fits[i]["y"])
             given = FitData.at_hand(*samples_of(net, data, targets, options[i], chosen))
             loops.append(prepare(net, X, given, options[i], stacklevel + 1))
@@ -328,7 +329,7 @@ class _Shared:
 
     def for_network(self, net: Network, y: Any) -> tuple[Array | SparseRows, Array]:
         """As the core reads them."""
-        X = _validation.samples(self._X[net.dtype], net.n_features, net.dtype)
+        X = net._architecture.checked_samples(self._X[net.dtype], net.n_features)
         architecture = net._architecture
         of_loss = (
             architecture.loss.n_targets(net.n_outputs),

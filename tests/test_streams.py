@@ -373,11 +373,16 @@ def test_a_checkpoint_of_a_block_needs_the_same_stream(
         ((list(chunks(70)),), {"block_size": 64}, "block_size must be 128"),
         (([(X[:256], Y[:256])],), {}, "after 256 samples of an epoch, X has no more than these"),
         ((list(chunks(70)),), {"epochs": 1}, "epochs must be at least 2"),
+        ((mapped(tmp_path), Y), {"batch_size": 64}, "batch_size must be 32, as in the call that"),
+        ((mapped(tmp_path), Y), {"shuffle": False}, "shuffle must be True, as in the call that"),
     ]:
         with pytest.raises(ValueError, match=message):
             net.fit(*data, resume_from=path, **(options | change))
         assert state(net) == before
         assert readers() == []
+    with pytest.raises(ValueError, match="X must be streamed in such blocks"):
+        fastnn.fit_many([net], X, Y, settings=[{"resume_from": path}], epochs=3)
+    assert state(net) == before
     net.fit(list(chunks(9)), resume_from=path, **options)  # cut otherwise, which does not matter
     assert net.history.n_epochs == 3
 
