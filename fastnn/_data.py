@@ -132,7 +132,7 @@ def samples_of(
     TypeError, ValueError
     """
     watching, architecture = options.watching, net._architecture
-    X, y = _apart_from(net._state, X, y)
+    X, y = apart_from(net._state, X, y)
     y_of_rows, sample_weight = y, options.sample_weight
     if rows is not None:
         y_of_rows = y[rows]
@@ -182,12 +182,12 @@ def validation_samples(net: Network, data: Any, n_features: int | None) -> Sampl
         raise TypeError(f"{name} must be (X, y) or (X, y, sample_weight), got {got}")
     names = (f"{name}[0]", f"{name}[1]")
     X, y, given = data if len(data) == 3 else (*data, None)
-    X, y = _apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
+    X, y = apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
     weights = _weights.sample_weights(net._architecture, y, given, None, name=f"{name}[2]")
     return Samples(X, y, weights)
 
 
-def _apart_from(
+def apart_from(
     state: State | None, X: Array | SparseRows, y: Array
 ) -> tuple[Array | SparseRows, Array]:
     """What is trained cannot be the data at the same time."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _maps, _validation, _weights
-from fastnn._data import Samples, rows_aside, validation_samples
+from fastnn._data import Samples, apart_from, rows_aside, validation_samples
 from fastnn._streams import Part, random_order
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class MappedRows:
         batch_size, watching = options.training.batch_size, options.watching
         assert batch_size is not None
         self._X = _validation.numbers(X, "X")
-        self._y = architecture.checked_targets(y, self._X)
+        _, self._y = apart_from(net._state, self._X, architecture.checked_targets(y, self._X))
         self._weights = _weights.sample_weights(
             architecture, self._y, options.sample_weight, options.class_weight
         )

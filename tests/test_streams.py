@@ -153,6 +153,15 @@ def test_targets_that_are_numbers(tmp_path: Path, network_options: dict[str, Any
     assert state(streamed) == state(whole)
 
 
+def test_targets_that_are_trained_do_not_change_meanwhile(tmp_path: Path) -> None:
+    net = Network([Dense(N, "relu"), Dense(1, "linear")], n_features=6, seed=1)
+    twin, data = net.copy(), mapped(tmp_path)
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 32, "block_size": 64}
+    twin.fit(data, net.parameters[:N].copy(), **options)
+    net.fit(data, net.parameters[:N], **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_what_is_read_at_once_stays_in_place(tmp_path: Path) -> None:
     data = mapped(tmp_path)
     for options in ({"batch_size": None}, {"optimizer": "lbfgs"}):
