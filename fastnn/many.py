@@ -25,6 +25,7 @@ from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn._progress import progress_bar
 from fastnn._sparse import SparseRows
+from fastnn._threads import start
 from fastnn.config import choose_threads, get_num_threads, threads_here
 from fastnn.history import History
 from fastnn.network import Network
@@ -413,8 +414,8 @@ class _Crew:
             for _ in range(n_threads):
                 thread = threading.Thread(target=self._work, name="fastnn network", daemon=True)
                 try:
-                    thread.start()
-                except RuntimeError:  # no more can be made: fewer do the work
+                    start(thread)
+                except (RuntimeError, MemoryError):  # no more can be made: fewer do the work
                     if not threads:
                         raise
                     break

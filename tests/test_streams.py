@@ -669,6 +669,39 @@ def test_control_c_while_a_generator_waits(run_script: Callable[..., str]) -> No
     assert output.split("\n")[:2] == ["True True", "['MainThread']"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs the size of this process")
+def test_a_reader_without_memory_to_begin_with_is_refused(run_script: Callable[..., str]) -> None:
+    """Also where there is room for its stack alone."""
+    output = run_script("""
+        import resource, threading
+        from pathlib import Path
+        import numpy as np
+        from fastnn import Dense, Network
+
+        X, y = np.ones((640, 4), np.float32), np.zeros(640, int)
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        threading.stack_size(8 << 20)
+
+        def attempt(extra):
+            net = Network([Dense(8, "relu"), Dense(2, "softmax")], 4, seed=0)
+            before = net.parameters.copy()
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + extra, limits[1]))
+            try:
+                net.fit([(X, y)], epochs=1, block_size=128)
+                return "trained"
+            except MemoryError:
+                assert (net.parameters == before).all()
+                return "refused"
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, limits)
+
+        print(*(attempt((8 << 20) + (extra << 12)) for extra in (0, 1, 2, 3, 4, 8, 64)))
+        print(attempt(64 << 20))
+    """)
+    assert output.split() == ["refused"] * 7 + ["trained"]
+
+
 def test_a_forked_process_does_not_wait_for_a_reader_that_it_does_not_have(
     run_script: Callable[..., str],
 ) -> None:
