@@ -68,7 +68,8 @@ def fit_many(
     networks : sequence of Network
         Different ones, of any layers, for inputs of as many columns as X has.
     X : array-like of shape (n_samples, n_features)
-        As for `Network.fit`.
+        As for `Network.fit`, but not in chunks. A memory-mapped file is read where it is, and
+        shuffled as an array: nothing is streamed.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None
         As for `Network.fit`: of all networks that have no ``"y"`` of their own in `settings`.
     rows : sequence of array-like or None, optional
