@@ -23,6 +23,7 @@ from fastnn._extras import import_extra
 from fastnn._regularization import Regularization
 from fastnn._sparse import SparseRows
 from fastnn._state import Training
+from fastnn._threads import start
 from fastnn.layers import Layer
 from fastnn.optimizers import LBFGS
 
@@ -219,7 +220,7 @@ class LBFGSTrainer:
         job = (self._minimize, self._loss_at, self._left.astype(np.float64), self._options)
         weakref.finalize(self, self._go.put, False)
         arguments = (*job, self._go, self._told)
-        threading.Thread(target=_run, args=arguments, name="fastnn L-BFGS", daemon=True).start()
+        start(threading.Thread(target=_run, args=arguments, name="fastnn L-BFGS", daemon=True))
 
     def _stop(self) -> None:
         if self._go is not None:

@@ -204,6 +204,8 @@ class FitOptions:
             ),
         )
         training.regularization.check_optimizer(chosen)
+        if resumed is not None and resumed.progress.position is not None:
+            _check_same_epoch(training, before)
         if threads is not None:
             threads = choose_threads(threads, 0.0)
         epochs = _validation.positive_int(epochs, "epochs", at_most=_validation.MAX_SIZE)
@@ -228,6 +230,17 @@ class FitOptions:
 def _told(value: Any, before: Any) -> Any:
     """`value`, or what was before where nothing is told."""
     return before if isinstance(value, str) and value == AS_BEFORE else value
+
+
+def _check_same_epoch(training: Training, before: Training) -> None:
+    """For a checkpoint from the middle of an epoch: another order would have samples twice."""
+    for name in ("batch_size", "shuffle"):
+        value, expected = getattr(training, name), getattr(before, name)
+        if value != expected:
+            raise ValueError(
+                f"{name} must be {expected}, as in the call that made the checkpoint of "
+                f"resume_from in the middle of an epoch, got {value}"
+            )
 
 
 def _check_full_batch(batch_size: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _fit, _weights
+from fastnn import _fit, _validation, _weights
 from fastnn._core.exchange import Exchange
 from fastnn._inference import evaluate, infer
 from fastnn._options import FitOptions
@@ -77,7 +77,7 @@ def _fit_with_others(
         data = watching.validation_data
         if isinstance(data, (tuple, list)) and len(data) > 0 and _n_rows(data[0]) == 0:
             options = replace(options, watching=replace(watching, validation_data=None))
-        width = np.shape(X)[1] if has_rows and np.ndim(X) == 2 else net.n_features
+        width = _n_columns(X) if has_rows else net.n_features
         told_by_all = ranks.tell([width, options.like(net).seed])
         widths = [each[0] for each in told_by_all]
         # Every rank has the seed of rank 0 afterwards, and a resumed call must draw the same rows.
@@ -90,6 +90,12 @@ def _fit_with_others(
             watching = replace(options.watching, validation_split=None)
             options = replace(options, watching=watching, sample_weight=None, class_weight=None)
         return _fit.fit(net, X, y, options, ranks)
+
+
+def _n_columns(X: Any) -> int | None:
+    """None for what is refused later, and has none."""
+    shape = X.shape if hasattr(X, "shape") else _validation.numbers(X, "X").shape
+    return int(shape[1]) if len(shape) == 2 else None
 
 
 def _n_rows(X: Any) -> int:

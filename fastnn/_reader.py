@@ -18,6 +18,7 @@ from fastnn._checkpoint import EpochPosition
 from fastnn._core.training import Trainer
 from fastnn._data import Samples
 from fastnn._streams import Part, Source, default_block_size, whole_batches
+from fastnn._threads import start
 
 if TYPE_CHECKING:
     from fastnn._options import FitOptions
@@ -89,7 +90,7 @@ class BlockReader(ABC):
 
     def begin(self) -> None:
         """Reads the first block; raises what that meets."""
-        self._thread.start()
+        start(self._thread)
         self._next = self._received()
         self.first, self.samples = self._some(self._next.samples), self._next.buffer
         self.n_samples = self._source.n_samples

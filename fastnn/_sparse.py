@@ -118,12 +118,12 @@ def sparse_rows(value: Any, dtype: np.dtype[Any], name: str) -> SparseRows:
             f"shape {starts.shape}"
         )
     n_entries = min(len(columns), len(values))
-    falls = np.flatnonzero(np.diff(starts) < 0)
+    falls = np.flatnonzero(starts[1:] < starts[:-1])  # differences could overflow
     if starts[0] != 0 or starts[-1] > n_entries or falls.size > 0:
         row = int(falls[0]) if falls.size > 0 else 0 if starts[0] != 0 else n_samples - 1
         raise ValueError(
             f"{name}.indptr must rise from 0 to at most {n_entries}, the entries that there are, "
-            f"got {starts[row]} and {starts[row + 1]} for row {row}"
+            f"got {' and '.join(map(str, starts[row : row + 2]))} for row {row}"
         )
     if values.dtype.kind == "f" and values.dtype.itemsize in (4, 8):
         dtype = values.dtype.newbyteorder("=")

@@ -25,6 +25,7 @@ from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn._progress import progress_bar
 from fastnn._sparse import SparseRows
+from fastnn._threads import start
 from fastnn.config import choose_threads, get_num_threads, threads_here
 from fastnn.history import History
 from fastnn.network import Network
@@ -67,7 +68,8 @@ def fit_many(
     networks : sequence of Network
         Different ones, of any layers, for inputs of as many columns as X has.
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        As for `Network.fit`, without chunks. A memory-mapped file is read in place, not streamed.
+        As for `Network.fit`, but not in chunks. A memory-mapped file is read where it is, and
+        shuffled as an array: nothing is streamed.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None
         As for `Network.fit`: of all networks that have no ``"y"`` of their own in `settings`.
     rows : sequence of array-like or None, optional
@@ -235,6 +237,7 @@ def _prepared(
         if rows is not None and rows[i] is not None:
             chosen = checked_rows(rows[i], len(shared.X), f"rows[{i}]")
         with _Named(i):
+            options[i].check_whole_epochs()
             data, targets = shared.for_network(net, fits[i]["y"])
             given = FitData.at_hand(*samples_of(net, data, targets, options[i], chosen))
             loops.append(prepare(net, X, given, options[i], stacklevel + 1))
@@ -328,7 +331,7 @@ class _Shared:
 
     def for_network(self, net: Network, y: Any) -> tuple[Array | SparseRows, Array]:
         """As the core reads them."""
-        X = _validation.samples(self._X[net.dtype], net.n_features, net.dtype)
+        X = net._architecture.checked_samples(self._X[net.dtype], net.n_features)
         architecture = net._architecture
         of_loss = (
             architecture.loss.n_targets(net.n_outputs),
@@ -412,8 +415,8 @@ class _Crew:
             for _ in range(n_threads):
                 thread = threading.Thread(target=self._work, name="fastnn network", daemon=True)
                 try:
-                    thread.start()
-                except RuntimeError:  # no more can be made: fewer do the work
+                    start(thread)
+                except (RuntimeError, MemoryError):  # no more can be made: fewer do the work
                     if not threads:
                         raise
                     break

@@ -322,13 +322,14 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
                    outcome(optimizer="lbfgs", batch_size=None),
                    outcome(epochs=5, no_such_argument=2),
                    outcome(data=(None, None)),
+                   outcome(data=([(X1, y1)], None)),
                    outcome(learning_rate=1e30, optimizer="sgd", epochs=50, batch_size=50)])
     """
     first, second = (
         each["ends"] for each in values_of(2, textwrap.dedent(ENDS) + textwrap.dedent(script))
     )
     assert all(each[2] for each in first + second)
-    nan, callback, rate, rows, lbfgs, keyword, none, diverged = (each[:2] for each in first)
+    nan, callback, rate, rows, lbfgs, keyword, none, chunks, diverged = (each[:2] for each in first)
     assert nan[0] == "ValueError"
     assert nan[1] == "rank 1: " + second[0][1]
     assert "X[3, 4] is nan" in nan[1] or "row 3" in nan[1] or "[3, 4]" in nan[1]
@@ -341,8 +342,9 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
     assert "no_such_argument" in keyword[1]
     assert none == second[6][:2]
     assert "X must have rows" in none[1]
+    assert chunks[1].startswith("X must be a rectangular array of numbers, got list")
     assert diverged[0] == "FloatingPointError"
-    assert diverged == second[7][:2]
+    assert diverged == second[8][:2]
     assert "mini-batch" in diverged[1]
 
 

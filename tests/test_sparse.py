@@ -324,6 +324,20 @@ def test_when_others_look_does_not_show_in_the_bits() -> None:
     np.testing.assert_array_equal(net.parameters, twin.parameters)
 
 
+@pytest.mark.parametrize("batch_size", [1, 16, None])
+def test_networks_of_one_call_read_rows_of_their_own(batch_size: int | None) -> None:
+    X, y = shuffled_entries(matrix(90, WIDE["n_features"])), labels(90)
+    random = np.random.default_rng(3)
+    rows = [random.integers(0, 90, n) for n in (1, 40, 90, 200)]
+    rows.append(np.full(70, np.diff(X.indptr).argmax()))  # far more entries than X has
+    together, alone = ([network(WIDE["n_features"], 33) for _ in rows] for _ in range(2))
+    options: dict[str, Any] = {"epochs": 3, "batch_size": batch_size, "progress": False}
+    fastnn.fit_many(together, X, y, rows=rows, **options)
+    for net, twin, chosen in zip(together, alone, rows, strict=True):
+        twin.fit(X[chosen], y[chosen], **options)
+        assert net.parameters.tobytes() == twin.parameters.tobytes()
+
+
 def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path) -> None:
     X, y = matrix(400, 20_000), labels(400)
     path = tmp_path / "net.safetensors"
@@ -398,6 +412,8 @@ def with_value(value: float, dtype: Any = np.float32) -> Any:
 GOOD = matrix(20, 10)
 STARTS = GOOD.indptr.copy()
 ROW = int(np.searchsorted(STARTS, 7, side="right")) - 1
+# Once around all numbers of int64: no difference of two neighbours is negative in int64.
+ROUND = np.array([2**62, 2**63 - 1, -(2**63), -(2**62)])
 BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "too many columns": (lambda: matrix(20, 11), ValueError, "11 features"),
     "a column that is too large": (
@@ -417,6 +433,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "complex": (lambda: GOOD.astype(complex), TypeError, "complex"),
     "indptr that falls": (
         lambda: broken("indptr", STARTS[[0, 2, 1, *range(3, 21)]]),
+        ValueError,
+        "X.indptr must rise",
+    ),
+    "indptr that falls by more than int64 has": (
+        lambda: broken("indptr", np.concatenate([STARTS[:5], ROUND, STARTS[9:]])),
         ValueError,
         "X.indptr must rise",
     ),
@@ -464,10 +485,19 @@ def test_a_bad_matrix_is_refused_before_anything_changes(case: str) -> None:
     net.fit(GOOD, y, epochs=1)
 
 
+def test_a_wrong_indptr_of_no_rows_is_refused() -> None:
+    X = matrix(20, 10)[:0]
+    X.indptr = np.array([5])
+    with pytest.raises(ValueError, match=r"X\.indptr must rise from 0"):
+        network(10).predict(X)
+
+
 def test_a_first_layer_that_is_no_product_is_named() -> None:
     net = Network([BatchNorm(), Dense(3, "softmax")], n_features=10)
     with pytest.raises(ValueError, match=r"X is sparse.*layers\[0\] is BatchNorm.*X.toarray\(\)"):
         net.fit(GOOD, labels(20))
+    with pytest.raises(ValueError, match=r"networks\[1\]: X is sparse.*layers\[0\] is BatchNorm"):
+        fastnn.fit_many([network(10), net], GOOD, labels(20))
     with pytest.raises(ValueError, match="X is sparse"):
         net.predict(GOOD)
 

@@ -153,6 +153,15 @@ def test_targets_that_are_numbers(tmp_path: Path, network_options: dict[str, Any
     assert state(streamed) == state(whole)
 
 
+def test_targets_that_are_trained_do_not_change_meanwhile(tmp_path: Path) -> None:
+    net = Network([Dense(N, "relu"), Dense(1, "linear")], n_features=6, seed=1)
+    twin, data = net.copy(), mapped(tmp_path)
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 32, "block_size": 64}
+    twin.fit(data, net.parameters[:N].copy(), **options)
+    net.fit(data, net.parameters[:N], **options)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_what_is_read_at_once_stays_in_place(tmp_path: Path) -> None:
     data = mapped(tmp_path)
     for options in ({"batch_size": None}, {"optimizer": "lbfgs"}):
@@ -373,11 +382,16 @@ def test_a_checkpoint_of_a_block_needs_the_same_stream(
         ((list(chunks(70)),), {"block_size": 64}, "block_size must be 128"),
         (([(X[:256], Y[:256])],), {}, "after 256 samples of an epoch, X has no more than these"),
         ((list(chunks(70)),), {"epochs": 1}, "epochs must be at least 2"),
+        ((mapped(tmp_path), Y), {"batch_size": 64}, "batch_size must be 32, as in the call that"),
+        ((mapped(tmp_path), Y), {"shuffle": False}, "shuffle must be True, as in the call that"),
     ]:
         with pytest.raises(ValueError, match=message):
             net.fit(*data, resume_from=path, **(options | change))
         assert state(net) == before
         assert readers() == []
+    with pytest.raises(ValueError, match="X must be streamed in such blocks"):
+        fastnn.fit_many([net], X, Y, settings=[{"resume_from": path}], epochs=3)
+    assert state(net) == before
     net.fit(list(chunks(9)), resume_from=path, **options)  # cut otherwise, which does not matter
     assert net.history.n_epochs == 3
 
@@ -653,6 +667,39 @@ def test_control_c_while_a_generator_waits(run_script: Callable[..., str]) -> No
         print([thread.name for thread in threading.enumerate()])
     """)
     assert output.split("\n")[:2] == ["True True", "['MainThread']"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs the size of this process")
+def test_a_reader_without_memory_to_begin_with_is_refused(run_script: Callable[..., str]) -> None:
+    """Also where there is room for its stack alone."""
+    output = run_script("""
+        import resource, threading
+        from pathlib import Path
+        import numpy as np
+        from fastnn import Dense, Network
+
+        X, y = np.ones((640, 4), np.float32), np.zeros(640, int)
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        threading.stack_size(8 << 20)
+
+        def attempt(extra):
+            net = Network([Dense(8, "relu"), Dense(2, "softmax")], 4, seed=0)
+            before = net.parameters.copy()
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + extra, limits[1]))
+            try:
+                net.fit([(X, y)], epochs=1, block_size=128)
+                return "trained"
+            except MemoryError:
+                assert (net.parameters == before).all()
+                return "refused"
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, limits)
+
+        print(*(attempt((8 << 20) + (extra << 12)) for extra in (0, 1, 2, 3, 4, 8, 64)))
+        print(attempt(64 << 20))
+    """)
+    assert output.split() == ["refused"] * 7 + ["trained"]
 
 
 def test_a_forked_process_does_not_wait_for_a_reader_that_it_does_not_have(

@@ -173,7 +173,7 @@ cdef class Trainer(Workspace):
                                    copies, saved_order)
         run.progress = &self.state.progress
         run.has_gradient_hook = gradient_hook is not None
-        self.defer_updates()
+        self.defer_updates(subset)
         self.user_code = UserCode(self.state, gradient_hook, self.layer_gradients())
 
     cdef int hold_optimizer(self, str optimizer, hyperparameters, slots) except -1:
@@ -214,14 +214,14 @@ cdef class Trainer(Workspace):
                                                  (self.plan.geometry.n_running,))
         return parameters, running
 
-    cdef int defer_updates(self) except -1:
+    cdef int defer_updates(self, subset) except -1:
         """Of the first layer's weights, where a mini-batch of sparse samples touches few of them, and
         nothing looks at all of them at each step: nor a signal handler in the middle of one."""
         cdef Run *run = &self.run
         cdef const Geometry *g = run.net.geometry
         cdef const LayerRules *rules = NULL
-        cdef double n_entries = numbers_in(self.data[0])
-        cdef double entries_a_step = n_entries * run.n_slab_rows / len(self.data[0])
+        cdef double entries_a_step = (<double> numbers_in(self.data[0], subset) * run.n_slab_rows
+                                      / run.net.batch.n_samples)
         cdef size_t n_steps = steps_of_period(g, &run.update, entries_a_step)
         if run.regularization != NULL:
             rules = &run.regularization.layers[0]

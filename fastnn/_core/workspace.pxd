@@ -7,7 +7,7 @@ from fastnn._core.state cimport Progress
 from fastnn._core.step cimport Run
 
 
-cdef size_t numbers_in(X)
+cdef size_t numbers_in(X, subset) except? 0
 
 
 cdef class Workspace:

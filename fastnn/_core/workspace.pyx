@@ -73,16 +73,20 @@ cdef size_t ALONG_SAMPLES_ROWS = 32
 cdef size_t CACHE_LINE = 64
 
 
-cdef size_t numbers_in(X):
-    """Of samples, dense or sparse."""
-    return X.size if isinstance(X, np.ndarray) else X.starts[len(X)] - X.starts[0]
+cdef size_t numbers_in(X, subset) except? 0:
+    """Of samples, dense or sparse: of all, or of those of a subset."""
+    if isinstance(X, np.ndarray):
+        return X.shape[1] * len(X if subset is None else subset)
+    if subset is None:
+        return X.starts[len(X)] - X.starts[0]
+    return np.diff(X.starts)[subset].sum()
 
 
 cdef size_t n_entries_at_most(X, subset, size_t rows, bint ordered):
     """Of `rows` sparse samples in any order, or in a row."""
     cdef size_t n = len(X if subset is None else subset)
     if not ordered and rows == n:
-        return numbers_in(X)
+        return numbers_in(X, subset)
     lengths = np.diff(X.starts)
     if subset is not None:  # which may have a sample several times
         lengths = lengths[subset]
@@ -137,7 +141,7 @@ cdef class Workspace:
         cdef size_t rows = min(batch_size, n_samples)
         if n_samples == 0:
             raise ValueError("there must be at least one sample")
-        cdef double flops = step_flops(g, rows, numbers_in(X) / len(X) * rows)
+        cdef double flops = step_flops(g, rows, <double> numbers_in(X, subset) / n_samples * rows)
         self.plan = plan
         self.exchange = exchange
         self.held = []
