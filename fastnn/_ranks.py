@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fastnn import _fit, _weights
 from fastnn._core.exchange import Exchange
 from fastnn._inference import evaluate, infer
+from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn.optimizers import LBFGS
 from fastnn.schedules import Schedule
@@ -61,6 +62,7 @@ def _fit_with_others(
 
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")
+    check_keywords(Network.fit, arguments)
     bound = inspect.signature(Network.fit).bind(net, X, y, **arguments)
     bound.apply_defaults()
     told = dict(bound.arguments)
@@ -77,10 +79,12 @@ def _fit_with_others(
         data = watching.validation_data
         if isinstance(data, (tuple, list)) and len(data) > 0 and _n_rows(data[0]) == 0:
             options = replace(options, watching=replace(watching, validation_data=None))
-        widths = ranks.tell(np.shape(X)[1] if has_rows and np.ndim(X) == 2 else net.n_features)
+        widths = ranks.tell(_n_columns(X) if has_rows else net.n_features)
         if isinstance(options.class_weight, str) and options.class_weight == "balanced":
             options = replace(options, class_weight=ranks.balance(net, X, y))
         if not has_rows:
+            if _n_rows(y) > 0:
+                raise ValueError(f"y must have no rows, as X has none, got {_n_rows(y)}")
             width = next((width for width in widths if width is not None), 1)
             X, y = np.zeros((1, width), net.dtype), _one_target(net)
             watching = replace(options.watching, validation_split=None)
@@ -98,6 +102,15 @@ def _n_rows(X: Any) -> int:
     return len(X) if hasattr(X, "__len__") else 1
 
 
+def _n_columns(X: Any) -> int | None:
+    """None for what is no matrix, which is refused later."""
+    try:
+        shape = np.shape(X)
+    except ValueError:  # rows of differing lengths
+        return None
+    return int(shape[1]) if len(shape) == 2 else None
+
+
 def _one_target(net: Network) -> Array:
     if net._architecture.target_kind == "classes":
         return np.zeros(1, np.int64)
@@ -108,6 +121,8 @@ def _refuse_alone(options: FitOptions) -> None:
     """What is done by one process only."""
     if isinstance(options.training.optimizer, LBFGS):
         raise ValueError("optimizer must not be LBFGS with several ranks: it takes no mini-batches")
+    if options.block_size is not None:
+        raise ValueError("block_size must not be given with several ranks: they stream no X")
     weighs = options.sample_weight is not None or options.class_weight is not None
     if weighs and options.watching.validation_split is not None:
         raise ValueError(
@@ -224,6 +239,7 @@ class Ranks:
         scale = _scale_of_weights(net, samples, options)
         n_rows = samples.n_samples if self.has_rows else 0
         source = options.resumed.net if options.resumed else net
+        self.agree_on({"n_features": str(samples.X.shape[1])})
         told = self.tell([n_rows, scale, _steps_done(source, options), source.seed])
         counts, scales = [each[0] for each in told], [each[1] for each in told]
         self.n_samples = sum(counts)

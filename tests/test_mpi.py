@@ -288,16 +288,22 @@ def test_a_rank_with_another_argument_ends_all(values_of: Any) -> None:
     script = """
         show(ends=[outcome(batch_size=64 if rank < 2 else 32),
                    outcome(learning_rate=1e-3 * (1 + rank)),
-                   outcome(net=Network([Dense(3 + (rank == 1), "softmax")]))])
+                   outcome(net=Network([Dense(3 + (rank == 1), "softmax")])),
+                   outcome(net=Network([Dense(3, "softmax")]),
+                           data=(X[rank::size, :20 - (rank == 2)], y[rank::size]))])
     """
     ends = [each["ends"] for each in values_of(3, textwrap.dedent(ENDS) + textwrap.dedent(script))]
     assert ends[1] == ends[0]
     assert ends[2] == ends[0]
-    batch_size, learning_rate, layers = ends[0]
+    batch_size, learning_rate, layers, n_features = ends[0]
     expected = "batch_size must be the same on all ranks, got 64 on rank 0 and 32 on rank 2"
     assert batch_size == ["ValueError", expected, True]
     assert learning_rate[1].startswith("learning_rate must be the same on all ranks, got 0.001")
     assert layers[1].startswith("layers must be the same on all ranks")
+    assert (
+        n_features[1]
+        == "n_features must be the same on all ranks, got 20 on rank 0 and 19 on rank 2"
+    )
 
 
 def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
@@ -321,13 +327,17 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
                    outcome(optimizer="lbfgs", batch_size=None),
                    outcome(epochs=5, no_such_argument=2),
                    outcome(data=(None, None)),
+                   outcome(data=(X[:0], y) if rank == 1 else (X, y)),
+                   outcome(data=([[1.0], [1.0, 2.0]], y[:2])), outcome(block_size=64),
                    outcome(learning_rate=1e30, optimizer="sgd", epochs=50, batch_size=50)])
     """
     first, second = (
         each["ends"] for each in values_of(2, textwrap.dedent(ENDS) + textwrap.dedent(script))
     )
     assert all(each[2] for each in first + second)
-    nan, callback, rate, rows, lbfgs, keyword, none, diverged = (each[:2] for each in first)
+    nan, callback, rate, rows, lbfgs, keyword, none, only_y, ragged, block_size, diverged = (
+        each[:2] for each in first
+    )
     assert nan[0] == "ValueError"
     assert nan[1] == "rank 1: " + second[0][1]
     assert "X[3, 4] is nan" in nan[1] or "row 3" in nan[1] or "[3, 4]" in nan[1]
@@ -340,8 +350,11 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
     assert "no_such_argument" in keyword[1]
     assert none == second[6][:2]
     assert "X must have rows" in none[1]
+    assert only_y[1] == "rank 1: y must have no rows, as X has none, got 1000"
+    assert ragged[1].startswith("X must be a rectangular array")
+    assert block_size[1].startswith("block_size must not be given")
     assert diverged[0] == "FloatingPointError"
-    assert diverged == second[7][:2]
+    assert diverged == second[10][:2]
     assert "mini-batch" in diverged[1]
 
 
