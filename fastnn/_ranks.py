@@ -82,6 +82,9 @@ def _fit_with_others(
         widths = ranks.tell(_n_columns(X) if has_rows else net.n_features)
         if isinstance(options.class_weight, str) and options.class_weight == "balanced":
             options = replace(options, class_weight=ranks.balance(net, X, y))
+        if _is_zero(options.sample_weight):  # which one process could not train with
+            ranks.weighs_nothing = True
+            options = replace(options, sample_weight=np.ones(np.shape(options.sample_weight)))
         if not has_rows:
             if _n_rows(y) > 0:
                 raise ValueError(f"y must have no rows, as X has none, got {_n_rows(y)}")
@@ -100,6 +103,16 @@ def _n_rows(X: Any) -> int:
     if shape is not None:
         return int(shape[0]) if len(shape) > 0 else 1
     return len(X) if hasattr(X, "__len__") else 1
+
+
+def _is_zero(sample_weight: Any) -> bool:
+    if sample_weight is None:
+        return False
+    try:
+        array = np.asarray(sample_weight)
+    except ValueError:  # rows of differing lengths, which are refused later
+        return False
+    return array.size > 0 and array.dtype.kind in "biuf" and not array.any()
 
 
 def _n_columns(X: Any) -> int | None:
@@ -138,6 +151,7 @@ def _settings(net: Network, options: FitOptions) -> dict[str, str]:
     state = source._state
     optimizer = training.optimizer
     settings: dict[str, Any] = {
+        "resume_from": options.resumed and options.resumed.progress.history.n_epochs,
         "layers": net.layers,
         "loss": net.loss,
         "dtype": str(net.dtype),
@@ -153,7 +167,6 @@ def _settings(net: Network, options: FitOptions) -> dict[str, str]:
         "metrics": [metric.name for metric in watching.metrics],
         **asdict(options.averaging),
         "class_weight": options.class_weight,
-        "resume_from": options.resumed and options.resumed.progress.history.n_epochs,
     }
     if state is not None and not options.starts_schedule:
         settings["schedule"] = state.schedule
@@ -182,6 +195,8 @@ class Ranks:
         self.batch_size = 0  # of all
         self.own_batch_size = 0  # the most rows of this one in a step
         self.seed = 0  # of rank 0
+        self.validation_scale = 1.0  # what the weights of its validation data were divided by
+        self.weighs_nothing = False  # the weights of this one's samples are all 0
 
     @property
     def leads(self) -> bool:
@@ -236,7 +251,10 @@ class Ranks:
 
         The weights of the samples, the largest of which is 1, become those on the scale of all.
         """
-        scale = _scale_of_weights(net, samples, options)
+        scale = 0.0 if self.weighs_nothing else _scale_of_weights(net, samples, options)
+        data = options.watching.validation_data
+        if data is not None and len(data) == 3 and data[2] is not None:
+            self.validation_scale = float(np.max(np.asarray(data[2], np.float64)))
         n_rows = samples.n_samples if self.has_rows else 0
         source = options.resumed.net if options.resumed else net
         self.agree_on({"n_features": str(samples.X.shape[1])})
@@ -250,6 +268,8 @@ class Ranks:
         total = float(n_rows)
         if weighs:
             largest = max(1.0 if value is None else value for value in scales)
+            if largest == 0:
+                raise ValueError("sample_weight must be above 0 for some sample of all, got 0")
             if samples.weights is not None and scale is not None:
                 np.multiply(samples.weights, scale / largest, out=samples.weights)
                 total = float(samples.weights.sum(dtype=np.float64))
@@ -336,6 +356,7 @@ class Ranks:
             X, y, weights, _ = validation
             own = evaluate(net, X, y, weights=weights, average=average)
             weight = float(len(X) if weights is None else weights.sum(dtype=np.float64))
+            weight *= self.validation_scale
         told = [(w, values) for w, values in self.tell([weight, own]) if w > 0]
         if not told:
             raise ValueError("validation_data must have rows on one of the ranks, got none on any")

@@ -203,6 +203,32 @@ def test_ranks_train_like_one_process_with_all_rows(
     assert values["history"] <= 100 * bound
 
 
+def test_weights_of_one_rank_may_be_0_and_those_of_validation_have_one_scale(
+    values_of: Any,
+) -> None:
+    script = """
+        own, options = rows_of([300, 700], 1000), dict(epochs=3, batch_size=None, threads=1)
+        weights, of_validation = rng.random(1000), rng.random(1000)
+        weights[:300], of_validation[300:] = 0, of_validation[300:] * 50
+        def train(fit, net, rows):
+            data = (X[rows], y[rows], of_validation[rows])
+            return fit(net, X[rows], y[rows], sample_weight=weights[rows], validation_data=data,
+                       **options)
+        nets = [Network([Dense(3, "softmax")], 20, seed=0, dtype="float64") for _ in range(2)]
+        history, expected = train(mpi.fit, nets[0], own), train(Network.fit, nets[1], range(1000))
+        try:
+            mpi.fit(nets[0], X[own], y[own], sample_weight=weights[own] * 0)
+        except ValueError as error:
+            show(error=float(np.abs(nets[0].parameters - nets[1].parameters).max()),
+                 history=max(np.abs(np.subtract(history[name], expected[name])).max()
+                             for name in expected), refused=str(error))
+    """
+    for values in values_of(2, script):
+        assert values["error"] <= 1e-12
+        assert values["history"] <= 1e-12
+        assert values["refused"].startswith("sample_weight must be above 0")
+
+
 BITS = """
     layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"),
               Dense(3, "softmax")]
@@ -304,6 +330,23 @@ def test_a_rank_with_another_argument_ends_all(values_of: Any) -> None:
         n_features[1]
         == "n_features must be the same on all ranks, got 20 on rank 0 and 19 on rank 2"
     )
+
+
+def test_a_rank_that_cannot_begin_leaves_all_networks_as_they_were(values_of: Any) -> None:
+    script = """
+        net = Network([Dense(3, "softmax")], 20, seed=rank)
+        before = net.parameters.copy()
+        trainer = fastnn._fit.Trainer
+        def allocate(*_, **__):
+            fastnn._fit.Trainer = trainer
+            raise MemoryError("no memory")
+        if rank == 1:
+            fastnn._fit.Trainer = allocate
+        end = outcome(net=net, batch_size=64, learning_rate=1e-2)
+        show(end=end[0], same=bool((net.parameters == before).all()), adopted=bool(net.training))
+    """
+    values = values_of(2, textwrap.dedent(ENDS) + textwrap.dedent(script))
+    assert values == [{"end": "MemoryError", "same": True, "adopted": False}] * 2
 
 
 def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
