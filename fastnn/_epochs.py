@@ -104,6 +104,8 @@ class FitLoop:
 
     def run(self, report: Report | None = None) -> History:
         """All of it; `report` hears of the progress in the place of who looks at the screen."""
+        if self.ranks is not None:
+            self.ranks.tell(None)  # all of them are ready
         self.adopt()
         if self.ranks is not None:
             self.ranks.copy_first(self.net)

@@ -213,7 +213,7 @@ def check_keywords(function: Callable[..., Any], keywords: Iterable[str]) -> Non
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for keyword in keywords:
-        if keyword not in names:
+        if keyword not in names or keyword == "self":
             _refuse(function, names, keyword)
 
 

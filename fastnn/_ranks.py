@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fastnn import _fit, _validation, _weights
 from fastnn._core.exchange import Exchange
 from fastnn._inference import evaluate, infer
+from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn.optimizers import LBFGS
 from fastnn.schedules import Schedule
@@ -61,6 +62,7 @@ def _fit_with_others(
 
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")
+    check_keywords(Network.fit, arguments)
     bound = inspect.signature(Network.fit).bind(net, X, y, **arguments)
     bound.apply_defaults()
     told = dict(bound.arguments)
@@ -84,18 +86,17 @@ def _fit_with_others(
         options = replace(options, split_seed=told_by_all[0][1])
         if isinstance(options.class_weight, str) and options.class_weight == "balanced":
             options = replace(options, class_weight=ranks.balance(net, X, y))
+        if _is_zero(options.sample_weight):  # which one process could not train with
+            ranks.weighs_nothing = True
+            options = replace(options, sample_weight=np.ones(np.shape(options.sample_weight)))
         if not has_rows:
+            if _n_rows(y) > 0:
+                raise ValueError(f"y must have no rows, as X has none, got {_n_rows(y)}")
             width = next((width for width in widths if width is not None), 1)
             X, y = np.zeros((1, width), net.dtype), _one_target(net)
             watching = replace(options.watching, validation_split=None)
             options = replace(options, watching=watching, sample_weight=None, class_weight=None)
         return _fit.fit(net, X, y, options, ranks)
-
-
-def _n_columns(X: Any) -> int | None:
-    """None for what is refused later, and has none."""
-    shape = X.shape if hasattr(X, "shape") else _validation.numbers(X, "X").shape
-    return int(shape[1]) if len(shape) == 2 else None
 
 
 def _n_rows(X: Any) -> int:
@@ -108,6 +109,25 @@ def _n_rows(X: Any) -> int:
     return len(X) if hasattr(X, "__len__") else 1
 
 
+def _is_zero(sample_weight: Any) -> bool:
+    if sample_weight is None:
+        return False
+    try:
+        array = np.asarray(sample_weight)
+    except ValueError:  # rows of differing lengths, which are refused later
+        return False
+    return array.size > 0 and array.dtype.kind in "biuf" and not array.any()
+
+
+def _n_columns(X: Any) -> int | None:
+    """None for what is no matrix, which is refused later."""
+    try:
+        shape = X.shape if hasattr(X, "shape") else np.shape(X)  # NumPy knows no sparse ones
+    except ValueError:  # rows of differing lengths
+        return None
+    return int(shape[1]) if len(shape) == 2 else None
+
+
 def _one_target(net: Network) -> Array:
     if net._architecture.target_kind == "classes":
         return np.zeros(1, np.int64)
@@ -118,6 +138,8 @@ def _refuse_alone(options: FitOptions) -> None:
     """What is done by one process only."""
     if isinstance(options.training.optimizer, LBFGS):
         raise ValueError("optimizer must not be LBFGS with several ranks: it takes no mini-batches")
+    if options.block_size is not None:
+        raise ValueError("block_size must not be given with several ranks: they stream no X")
     weighs = options.sample_weight is not None or options.class_weight is not None
     if weighs and options.watching.validation_split is not None:
         raise ValueError(
@@ -133,6 +155,7 @@ def _settings(net: Network, options: FitOptions) -> dict[str, str]:
     state = source._state
     optimizer = training.optimizer
     settings: dict[str, Any] = {
+        "resume_from": options.resumed and options.resumed.progress.history.n_epochs,
         "layers": net.layers,
         "loss": net.loss,
         "dtype": str(net.dtype),
@@ -148,7 +171,6 @@ def _settings(net: Network, options: FitOptions) -> dict[str, str]:
         "metrics": [metric.name for metric in watching.metrics],
         **asdict(options.averaging),
         "class_weight": options.class_weight,
-        "resume_from": options.resumed and options.resumed.progress.history.n_epochs,
     }
     if state is not None and not options.starts_schedule:
         settings["schedule"] = state.schedule
@@ -177,6 +199,8 @@ class Ranks:
         self.batch_size = 0  # of all
         self.own_batch_size = 0  # the most rows of this one in a step
         self.seed = 0  # of rank 0
+        self.validation_scale = 1.0  # what the weights of its validation data were divided by
+        self.weighs_nothing = False  # the weights of this one's samples are all 0
 
     @property
     def leads(self) -> bool:
@@ -231,9 +255,13 @@ class Ranks:
 
         The weights of the samples, the largest of which is 1, become those on the scale of all.
         """
-        scale = _scale_of_weights(net, samples, options)
+        scale = 0.0 if self.weighs_nothing else _scale_of_weights(net, samples, options)
+        data = options.watching.validation_data
+        if data is not None and len(data) == 3 and data[2] is not None:
+            self.validation_scale = float(np.max(np.asarray(data[2], np.float64)))
         n_rows = samples.n_samples if self.has_rows else 0
         source = options.resumed.net if options.resumed else net
+        self.agree_on({"n_features": str(samples.X.shape[1])})
         told = self.tell([n_rows, scale, _steps_done(source, options), source.seed])
         counts, scales = [each[0] for each in told], [each[1] for each in told]
         self.n_samples = sum(counts)
@@ -244,6 +272,8 @@ class Ranks:
         total = float(n_rows)
         if weighs:
             largest = max(1.0 if value is None else value for value in scales)
+            if largest == 0:
+                raise ValueError("sample_weight must be above 0 for some sample of all, got 0")
             if samples.weights is not None and scale is not None:
                 np.multiply(samples.weights, scale / largest, out=samples.weights)
                 total = float(samples.weights.sum(dtype=np.float64))
@@ -330,6 +360,7 @@ class Ranks:
             X, y, weights, _ = validation
             own = evaluate(net, X, y, weights=weights, average=average)
             weight = float(len(X) if weights is None else weights.sum(dtype=np.float64))
+            weight *= self.validation_scale
         told = [(w, values) for w, values in self.tell([weight, own]) if w > 0]
         if not told:
             raise ValueError("validation_data must have rows on one of the ranks, got none on any")

@@ -32,6 +32,7 @@ _AT_A_TIME = 64
 # What a second call of `fit` goes on with, where it is not told.
 _GOES_ON = ("learning_rate", "optimizer")
 _DEFAULT_EPOCHS = 10  # of `Network.fit`
+_LARGEST_INTEGER = 2**63 - 1  # that NumPy draws
 
 
 @checked_keywords
@@ -52,6 +53,7 @@ class Uniform:
         for name in ("low", "high"):
             object.__setattr__(self, name, _validation.finite_number(getattr(self, name), name))
         _check_order(self.low, self.high)
+        _validation.finite_number(self.high - self.low, "high - low")
 
     def draw(self, rng: np.random.Generator) -> float:
         """A number of it."""
@@ -104,7 +106,8 @@ class Integers:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            object.__setattr__(self, name, _validation.positive_int(getattr(self, name), name))
+            number = _validation.positive_int(getattr(self, name), name, _LARGEST_INTEGER)
+            object.__setattr__(self, name, number)
         object.__setattr__(self, "log", _validation.boolean(self.log, "log"))
         _check_order(self.low, self.high)
 
@@ -399,6 +402,12 @@ class _Trials:
                 f"mode must be 'min' or 'max' with metric={self.metric!r}, whose name does not tell"
             )
         self.larger = larger
+        losses = {each.net.loss for each in candidates}
+        if self.metric == "loss" and len(losses) > 1:
+            raise ValueError(
+                f"metric must not be 'loss' for networks of different losses, got "
+                f"{_validation.short(losses)}"
+            )
 
     def train(self, candidates: Sequence[_Candidate], until: int | None) -> None:
         """Trains them up to so many epochs in all, and measures their scores.
@@ -517,6 +526,8 @@ def _candidate(
         built = build(dict(params))
     net, own = (built, {}) if isinstance(built, Network) else _pair(built)
     settings = {"epochs": _DEFAULT_EPOCHS, **common, **own}
+    if "y" in settings:
+        raise TypeError("y is of the whole search: it is no setting of a trial")
     return _Candidate(number, params, net, _for_whole(settings), [])
 
 
@@ -552,12 +563,15 @@ def _for_whole(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_epochs(candidates: Sequence[_Candidate]) -> int:
-    epochs = {each.settings["epochs"] for each in candidates}
+    epochs = {
+        _validation.positive_int(each.settings["epochs"], "epochs", at_most=_validation.MAX_SIZE)
+        for each in candidates
+    }
     if len(epochs) > 1:
         raise ValueError(
             f"epochs must be the same for all trials of a halving, got {_validation.short(epochs)}"
         )
-    return _validation.positive_int(epochs.pop(), "epochs", at_most=_validation.MAX_SIZE)
+    return epochs.pop()
 
 
 def _stages(n_trials: int, epochs: int, factor: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -109,6 +110,9 @@ def fit_many(
 
     Notes
     -----
+    X is one array: chunks are refused, and a mapped file is read in place and not streamed, as
+    `Network.fit` does it with one that fits one block.
+
     Ctrl-C ends all of them. Each keeps the parameters of its last finished mini-batch, and those
     that have not begun stay as they were. A callback that takes long at that moment ends in its
     thread, and its network stays refused to others until then.
@@ -204,6 +208,11 @@ def _checked_settings(settings: Any, n_networks: int) -> list[Settings]:
             raise TypeError(
                 f"settings[{i}] must be a dict of arguments of fit, got {_validation.shown(each)}"
             )
+        for name in each:
+            if not isinstance(name, str):
+                raise TypeError(
+                    f"settings[{i}] must have texts for names, got {_validation.shown(name)}"
+                )
     return list(settings)
 
 
@@ -250,7 +259,11 @@ def _options(net: Network, fit: Settings) -> FitOptions:
         if name in own:
             raise TypeError(f"{name} is of the whole call: it is no setting of a network")
     check_keywords(Network.fit, own)
-    return FitOptions.checked(net, **{**_FIT_DEFAULTS, **own, "looks_at_scales": True})
+    if own.get("block_size") is not None:
+        raise ValueError("block_size must not be given for many networks: they stream no X")
+    options = FitOptions.checked(net, **{**_FIT_DEFAULTS, **own, "looks_at_scales": True})
+    options.check_whole_epochs()
+    return options
 
 
 def _with_own_callbacks(options: Sequence[FitOptions]) -> list[FitOptions]:
@@ -268,11 +281,13 @@ def _with_own_callbacks(options: Sequence[FitOptions]) -> list[FitOptions]:
         callbacks = []
         for each in one.watching.callbacks:
             path = getattr(each, "path", getattr(each, "folder", None))
-            if isinstance(path, str) and writers.setdefault(path, i) != i:
-                raise ValueError(
-                    f"callbacks must write files of their own, got {path!r} for networks["
-                    f"{writers[path]}] and networks[{i}]; give each its own in settings"
-                )
+            if isinstance(path, str):
+                first = writers.setdefault(os.path.realpath(path), i)
+                if first != i:
+                    raise ValueError(
+                        f"callbacks must write files of their own, got {path!r} for networks["
+                        f"{first}] and networks[{i}]; give each its own in settings"
+                    )
             callbacks.append(deepcopy(each) if shares[id(each)] > 1 else each)
         watching = replace(one.watching, callbacks=tuple(callbacks))
         result.append(replace(one, watching=watching))
@@ -459,6 +474,8 @@ class _Crew:
             while not self._stop.is_set() and (i := self._next()) is not None:
                 try:
                     self._train(i)
+                except BaseException as error:
+                    self._failure = error
                 finally:
                     self._held[i].__exit__(None, None, None)
                     self._ended.put(i)
@@ -476,10 +493,8 @@ class _Crew:
         except Stopped:  # the call is at its end
             pass
         except Exception as error:
-            error.add_note(f"This was networks[{i}].")
             self._results[i] = error
-        except BaseException as error:
-            self._failure = error
+            error.add_note(f"This was networks[{i}].")
         self._done[i] = self._totals[i]  # also of one that has ended early
 
 

@@ -220,6 +220,20 @@ def test_checkpoints_resume_in_a_call_of_many(tmp_path: Path) -> None:
         assert history == one.history
 
 
+def test_a_checkpoint_from_the_middle_of_an_epoch_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", X)
+    mapped, checkpoint = np.load(tmp_path / "X.npy", mmap_mode="r"), tmp_path / "checkpoint"
+
+    def stop(net: Network, epoch: int, metrics: Any) -> None:
+        raise StopTraining
+
+    writer, net = Checkpoint(checkpoint, every=2, every_blocks=1), classifiers(1)[0]
+    options: dict[str, Any] = {"batch_size": 100, "block_size": 100, "epochs": 5}
+    net.fit(mapped, Y, callbacks=[stop, writer], **options)
+    with pytest.raises(ValueError, match=r"networks\[0\]: resume_from .* middle of an epoch"):
+        fit_many(classifiers(1), X, Y, resume_from=checkpoint, callbacks=[stop, writer], epochs=5)
+
+
 def test_x_is_not_copied_by_rows() -> None:
     import tracemalloc
 
@@ -292,6 +306,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         TypeError,
         r"rows\[1\] must be numbers of rows",
     ),
+    "self": ({"settings": [{"self": 1}, {}, {}]}, TypeError, r"networks\[0\]: .*'self'"),
+    "number for a name": ({"settings": [{1: 2}, {}, {}]}, TypeError, r"settings\[0\] must have te"),
+    "block_size": ({"block_size": 64}, ValueError, r"networks\[0\]: block_size must not"),
     "keyword": ({"lr": 0.1}, TypeError, r"networks\[0\]: .*'lr'; here it is learning_rate"),
     "own keyword": (
         {"settings": [{}, {"eta": 1}, {}]},
@@ -382,6 +399,10 @@ def test_two_networks_do_not_write_one_file(tmp_path: Path) -> None:
         ValueError, match=r"files of their own, got .*networks\[0\] and networks\[1\]"
     ):
         fit_many(classifiers(2), X, Y, callbacks=CSVLog(tmp_path / "log.csv"))
+    (tmp_path / "folder").symlink_to(tmp_path)
+    paths = [tmp_path / "log.csv", tmp_path / "folder" / "log.csv"]
+    with pytest.raises(ValueError, match="files of their own"):
+        fit_many(classifiers(2), X, Y, settings=[{"callbacks": CSVLog(path)} for path in paths])
     settings = [{"callbacks": CSVLog(tmp_path / f"{i}.csv")} for i in range(2)]
     fit_many(classifiers(2), X, Y, settings=settings, epochs=3)
     assert len((tmp_path / "1.csv").read_text().splitlines()) == 4
@@ -417,6 +438,20 @@ def test_a_network_that_fails_does_not_stop_the_others() -> None:
         assert networks[i].parameters.tobytes() == alone[i].parameters.tobytes()
     for net in networks[1:3]:
         net.set_parameters(biases=[np.zeros(one.shape) for one in net.biases])  # nothing holds them
+
+
+def test_an_error_that_takes_no_note_ends_the_call() -> None:
+    class Odd(Exception):
+        def add_note(self, _: str) -> None:
+            raise RuntimeError("no notes")
+
+    def fail(*_: Any) -> None:
+        raise Odd
+
+    networks = classifiers(3)
+    with pytest.raises(RuntimeError, match="no notes"):
+        fit_many(networks, X, Y, callbacks=fail)
+    fit_many(networks, X, Y, epochs=1)
 
 
 def test_an_exit_in_a_callback_ends_the_call() -> None:

@@ -166,6 +166,8 @@ def test_distributions_draw_what_they_say() -> None:
         (lambda: LogUniform(0, 1), "low must be"),
         (lambda: Integers(0, 3), "low must be"),
         (lambda: Uniform(0, float("inf")), "high must be"),
+        (lambda: Uniform(-1e308, 1e308), "high - low must be"),
+        (lambda: Integers(1, 2**63), "high must be"),
     ],
 )
 def test_a_distribution_refuses_what_it_cannot_draw(make: Any, message: str) -> None:
@@ -313,6 +315,16 @@ SEARCHES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         "mode must be 'min' or 'max' with metric='distance'",
     ),
     "resume": ({"resume_from": "x"}, TypeError, "resume_from must not"),
+    "y": ({"space": {"y": [VALUES]}}, TypeError, "y is of the whole search"),
+    "no epochs": ({"method": "halving", "epochs": [3]}, TypeError, "epochs must be a positive"),
+    "losses": (
+        {
+            "space": {"loss": ["mse", "mae", "huber"]},
+            "build": lambda params: Network([Dense(1)], loss=params["loss"]),
+        },
+        ValueError,
+        "metric must not be 'loss' for networks of different losses",
+    ),
     "ema": ({"method": "halving", "ema": 0.9}, TypeError, "ema must not"),
     "epochs": (
         {"method": "halving", "space": {"epochs": [3, 4, 5, 6, 7, 8, 9]}},

@@ -204,6 +204,32 @@ def test_ranks_train_like_one_process_with_all_rows(
     assert values["history"] <= 100 * bound
 
 
+def test_weights_of_one_rank_may_be_0_and_those_of_validation_have_one_scale(
+    values_of: Any,
+) -> None:
+    script = """
+        own, options = rows_of([300, 700], 1000), dict(epochs=3, batch_size=None, threads=1)
+        weights, of_validation = rng.random(1000), rng.random(1000)
+        weights[:300], of_validation[300:] = 0, of_validation[300:] * 50
+        def train(fit, net, rows):
+            data = (X[rows], y[rows], of_validation[rows])
+            return fit(net, X[rows], y[rows], sample_weight=weights[rows], validation_data=data,
+                       **options)
+        nets = [Network([Dense(3, "softmax")], 20, seed=0, dtype="float64") for _ in range(2)]
+        history, expected = train(mpi.fit, nets[0], own), train(Network.fit, nets[1], range(1000))
+        try:
+            mpi.fit(nets[0], X[own], y[own], sample_weight=weights[own] * 0)
+        except ValueError as error:
+            show(error=float(np.abs(nets[0].parameters - nets[1].parameters).max()),
+                 history=max(np.abs(np.subtract(history[name], expected[name])).max()
+                             for name in expected), refused=str(error))
+    """
+    for values in values_of(2, script):
+        assert values["error"] <= 1e-12
+        assert values["history"] <= 1e-12
+        assert values["refused"].startswith("sample_weight must be above 0")
+
+
 BITS = """
     layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"),
               Dense(3, "softmax")]
@@ -289,16 +315,39 @@ def test_a_rank_with_another_argument_ends_all(values_of: Any) -> None:
     script = """
         show(ends=[outcome(batch_size=64 if rank < 2 else 32),
                    outcome(learning_rate=1e-3 * (1 + rank)),
-                   outcome(net=Network([Dense(3 + (rank == 1), "softmax")]))])
+                   outcome(net=Network([Dense(3 + (rank == 1), "softmax")])),
+                   outcome(net=Network([Dense(3, "softmax")]),
+                           data=(X[rank::size, :20 - (rank == 2)], y[rank::size]))])
     """
     ends = [each["ends"] for each in values_of(3, textwrap.dedent(ENDS) + textwrap.dedent(script))]
     assert ends[1] == ends[0]
     assert ends[2] == ends[0]
-    batch_size, learning_rate, layers = ends[0]
+    batch_size, learning_rate, layers, n_features = ends[0]
     expected = "batch_size must be the same on all ranks, got 64 on rank 0 and 32 on rank 2"
     assert batch_size == ["ValueError", expected, True]
     assert learning_rate[1].startswith("learning_rate must be the same on all ranks, got 0.001")
     assert layers[1].startswith("layers must be the same on all ranks")
+    assert (
+        n_features[1]
+        == "n_features must be the same on all ranks, got 20 on rank 0 and 19 on rank 2"
+    )
+
+
+def test_a_rank_that_cannot_begin_leaves_all_networks_as_they_were(values_of: Any) -> None:
+    script = """
+        net = Network([Dense(3, "softmax")], 20, seed=rank)
+        before = net.parameters.copy()
+        trainer = fastnn._fit.Trainer
+        def allocate(*_, **__):
+            fastnn._fit.Trainer = trainer
+            raise MemoryError("no memory")
+        if rank == 1:
+            fastnn._fit.Trainer = allocate
+        end = outcome(net=net, batch_size=64, learning_rate=1e-2)
+        show(end=end[0], same=bool((net.parameters == before).all()), adopted=bool(net.training))
+    """
+    values = values_of(2, textwrap.dedent(ENDS) + textwrap.dedent(script))
+    assert values == [{"end": "MemoryError", "same": True, "adopted": False}] * 2
 
 
 def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
@@ -323,13 +372,28 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
                    outcome(epochs=5, no_such_argument=2),
                    outcome(data=(None, None)),
                    outcome(data=([(X1, y1)], None)),
+                   outcome(data=(X[:0], y) if rank == 1 else (X, y)),
+                   outcome(data=([[1.0], [1.0, 2.0]], y[:2])), outcome(block_size=64),
                    outcome(learning_rate=1e30, optimizer="sgd", epochs=50, batch_size=50)])
     """
     first, second = (
         each["ends"] for each in values_of(2, textwrap.dedent(ENDS) + textwrap.dedent(script))
     )
     assert all(each[2] for each in first + second)
-    nan, callback, rate, rows, lbfgs, keyword, none, chunks, diverged = (each[:2] for each in first)
+    (
+        nan,
+        callback,
+        rate,
+        rows,
+        lbfgs,
+        keyword,
+        none,
+        chunks,
+        only_y,
+        ragged,
+        block_size,
+        diverged,
+    ) = (each[:2] for each in first)
     assert nan[0] == "ValueError"
     assert nan[1] == "rank 1: " + second[0][1]
     assert "X[3, 4] is nan" in nan[1] or "row 3" in nan[1] or "[3, 4]" in nan[1]
@@ -343,8 +407,11 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
     assert none == second[6][:2]
     assert "X must have rows" in none[1]
     assert chunks[1].startswith("X must be a rectangular array of numbers, got list")
+    assert only_y[1] == "rank 1: y must have no rows, as X has none, got 1000"
+    assert ragged[1].startswith("X must be a rectangular array")
+    assert block_size[1].startswith("block_size must not be given")
     assert diverged[0] == "FloatingPointError"
-    assert diverged == second[8][:2]
+    assert diverged == second[11][:2]
     assert "mini-batch" in diverged[1]
 
 
