@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _fit, _validation, _weights
+from fastnn import _fit, _weights
 from fastnn._core.exchange import Exchange
 from fastnn._inference import evaluate, infer
 from fastnn._keywords import check_keywords
