@@ -102,7 +102,7 @@ def sparse_rows(value: Any, dtype: np.dtype[Any], name: str) -> SparseRows:
     """
     if value.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be an array of numbers, got dtype {value.dtype}")
-    csr = value if value.format == "csr" else value.tocsr()
+    csr = value if value.format == "csr" else _converted(value, name)
     n_samples, n_features = csr.shape
     values, columns, starts = (np.asarray(part) for part in (csr.data, csr.indices, csr.indptr))
     for part, what in ((values, "data"), (columns, "indices"), (starts, "indptr")):
@@ -136,6 +136,18 @@ def sparse_rows(value: Any, dtype: np.dtype[Any], name: str) -> SparseRows:
     columns = np.require(columns[:n_entries], index, ["C_CONTIGUOUS", "ALIGNED"])
     _check_columns(columns, starts, n_features, name)
     return SparseRows(values, columns, starts, n_features)
+
+
+def _converted(value: Any, name: str) -> Any:
+    """A CSR matrix of one of another format, whose indices SciPy's conversion does not check."""
+    try:
+        if value.format in ("csc", "bsr"):
+            value.check_format()
+        elif value.format == "coo":  # which is checked when it is made
+            type(value)((value.data, (value.row, value.col)), shape=value.shape)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a sparse matrix without damage: {error}") from None
+    return value.tocsr()
 
 
 def _check_columns(columns: Array, starts: Array, n_features: int, name: str) -> None:

@@ -396,6 +396,12 @@ def broken(name: str, value: Any) -> Any:
     return X
 
 
+def damaged(kind: str, name: str) -> Any:
+    X = matrix(20, 10).asformat(kind)
+    getattr(X, name)[3] = 10**8
+    return X
+
+
 def with_column(column: int, dtype: Any = np.int32) -> Any:
     X = matrix(20, 10)
     X.indices = X.indices.astype(dtype)
@@ -461,6 +467,13 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: broken("indices", GOOD.indices.reshape(-1, 1)),
         ValueError,
         "1 dimension",
+    ),
+    "a row that CSC does not have": (lambda: damaged("csc", "indices"), ValueError, "X must be a"),
+    "a row that COO does not have": (lambda: damaged("coo", "row"), ValueError, "X must be a"),
+    "a block that BSR does not have": (
+        lambda: damaged("bsr", "indices"),
+        ValueError,
+        "X must be a",
     ),
     "too few indices": (lambda: broken("indices", GOOD.indices[:-1]), ValueError, "must rise"),
 }
