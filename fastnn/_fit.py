@@ -121,7 +121,7 @@ def _make_ready(
     else:
         check_finite(state.parameters, net._architecture.shapes(X.shape[1]), net.dtype)
     slots, n_updates = latest.slots_for(optimizer)
-    architecture = (resumed.net if resumed else net)._architecture
+    architecture = options.like(net)._architecture
     if ranks is not None:
         n_updates = ranks.n_updates
         architecture, plan = ranks.like_first(architecture, plan)

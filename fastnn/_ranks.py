@@ -151,7 +151,7 @@ def _refuse_alone(options: FitOptions) -> None:
 def _settings(net: Network, options: FitOptions) -> dict[str, str]:
     """What must be the same on all ranks, by the name of the argument."""
     training, watching = options.training, options.watching
-    source = options.resumed.net if options.resumed else net
+    source = options.like(net)
     state = source._state
     optimizer = training.optimizer
     settings: dict[str, Any] = {
@@ -260,7 +260,7 @@ class Ranks:
         if data is not None and len(data) == 3 and data[2] is not None:
             self.validation_scale = float(np.max(np.asarray(data[2], np.float64)))
         n_rows = samples.n_samples if self.has_rows else 0
-        source = options.resumed.net if options.resumed else net
+        source = options.like(net)
         self.agree_on({"n_features": str(samples.X.shape[1])})
         told = self.tell([n_rows, scale, _steps_done(source, options), source.seed])
         counts, scales = [each[0] for each in told], [each[1] for each in told]

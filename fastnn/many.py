@@ -348,15 +348,15 @@ class _Shared:
         """As the core reads them."""
         X = net._architecture.checked_samples(self._X[net.dtype], net.n_features)
         architecture = net._architecture
-        of_loss = (
+        key = (
+            id(y),
             architecture.loss.n_targets(net.n_outputs),
             architecture.loss.name,
             architecture.target_kind,
             net.dtype,
         )
-        key = (id(y), *of_loss)
         if key not in self._targets:
-            self._targets[key] = _validation.targets(y, X, *of_loss)
+            self._targets[key] = architecture.checked_targets(y, X)
         return X, self._targets[key]
 
 
