@@ -94,15 +94,18 @@ def measure(rounds: int) -> dict[str, Any]:
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
-    single, whole, half, both = MPI.COMM_SELF, [], [], []
+    single, whole, half, silent, both = MPI.COMM_SELF, [], [], [], []
     for _ in range(rounds):
         whole.append(alone(comm, lambda: seconds_a_step(single, BATCH_SIZE)))
         both.append(seconds_a_step(comm, BATCH_SIZE))
         half.append(alone(comm, lambda: seconds_a_step(single, BATCH_SIZE // 2)))
+        comm.Barrier()
+        silent.append(comm.allreduce(seconds_a_step(single, BATCH_SIZE // 2), MPI.MAX))
     return {
         "one": whole,
         "two": both,
         "half": half,
+        "silent": silent,
         "messages": [message_seconds(comm, n) for n in MESSAGES],
         "add": alone(comm, add_seconds),
     }
@@ -125,10 +128,13 @@ def buckets() -> list[float]:
 
 
 def report(figures: dict[str, Any]) -> None:
-    one, two, half = figures["one"], figures["two"], figures["half"]
+    one, two, half, silent = (figures[key] for key in ("one", "two", "half", "silent"))
     median = statistics.median(two)
     print(f"one rank: {min(one) * 1e3:.2f} ms a step at best; two: {median * 1e3:.2f} ms, the "
           f"median, {min(two) * 1e3:.2f} at best; ratio {min(one) / median:.2f}")  # fmt: skip
+    median = statistics.median(silent)
+    print(f"two at once that exchange nothing, half of the samples each: {median * 1e3:.2f} ms; "
+          f"ratio {min(one) / median:.2f}")  # fmt: skip
     for n_bytes, (way, total) in zip(MESSAGES, figures["messages"], strict=True):
         print(f"{n_bytes:>8} bytes: one way {way * 1e6:7.1f} us, {n_bytes / way / 1e9:6.2f} GB/s; "
               f"all-reduce {total * 1e6:7.1f} us")  # fmt: skip
