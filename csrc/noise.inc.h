@@ -43,16 +43,10 @@ ALWAYS_INLINE void NAME(noise_lanes)(const NAME(noise_rule) rule, real *a, real 
                                      size_t lanes, words unit, words low, words high, double setting)
 {
     vector out, factor = {0};
-    const int whole = lanes == VECTOR_LANES;
-    rule(&out, &factor, whole ? NAME(load)(x) : NAME(load_lanes)(x, lanes), unit, low, high, setting);
-    if (whole)
-        NAME(store)(a, out);
-    else
-        NAME(store_lanes)(a, out, lanes);
-    if (z != NULL && whole)
-        NAME(store)(z, factor);
-    else if (z != NULL)
-        NAME(store_lanes)(z, factor, lanes);
+    rule(&out, &factor, NAME(load_up_to)(x, lanes), unit, low, high, setting);
+    NAME(store_up_to)(a, out, lanes);
+    if (z != NULL)
+        NAME(store_up_to)(z, factor, lanes);
 }
 
 /* All of (rows, n_units); z NULL or like a. Vectors along the units, or along the rows where matrices

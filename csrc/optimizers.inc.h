@@ -21,39 +21,33 @@ typedef vector (*NAME(rule))(vector *w, vector *slots, vector g, const void *con
 /* Vectors of parameters that make up for steps at a time. */
 #define IDLE_VECTORS 4
 
+/* What a rule makes of lanes that are not there does not count: 0 in these. */
+ALWAYS_INLINE vector NAME(of_lanes)(vector bad, size_t lanes)
+{
+    real numbers[VECTOR_LANES];
+    if (lanes == VECTOR_LANES)
+        return bad;
+    NAME(store)(numbers, bad);
+    return NAME(load_lanes)(numbers, lanes);
+}
+
 /* A rule for `lanes` parameters from i on. n_slots and rule are constants where this is inlined. */
 ALWAYS_INLINE vector NAME(update_lanes)(const size_t n_slots, const NAME(rule) rule, real *w,
                                         void *const *slots, const real *g, size_t i, size_t lanes,
                                         const void *constants)
 {
-    const int whole = lanes == VECTOR_LANES;
-    vector parameters = whole ? NAME(load)(w + i) : NAME(load_lanes)(w + i, lanes);
-    const vector gradient = whole ? NAME(load)(g + i) : NAME(load_lanes)(g + i, lanes);
+    vector parameters = NAME(load_up_to)(w + i, lanes);
+    const vector gradient = NAME(load_up_to)(g + i, lanes);
     vector values[FNN_MAX_SLOTS];
 #pragma GCC unroll 4
-    for (size_t s = 0; s < n_slots; s++) {
-        const real *slot = (const real *)slots[s] + i;
-        values[s] = whole ? NAME(load)(slot) : NAME(load_lanes)(slot, lanes);
-    }
+    for (size_t s = 0; s < n_slots; s++)
+        values[s] = NAME(load_up_to)((const real *)slots[s] + i, lanes);
     vector bad = rule(&parameters, values, gradient, constants);
-    if (whole)
-        NAME(store)(w + i, parameters);
-    else
-        NAME(store_lanes)(w + i, parameters, lanes);
+    NAME(store_up_to)(w + i, parameters, lanes);
 #pragma GCC unroll 4
-    for (size_t s = 0; s < n_slots; s++) {
-        real *slot = (real *)slots[s] + i;
-        if (whole)
-            NAME(store)(slot, values[s]);
-        else
-            NAME(store_lanes)(slot, values[s], lanes);
-    }
-    if (!whole) { /* what the rule makes of lanes that are not there does not count */
-        real of_lanes[VECTOR_LANES];
-        NAME(store)(of_lanes, bad);
-        bad = NAME(load_lanes)(of_lanes, lanes);
-    }
-    return bad;
+    for (size_t s = 0; s < n_slots; s++)
+        NAME(store_up_to)((real *)slots[s] + i, values[s], lanes);
+    return NAME(of_lanes)(bad, lanes);
 }
 
 /* All n parameters. Those before the first cache line's begin come first: slots lie in their lines
@@ -84,17 +78,14 @@ ALWAYS_INLINE vector NAME(idle_piece)(const size_t n_slots, const NAME(rule) rul
                                       void *const *slots, size_t i, const double *constants,
                                       size_t n_steps)
 {
-    const int whole = lanes == VECTOR_LANES;
     vector parameters[IDLE_VECTORS], values[IDLE_VECTORS][FNN_MAX_SLOTS], bad = {0};
 #pragma GCC unroll 4
     for (size_t v = 0; v < vectors; v++) {
         const size_t at = i + v * VECTOR_LANES;
-        parameters[v] = whole ? NAME(load)(w + at) : NAME(load_lanes)(w + at, lanes);
+        parameters[v] = NAME(load_up_to)(w + at, lanes);
 #pragma GCC unroll 4
-        for (size_t s = 0; s < n_slots; s++) {
-            const real *slot = (const real *)slots[s] + at;
-            values[v][s] = whole ? NAME(load)(slot) : NAME(load_lanes)(slot, lanes);
-        }
+        for (size_t s = 0; s < n_slots; s++)
+            values[v][s] = NAME(load_up_to)((const real *)slots[s] + at, lanes);
     }
     for (size_t k = 0; k < n_steps; k++, constants += FNN_MAX_CONSTANTS) {
 #pragma GCC unroll 4
@@ -104,25 +95,12 @@ ALWAYS_INLINE vector NAME(idle_piece)(const size_t n_slots, const NAME(rule) rul
 #pragma GCC unroll 4
     for (size_t v = 0; v < vectors; v++) {
         const size_t at = i + v * VECTOR_LANES;
-        if (whole)
-            NAME(store)(w + at, parameters[v]);
-        else
-            NAME(store_lanes)(w + at, parameters[v], lanes);
+        NAME(store_up_to)(w + at, parameters[v], lanes);
 #pragma GCC unroll 4
-        for (size_t s = 0; s < n_slots; s++) {
-            real *slot = (real *)slots[s] + at;
-            if (whole)
-                NAME(store)(slot, values[v][s]);
-            else
-                NAME(store_lanes)(slot, values[v][s], lanes);
-        }
+        for (size_t s = 0; s < n_slots; s++)
+            NAME(store_up_to)((real *)slots[s] + at, values[v][s], lanes);
     }
-    if (!whole) { /* as in update_lanes */
-        real of_lanes[VECTOR_LANES];
-        NAME(store)(of_lanes, bad);
-        bad = NAME(load_lanes)(of_lanes, lanes);
-    }
-    return bad;
+    return NAME(of_lanes)(bad, lanes);
 }
 
 #define IDLE(name, rule, n_slots)                                                                 \

@@ -35,10 +35,6 @@ ALWAYS_INLINE void NAME(fetch_weights)(const real *row, size_t n_units)
             step(1, (n) - j, j, __VA_ARGS__);                                                     \
     } while (0)
 
-#define LOAD_PIECE(p) (lanes == VECTOR_LANES ? NAME(load)(p) : NAME(load_lanes)(p, lanes))
-#define STORE_PIECE(p, v)                                                                         \
-    (lanes == VECTOR_LANES ? NAME(store)(p, v) : NAME(store_lanes)(p, v, lanes))
-
 /* An index that is not below n_features stands for an entry of 0 in column 0. */
 #define SPARSE_INPUT(source, index, unsigned_index, suffix)                                       \
     ALWAYS_INLINE void NAME(sparse_piece_##suffix)(                                               \
@@ -49,7 +45,7 @@ ALWAYS_INLINE void NAME(fetch_weights)(const real *row, size_t n_units)
         vector sums[SPARSE_VECTORS];                                                              \
         weights += unit;                                                                          \
         for (size_t v = 0; v < vectors; v++)                                                      \
-            sums[v] = LOAD_PIECE(bias + unit + v * VECTOR_LANES);                                 \
+            sums[v] = NAME(load_up_to)(bias + unit + v * VECTOR_LANES, lanes);                    \
         for (size_t e = 0; e < n; e++) {                                                          \
             const index column = __atomic_load_n(columns + e, __ATOMIC_RELAXED);                  \
             const int is_column = (unsigned_index)column < n_features;                            \
@@ -58,13 +54,13 @@ ALWAYS_INLINE void NAME(fetch_weights)(const real *row, size_t n_units)
             if (e + SPARSE_AHEAD < n) {                                                           \
                 const index ahead = __atomic_load_n(columns + e + SPARSE_AHEAD, __ATOMIC_RELAXED); \
                 if ((unsigned_index)ahead < n_features)                                           \
-                    NAME(fetch_weights)(weights + (size_t)ahead * row, vectors * VECTOR_LANES);       \
+                    NAME(fetch_weights)(weights + (size_t)ahead * row, vectors * VECTOR_LANES);   \
             }                                                                                     \
             for (size_t v = 0; v < vectors; v++)                                                  \
-                sums[v] = FMA(x, LOAD_PIECE(w + v * VECTOR_LANES), sums[v]);                      \
+                sums[v] = FMA(x, NAME(load_up_to)(w + v * VECTOR_LANES, lanes), sums[v]);         \
         }                                                                                         \
         for (size_t v = 0; v < vectors; v++)                                                      \
-            STORE_PIECE(z + unit + v * VECTOR_LANES, sums[v]);                                    \
+            NAME(store_up_to)(z + unit + v * VECTOR_LANES, sums[v], lanes);                       \
     }                                                                                             \
                                                                                                   \
     static void NAME(sparse_product_##suffix)(                                                    \
@@ -145,7 +141,8 @@ ALWAYS_INLINE void NAME(add_entry)(const size_t vectors, const size_t lanes, siz
 {
     for (size_t v = 0; v < vectors; v++) {
         real *sum = w + j + v * VECTOR_LANES;
-        STORE_PIECE(sum, FMA(x, LOAD_PIECE(d + j + v * VECTOR_LANES), LOAD_PIECE(sum)));
+        const vector of_d = NAME(load_up_to)(d + j + v * VECTOR_LANES, lanes);
+        NAME(store_up_to)(sum, FMA(x, of_d, NAME(load_up_to)(sum, lanes)), lanes);
     }
 }
 
@@ -168,7 +165,5 @@ static void NAME(sparse_gradient)(void *dweights, size_t row, const fnn_matrix *
 }
 
 #undef FOR_PIECES
-#undef LOAD_PIECE
-#undef STORE_PIECE
 
 #endif

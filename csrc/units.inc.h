@@ -27,21 +27,13 @@ ALWAYS_INLINE void NAME(run_units)(const NAME(unit_rule) rule, const size_t n_to
 {
     vector in[MAX_MATRICES], out[MAX_MATRICES];
     for (size_t i = 0; i < n; i++) {
-        const int whole = lanes == VECTOR_LANES;
 #pragma GCC unroll 2
-        for (size_t m = 0; m < n_from; m++) {
-            const real *at = from[m] + i * from_step[m];
-            in[m] = whole ? NAME(load)(at) : NAME(load_lanes)(at, lanes);
-        }
+        for (size_t m = 0; m < n_from; m++)
+            in[m] = NAME(load_up_to)(from[m] + i * from_step[m], lanes);
         rule(out, in, numbers);
 #pragma GCC unroll 2
-        for (size_t m = 0; m < n_to; m++) {
-            real *at = to[m] + i * to_step[m];
-            if (whole)
-                NAME(store)(at, out[m]);
-            else
-                NAME(store_lanes)(at, out[m], lanes);
-        }
+        for (size_t m = 0; m < n_to; m++)
+            NAME(store_up_to)(to[m] + i * to_step[m], out[m], lanes);
     }
 }
 

@@ -91,6 +91,20 @@ ALWAYS_INLINE vector NAME(load)(const real *p)
 
 ALWAYS_INLINE void NAME(store)(real *p, vector v) { memcpy(p, &v, sizeof v); }
 
+/* A vector of which `lanes` are there, at most all: a constant where all are, so that no mask is made. */
+ALWAYS_INLINE vector NAME(load_up_to)(const real *p, size_t lanes)
+{
+    return lanes == VECTOR_LANES ? NAME(load)(p) : NAME(load_lanes)(p, lanes);
+}
+
+ALWAYS_INLINE void NAME(store_up_to)(real *p, vector v, size_t lanes)
+{
+    if (lanes == VECTOR_LANES)
+        NAME(store)(p, v);
+    else
+        NAME(store_lanes)(p, v, lanes);
+}
+
 #if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
 #define SQRT(x) ((vector)_mm512_sqrt_pd((__m512d)(x)))
 #elif VECTOR_BYTES == 64

@@ -208,6 +208,22 @@ cdef inline bint needs_gathering(const Batch *batch) noexcept nogil:
             or batch.sparse_batch != NULL)
 
 
+cdef inline const int64_t *order_of(const Batch *batch, const Rows *rows) noexcept nogil:
+    """Of the rows, or NULL: as given."""
+    return NULL if batch.order == NULL else batch.order + rows.sample
+
+
+cdef inline void gather_samples(const Pass *net, const Rows *rows, const Matrix *to, size_t first_column,
+                                size_t n_columns, const fnn_rescaling *rescaling) noexcept nogil:
+    """Some columns of dense samples, as the user gave them, converted, and rescaled unless that is NULL."""
+    cdef const Batch *batch = &net.batch
+    cdef size_t n_features = net.geometry.n_features, first = first_column
+    if batch.order == NULL:
+        first += rows.sample * n_features
+    batch.input.gather(to, batch.X + first * batch.input.itemsize, n_features, order_of(batch, rows),
+                       rows.n, n_columns, rescaling)
+
+
 cdef inline bint is_free_to_cut(const Pass *net) noexcept nogil:
     """Whether products have the same bits however they are cut: not those of a BLAS."""
     return net.gemm == net.geometry.kernels.gemm

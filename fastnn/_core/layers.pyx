@@ -1,8 +1,5 @@
 """The kinds of layers: a row of operations each."""
-from libc.stdint cimport int64_t
-
 from fastnn._core.geometry cimport (
-    Batch,
     Geometry,
     LayerOperations,
     LayerPass,
@@ -15,6 +12,7 @@ from fastnn._core.geometry cimport (
     at,
     columns_from,
     columns_in_line,
+    gather_samples,
     input_rows,
     owns_bias,
     rows_from,
@@ -194,19 +192,9 @@ activation.backward = activation_backward
 cdef void rescale_forward(const Pass *net, size_t layer, const Rows *rows,
                           const Units *units) noexcept nogil:
     """From the user's array: converted and rescaled where other layers find them gathered."""
-    cdef const Batch *batch = &net.batch
-    cdef size_t n_features = net.geometry.n_features
     cdef Matrix a = part(net.layers[layer].a, net, rows, units)
-    cdef const char *X = batch.X + units.first * batch.input.itemsize
-    cdef const int64_t *order = NULL
-    if rows.gathered:
-        return
-    if batch.order != NULL:
-        order = batch.order + rows.sample
-    else:
-        X += rows.sample * n_features * batch.input.itemsize
-    batch.input.gather(&a, X, n_features, order, rows.n, units.n,
-                       &net.geometry.layers[layer].rescaling)
+    if not rows.gathered:
+        gather_samples(net, rows, &a, units.first, units.n, &net.geometry.layers[layer].rescaling)
 
 
 cdef LayerOperations rescale

@@ -9,8 +9,10 @@ from fastnn._core.geometry cimport (
     Pass,
     Rows,
     at,
+    gather_samples,
     needs_gathering,
     one_panel,
+    order_of,
     rows_from,
 )
 from fastnn._core.sparse cimport sort_entries
@@ -66,18 +68,12 @@ cdef double weight_of(const Batch *batch, size_t sample) noexcept nogil:
 cdef void gather(const Pass *net, const Rows *rows) noexcept nogil:
     """The rows and their targets, from the user's arrays into the buffers of the batch."""
     cdef const Geometry *g = net.geometry
-    cdef const int64_t *order = NULL
-    cdef size_t n_features = g.n_features
+    cdef const int64_t *order = order_of(&net.batch, rows)
     cdef Matrix batch = rows_from(net.batch.gathered_X, rows.first)
-    cdef const char *X = net.batch.X
-    if net.batch.order != NULL:
-        order = net.batch.order + rows.sample
-    elif X != NULL:
-        X += rows.sample * n_features * net.batch.input.itemsize
     if net.batch.sparse_batch != NULL:
         sort_entries(net, rows)
     if batch.data != NULL:
-        net.batch.input.gather(&batch, X, n_features, order, rows.n, n_features, NULL)
+        gather_samples(net, rows, &batch, 0, g.n_features, NULL)
     if net.batch.gathered_targets != NULL:
         gather_targets(net, rows, order)
     if net.batch.gathered_weights != NULL:

@@ -22,6 +22,7 @@ from fastnn._core.geometry cimport (
     WeightTile,
     at,
     columns_from,
+    order_of,
     owns_bias,
     row_elements,
     rows_from,
@@ -61,10 +62,8 @@ cdef fnn_sparse samples_from(const Batch *batch, const Rows *rows,
                              const int64_t **order) noexcept nogil:
     """The samples of `rows` on, and their order."""
     cdef fnn_sparse x = batch.sparse
-    order[0] = NULL
-    if batch.order != NULL:
-        order[0] = batch.order + rows.sample
-    else:
+    order[0] = order_of(batch, rows)
+    if order[0] == NULL:
         x.starts += rows.sample
     return x
 
