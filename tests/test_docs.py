@@ -80,11 +80,16 @@ def test_a_snippet_draws_what_it_keeps(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_pictures_are_there_and_small() -> None:
-    text = (DOCS / "plots.md").read_text()
-    named = set(re.findall(r"\]\((images/.*?)\)", text))
-    assert named == {f"images/{path.name}" for path in (DOCS / "images").iterdir()}
-    assert all((DOCS / name).stat().st_size < 60_000 for name in named)
+def test_pictures_are_there_named_and_small() -> None:
+    pages = {path: path.read_text() for path in [README, *DOCS.glob("*.md")]}
+    named = {
+        (path.parent / picture).resolve()
+        for path, text in pages.items()
+        for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    }
+    there = {path.resolve() for path in (DOCS / "images").rglob("*.*")}
+    assert named == there
+    assert all(picture.stat().st_size < 60_000 for picture in there)
 
 
 def anchors_of(page: Path) -> set[str]:
