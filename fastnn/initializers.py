@@ -21,7 +21,25 @@ from fastnn._keywords import checked_keywords
 @checked_keywords
 @dataclass(frozen=True)
 class Normal:
-    """Normal numbers with mean 0 and standard deviation `scale`."""
+    """Normal numbers with mean 0 and standard deviation `scale`.
+
+    Parameters
+    ----------
+    scale : float
+        Standard deviation; above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Network, Normal
+    >>> net = Network([Dense(100, "relu", Normal(0.05)), Dense(1)], n_features=100, seed=0)
+    >>> round(float(net.weights[0].std()), 2)
+    0.05
+    """
 
     scale: float = 0.01
 

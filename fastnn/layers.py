@@ -71,6 +71,12 @@ class Layer:
     has_parameters : bool
     l1, l2, max_norm, trainable, learning_rate_factor
         See `Dense`, which may change them.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Dropout, Layer
+    >>> all(isinstance(layer, Layer) for layer in (Dense(8, "relu"), Dropout(0.2)))
+    True
     """
 
     has_running_statistics: ClassVar[bool] = False
@@ -111,16 +117,6 @@ class Layer:
             if i == 0 or getattr(self, field.name) != field.default
         )
         return f"{type(self).__name__}({', '.join(shown)})"
-
-
-#: What each number must be.
-_CHECKS = {
-    "l1": _validation.non_negative_number,
-    "l2": _validation.non_negative_number,
-    "max_norm": _validation.positive_number_or_none,
-    "trainable": _validation.boolean,
-    "learning_rate_factor": _validation.positive_number,
-}
 
 
 @checked_keywords
@@ -332,6 +328,13 @@ class PReLU(Layer):
     ----------
     He, Zhang, Ren and Sun, "Delving deep into rectifiers: surpassing human-level performance on
     ImageNet classification", ICCV 2015.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Network, PReLU
+    >>> net = Network([Dense(4), PReLU(0.1), Dense(1)], n_features=3, seed=0)
+    >>> net.weights[1]  # an alpha for each unit
+    array([0.1, 0.1, 0.1, 0.1], dtype=float32)
     """
 
     alpha: float = 0.25
@@ -376,6 +379,12 @@ class Dropout(Layer):
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to prevent
     neural networks from overfitting", JMLR 15, 2014. This form, which leaves inference alone, is
     called inverted dropout.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Dropout, Network
+    >>> layers = [Dropout(0.1), Dense(32, "relu"), Dropout(0.5), Dense(10, "softmax")]
+    >>> net = Network(layers, n_features=64, seed=0)
     """
 
     rate: float
@@ -410,6 +419,11 @@ class GaussianNoise(Layer):
     Notes
     -----
     The noise follows from the same numbers as that of `Dropout`.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, GaussianNoise, Network
+    >>> net = Network([GaussianNoise(0.1), Dense(8, "relu"), Dense(1)], n_features=3, seed=0)
     """
 
     scale: float
@@ -455,6 +469,14 @@ class BatchNorm(Layer):
     ----------
     Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal
     covariate shift", ICML 2015.
+
+    Examples
+    --------
+    >>> from fastnn import Activation, BatchNorm, Dense, Network
+    >>> net = Network([Dense(4), BatchNorm(), Activation("relu"), Dense(1)], n_features=3, seed=0)
+    >>> mean, variance = net.running_statistics[1]  # before the first step
+    >>> mean, variance
+    (array([0., 0., 0., 0.], dtype=float32), array([1., 1., 1., 1.], dtype=float32))
     """
 
     momentum: float = 0.9
@@ -501,6 +523,14 @@ class LayerNorm(Layer):
     References
     ----------
     Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    Examples
+    --------
+    >>> from fastnn import Activation, Dense, LayerNorm, Network
+    >>> layers = [Dense(4), LayerNorm(), Activation("gelu"), Dense(1)]
+    >>> net = Network(layers, n_features=3, seed=0)
+    >>> net.weights[1]
+    array([1., 1., 1., 1.], dtype=float32)
     """
 
     epsilon: float = 1e-5

@@ -37,6 +37,13 @@ class Loss:
     formula : str
     outputs : tuple of str
         The output activations that it fits; none: every one that is not ``output_only``.
+
+    Examples
+    --------
+    >>> from fastnn import Huber, Network
+    >>> net = Network.from_sizes([3, 8, 1], output="linear", loss=Huber(0.5), seed=0)
+    >>> net.loss.name, net.loss.delta
+    ('huber', 0.5)
     """
 
     name: ClassVar[str]
@@ -76,7 +83,14 @@ class Loss:
 @checked_keywords
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """``-t log(a) - (1 - t) log(1 - a)``, from the logits: of one class, or of several labels."""
+    """``-t log(a) - (1 - t) log(1 - a)``, from the logits: of one class, or of several labels.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> Network.from_sizes([3, 8, 1], output="sigmoid").loss  # what follows from a sigmoid
+    BinaryCrossEntropy()
+    """
 
     name: ClassVar[str] = "binary_cross_entropy"
     formula: ClassVar[str] = "-t log(a) - (1 - t) log(1 - a), from the logits"
@@ -90,7 +104,14 @@ class BinaryCrossEntropy(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class CategoricalCrossEntropy(Loss):
-    """``-sum(t log(a))`` over the classes, from the logits."""
+    """``-sum(t log(a))`` over the classes, from the logits.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> Network.from_sizes([3, 8, 4], output="softmax").loss  # what follows from a softmax
+    CategoricalCrossEntropy()
+    """
 
     name: ClassVar[str] = "categorical_cross_entropy"
     formula: ClassVar[str] = "-sum(t log(a)) over the classes, from the logits"
@@ -104,7 +125,17 @@ class CategoricalCrossEntropy(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """``r^2``, where r is the output minus the target."""
+    """``r^2``, where r is the output minus the target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network
+    >>> net = Network.from_sizes([1, 1], output="linear", seed=0)
+    >>> net.set_parameters([[[0.0]]], [[3.0]])  # 3, whatever enters
+    >>> net.evaluate(np.zeros((2, 1)), [1.0, 5.0])["loss"]
+    4.0
+    """
 
     name: ClassVar[str] = "mean_squared_error"
     formula: ClassVar[str] = "r^2"
@@ -113,7 +144,17 @@ class MeanSquaredError(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
-    """``|r|``, where r is the output minus the target."""
+    """``|r|``, where r is the output minus the target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MeanAbsoluteError, Network
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=MeanAbsoluteError(), seed=0)
+    >>> net.set_parameters([[[0.0]]], [[3.0]])  # 3, whatever enters
+    >>> net.evaluate(np.zeros((2, 1)), [1.0, 6.0])["loss"]
+    2.5
+    """
 
     name: ClassVar[str] = "mean_absolute_error"
     formula: ClassVar[str] = "|r|"
@@ -131,9 +172,23 @@ class Huber(Loss):
     delta : float
         Above 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Huber, Network
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=Huber(1.0), seed=0)
+    >>> net.set_parameters([[[0.0]]], [[0.0]])
+    >>> [net.evaluate([[0.0]], [target])["loss"] for target in (0.5, 1.0, 10.0)]
+    [0.125, 0.5, 9.5]
     """
 
     name: ClassVar[str] = "huber"
@@ -151,6 +206,12 @@ class LogCosh(Loss):
     """``log(cosh(r))``: near ``r^2 / 2`` for small r, near ``|r| - log(2)`` for large ones.
 
     r is the output minus the target.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> Network.from_sizes([3, 8, 1], output="linear", loss="log_cosh").loss
+    LogCosh()
     """
 
     name: ClassVar[str] = "log_cosh"
@@ -171,9 +232,24 @@ class Quantile(Loss):
     levels : sequence of float
         Strictly increasing numbers in (0, 1), as many as the output has units.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Koenker and Bassett, "Regression quantiles", Econometrica 46, 1978.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, Quantile
+    >>> y = np.arange(101.0)
+    >>> net = Network.from_sizes([1, 3], output="linear", loss=Quantile([0.1, 0.5, 0.9]), seed=0)
+    >>> history = net.fit(np.zeros((101, 1)), y, epochs=3000, batch_size=None, learning_rate=0.1)
+    >>> net.predict([[0.0]]).round(-1)
+    array([[10., 50., 90.]], dtype=float32)
     """
 
     name: ClassVar[str] = "quantile"
@@ -208,6 +284,12 @@ class Poisson(Loss):
     """``a - t log(a)`` for counts t, from the logits: ``exp(z) - t z``. The output is ``exp(z)``.
 
     It is the negative log-likelihood of a Poisson distribution of mean a but for ``log(t!)``.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> Network.from_sizes([3, 8, 1], output="exponential", loss="poisson").loss
+    Poisson()
     """
 
     name: ClassVar[str] = "poisson"
@@ -225,6 +307,14 @@ class Hinge(Loss):
     """``max(0, 1 - t a)`` for targets -1 and 1; 0 stands for -1.
 
     `Network.predict` gives the values a, whose sign is the decision.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> net = Network.from_sizes([1, 1], output="linear", loss="hinge", seed=0)
+    >>> net.set_parameters([[[0.0]]], [[0.25]])
+    >>> [net.evaluate([[0.0]], [target])["loss"] for target in (1, -1)]
+    [0.75, 1.25]
     """
 
     name: ClassVar[str] = "hinge"
@@ -239,7 +329,16 @@ class Hinge(Loss):
 @checked_keywords
 @dataclass(frozen=True)
 class SquaredHinge(Hinge):
-    """``max(0, 1 - t a)^2`` for targets -1 and 1; 0 stands for -1."""
+    """``max(0, 1 - t a)^2`` for targets -1 and 1; 0 stands for -1.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> net = Network.from_sizes([1, 1], output="linear", loss="squared_hinge", seed=0)
+    >>> net.set_parameters([[[0.0]]], [[0.5]])
+    >>> net.evaluate([[0.0]], [-1])["loss"]
+    2.25
+    """
 
     name: ClassVar[str] = "squared_hinge"
     formula: ClassVar[str] = "max(0, 1 - t a)^2"
@@ -258,9 +357,22 @@ class Focal(Loss):
     gamma : float
         At least 0, which is the cross-entropy itself.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Lin, Goyal, Girshick, He and Dollar, "Focal loss for dense object detection", ICCV 2017.
+
+    Examples
+    --------
+    >>> from fastnn import Focal, Network
+    >>> net = Network.from_sizes([1, 1], output="sigmoid", loss=Focal(gamma=0.0), seed=0)
+    >>> net.set_parameters([[[0.0]]], [[0.0]])  # one half, whatever enters
+    >>> round(net.evaluate([[0.0]], [1])["loss"], 4)  # log(2)
+    0.6931
     """
 
     name: ClassVar[str] = "focal"

@@ -45,6 +45,14 @@ class Optimizer:
         A positive number; or an object of `fastnn.schedules`; or a function that takes the number
         of the step, from 0, and returns a number of at least 0. It is called for some thousand
         steps before these are done.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.Adam(3e-3).name, fastnn.Adam().n_slots
+    ('adam', 2)
+    >>> isinstance(fastnn.SGD(), fastnn.Optimizer)
+    True
     """
 
     name: ClassVar[str]
@@ -66,7 +74,28 @@ class Optimizer:
 @checked_keywords
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent: ``w -= lr g``."""
+    """Stochastic gradient descent: ``w -= lr g``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import SGD, Network
+    >>> net = Network.from_sizes([2, 1], output="linear", seed=0)
+    >>> X, y = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]]), np.float32([1, 3, 2, 4])
+    >>> history = net.fit(X, y, epochs=500, batch_size=None, optimizer=SGD(0.3))
+    >>> net.predict(X).round(2).ravel()
+    array([1., 3., 2., 4.], dtype=float32)
+    """
 
     name: ClassVar[str] = "sgd"
     n_slots: ClassVar[int] = 0
@@ -75,7 +104,26 @@ class SGD(Optimizer):
 @checked_keywords
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``."""
+    """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    momentum : float
+        Share of the velocity v that stays from step to step, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> from fastnn import Momentum
+    >>> Momentum(0.1).hyperparameters
+    {'momentum': 0.9}
+    """
 
     name: ClassVar[str] = "momentum"
     n_slots: ClassVar[int] = 1
@@ -88,10 +136,30 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Nesterov's accelerated gradient: ``v = momentum v + g; w -= lr (g + momentum v)``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    momentum : float
+        Share of the velocity v that stays from step to step, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep
     learning", ICML 2013.
+
+    Examples
+    --------
+    >>> from fastnn import Momentum, Nesterov
+    >>> Nesterov(0.1, momentum=0.95)
+    Nesterov(learning_rate=0.1, momentum=0.95)
+    >>> isinstance(Nesterov(0.1), Momentum)
+    True
     """
 
     name: ClassVar[str] = "nesterov"
@@ -102,10 +170,30 @@ class Nesterov(Momentum):
 class RMSprop(Optimizer):
     """``s = rho s + (1 - rho) g^2; w -= lr g / (sqrt(s) + epsilon)``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    rho : float
+        Share of the mean square s that stays from step to step, in [0, 1).
+    epsilon : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Tieleman and Hinton, "Lecture 6.5: rmsprop", COURSERA: Neural Networks for Machine Learning,
     2012.
+
+    Examples
+    --------
+    >>> from fastnn import RMSprop
+    >>> RMSprop(rho=0.99)
+    RMSprop(learning_rate=0.001, rho=0.99, epsilon=1e-08)
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -121,10 +209,28 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """``s += g^2; w -= lr g / (sqrt(s) + epsilon)``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    epsilon : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
     optimization", JMLR 12, 2011.
+
+    Examples
+    --------
+    >>> from fastnn import Adagrad
+    >>> Adagrad(0.05).hyperparameters
+    {'epsilon': 1e-08}
     """
 
     name: ClassVar[str] = "adagrad"
@@ -140,9 +246,34 @@ class Adam(Optimizer):
     ``w -= lr m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1^t)``,
     ``v^ = v / (1 - beta_2^t)``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1 : float
+        Share of the mean gradient m that stays from step to step, in [0, 1).
+    beta_2 : float
+        Share of the mean square v that stays, in [0, 1).
+    epsilon : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, CosineDecay, Network
+    >>> from fastnn.datasets import make_moons
+    >>> net = Network.from_sizes([2, 16, 1], seed=0)
+    >>> history = net.fit(*make_moons(seed=0), epochs=100, optimizer=Adam(CosineDecay(0.02)))
+    >>> net.training.optimizer.beta_2
+    0.999
     """
 
     name: ClassVar[str] = "adam"
@@ -161,9 +292,29 @@ class AdamW(Adam):
 
     All parameters decay, biases included.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2, epsilon : float
+        As of `Adam`.
+    weight_decay : float
+        At least 0; a step takes this share of a weight times the learning rate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from fastnn import AdamW
+    >>> AdamW(1e-3, weight_decay=0.05).weight_decay
+    0.05
     """
 
     name: ClassVar[str] = "adamw"
@@ -178,9 +329,29 @@ class NAdam(Adam):
     ``w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
     / (sqrt(v^) + epsilon)``, where ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2, epsilon : float
+        As of `Adam`.
+    momentum_decay : float
+        At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016; as in PyTorch.
+
+    Examples
+    --------
+    >>> from fastnn import NAdam
+    >>> NAdam().learning_rate
+    0.002
     """
 
     name: ClassVar[str] = "nadam"
@@ -194,10 +365,28 @@ class NAdam(Adam):
 class AMSGrad(Adam):
     """Adam with the largest v so far: ``w -= lr m^ / (sqrt(max(v) / (1 - beta_2^t)) + epsilon)``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2, epsilon : float
+        As of `Adam`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018; bias corrections as
     in PyTorch.
+
+    Examples
+    --------
+    >>> from fastnn import AMSGrad
+    >>> AMSGrad().n_slots  # m, v and the largest v
+    3
     """
 
     name: ClassVar[str] = "amsgrad"
@@ -212,9 +401,29 @@ class Lion(Optimizer):
 
     All parameters decay, biases included. The sign of 0 is 0.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2 : float
+        Shares of m that stay, in the step and from step to step; in [0, 1).
+    weight_decay : float
+        At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     References
     ----------
     Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> from fastnn import Lion
+    >>> Lion(1e-4, weight_decay=0.1).n_slots
+    1
     """
 
     name: ClassVar[str] = "lion"
@@ -235,17 +444,32 @@ class LBFGS(Optimizer):
     gradient of all samples once or a few times. `fit` ends early where nothing is left to gain.
     Every call begins anew. float64 gets much further than float32.
 
-    Attributes
+    Parameters
     ----------
     memory : int
-        Pairs of steps and changes of the gradient that stand for the second derivatives.
+        Pairs of steps and changes of the gradient that stand for the second derivatives; from 1 to
+        1,000.
     tolerance : float
-        Training ends when no number of the gradient is larger in size.
+        Training ends when no number of the gradient is larger in size; above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization", SIAM
     Journal on Scientific Computing 16, 1995.
+
+    Examples
+    --------
+    >>> from fastnn import LBFGS, Network
+    >>> from fastnn.datasets import make_moons
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", dtype="float64", seed=0)
+    >>> history = net.fit(*make_moons(seed=0), epochs=200, optimizer=LBFGS(memory=20))
+    >>> history["loss"][-1] < 0.05
+    True
     """
 
     name: ClassVar[str] = "lbfgs"

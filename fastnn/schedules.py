@@ -224,7 +224,27 @@ class _WithEnd(Schedule):
 @checked_keywords
 @dataclass(frozen=True)
 class ConstantRate(Schedule):
-    """``r``, for a warm-up of a constant rate."""
+    """``r``, for a warm-up of a constant rate.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The first rate, r; above 0.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import ConstantRate
+    >>> ConstantRate(0.1, warmup=2).rates(np.arange(6), steps_per_epoch=2)
+    array([0.025, 0.05 , 0.075, 0.1  , 0.1  , 0.1  ])
+    """
 
     name: ClassVar[str] = "constant_rate"
 
@@ -237,17 +257,32 @@ class ConstantRate(Schedule):
 class StepDecay(Schedule):
     """``r factor^floor(e / every)``: a fraction of the rate every so many epochs.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float
+        The first rate, r; above 0.
     factor : float
         Above 0, at most 1.
     every : float
         Epochs from one step down to the next.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016, divide the
     rate by 10 in this way.
+
+    Examples
+    --------
+    >>> from fastnn import StepDecay
+    >>> StepDecay(1.0, factor=0.5, every=2).rates([0, 1, 2, 3, 4], steps_per_epoch=1)
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25])
     """
 
     name: ClassVar[str] = "step_decay"
@@ -265,16 +300,31 @@ class StepDecay(Schedule):
 class ExponentialDecay(Schedule):
     """``r factor^(e / every)``: as `StepDecay`, but a little at every step.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float
+        The first rate, r; above 0.
     factor : float
         Above 0, at most 1.
     every : float
         Epochs in which the rate falls to that share.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Goodfellow, Bengio and Courville, "Deep learning", MIT Press, 2016, chapter 8.
+
+    Examples
+    --------
+    >>> from fastnn import ExponentialDecay
+    >>> ExponentialDecay(1.0, factor=0.25, every=2).rates([0, 1, 2, 4], steps_per_epoch=1)
+    array([1.    , 0.5   , 0.25  , 0.0625])
     """
 
     name: ClassVar[str] = "exponential_decay"
@@ -291,15 +341,30 @@ class ExponentialDecay(Schedule):
 class InverseScaling(Schedule):
     """``r / (1 + decay e)^power``.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float
+        The first rate, r; above 0.
     decay, power : float
         Above 0.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Robbins and Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22,
     1951; with power 1 it is the decay of many courses.
+
+    Examples
+    --------
+    >>> from fastnn import InverseScaling
+    >>> InverseScaling(1.0, decay=1.0).rates([0, 1, 3, 9], steps_per_epoch=1)
+    array([1.  , 0.5 , 0.25, 0.1 ])
     """
 
     name: ClassVar[str] = "inverse_scaling"
@@ -337,19 +402,34 @@ class _Decay(_WithEnd):
 class PolynomialDecay(_Decay):
     """``end_rate + (r - end_rate) (1 - k / T)^power``; with power 1 a straight line.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float
+        The first rate, r; above 0.
     epochs : float or None
         Length, the warm-up included. None: that of the fit that the schedule is given to.
     end_rate : float
         From 0 to below `learning_rate`; it stays after the end.
     power : float
         Above 0.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Chen, Papandreou, Kokkinos, Murphy and Yuille, "DeepLab: semantic image segmentation", IEEE
     TPAMI 40, 2018.
+
+    Examples
+    --------
+    >>> from fastnn import PolynomialDecay
+    >>> PolynomialDecay(1.0, epochs=4).rates([0, 1, 2, 4, 5], steps_per_epoch=1)
+    array([1.  , 0.75, 0.5 , 0.  , 0.  ])
     """
 
     name: ClassVar[str] = "polynomial_decay"
@@ -370,20 +450,37 @@ class CosineDecay(_Decay):
     With restarts the length is divided into that many cycles and one more, each `growth` times as
     long as the one before, and k and T count in the cycle.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float
+        The first rate, r; above 0.
     epochs : float or None
-        Length of all cycles, the warm-up included. None: that of the fit that the schedule is given
-        to.
+        Length, the warm-up included. None: that of the fit that the schedule is given to.
     end_rate : float
         From 0 to below `learning_rate`; it stays after the end.
     restarts : int
+        Cycles after the first one; from 0 to 1,000.
     growth : float
-        At least 1.
+        Length of a cycle divided by that of the one before; at least 1.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Examples
+    --------
+    >>> from fastnn import CosineDecay
+    >>> CosineDecay(1.0, epochs=4).rates([0, 1, 2, 3, 4], steps_per_epoch=1).round(3)
+    array([1.   , 0.854, 0.5  , 0.146, 0.   ])
+    >>> CosineDecay(1.0, epochs=4, restarts=1).rates([0, 1, 2, 3, 4], steps_per_epoch=1).round(3)
+    array([1. , 0.5, 1. , 0.5, 0. ])
     """
 
     name: ClassVar[str] = "cosine_decay"
@@ -411,21 +508,34 @@ class OneCycle(_WithEnd):
     Both ways are half a cosine. The top is at step ``max(rise T - 1, 0)``, the last rate at step
     ``T - 1``; it stays after the end.
 
-    Attributes
+    Parameters
     ----------
     learning_rate : float
-        The largest.
+        The largest; above 0.
     epochs : float or None
         Length, the warm-up included. None: that of the fit that the schedule is given to.
     rise : float
         Share of the steps on the way up, in (0, 1).
     div_factor, final_div_factor : float
         At least 1.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Smith and Topin, "Super-convergence: very fast training of neural networks using large learning
     rates", 2018; steps are counted as in PyTorch.
+
+    Examples
+    --------
+    >>> from fastnn import OneCycle
+    >>> OneCycle(1.0, epochs=10, rise=0.4).rates([0, 1, 3, 6, 9], steps_per_epoch=1).round(3)
+    array([0.04, 0.28, 1.  , 0.5 , 0.  ])
     """
 
     name: ClassVar[str] = "one_cycle"
@@ -473,23 +583,42 @@ class ReduceOnPlateau(Schedule):
 
     An epoch improves where its value is below the best so far by more than `min_delta`.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float
+        The first rate, r; above 0.
     monitor : {"val_loss", "loss"}
-        ``"val_loss"`` needs `validation_data`.
+        What must improve; ``"val_loss"`` needs `validation_data`.
     factor : float
-        Above 0, below 1.
+        What the rate is multiplied by; above 0, below 1.
     patience : int
-        Epochs.
+        Epochs without an improvement.
     min_delta : float
-        At least 0.
+        By how much an epoch must be below the best one; at least 0.
     min_rate : float
         From 0 to below `learning_rate`.
+    warmup : float
+        Epochs of a linear warm-up before it; see `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
     Bengio, "Practical recommendations for gradient-based training of deep architectures", in Neural
     Networks: Tricks of the Trade, Springer, 2012.
+
+    Examples
+    --------
+    >>> from fastnn import Network, ReduceOnPlateau
+    >>> from fastnn.datasets import make_moons
+    >>> net = Network.from_sizes([2, 8, 1], seed=0)
+    >>> rate = ReduceOnPlateau(0.1, monitor="loss", factor=0.5, patience=2)
+    >>> history = net.fit(*make_moons(seed=0), epochs=60, learning_rate=rate)
+    >>> history["learning_rate"][0], history["learning_rate"][-1] < 0.1
+    (0.1, True)
     """
 
     name: ClassVar[str] = "reduce_on_plateau"
