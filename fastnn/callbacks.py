@@ -28,11 +28,40 @@ CallbackFunction = Callable[["Network", int, Mapping[str, float]], Any]
 
 
 class StopTraining(Exception):
-    """Raised by a callback after an epoch: the training ends there, and `fit` returns."""
+    """Raised by a callback after an epoch: the training ends there, and `fit` returns.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn.datasets import make_moons
+    >>> def stop_below(net, epoch, metrics):
+    ...     if metrics["loss"] < 0.3:
+    ...         raise fastnn.StopTraining
+    >>> net = fastnn.Network.from_sizes([2, 16, 1], seed=0)
+    >>> history = net.fit(*make_moons(seed=0), epochs=1000, callbacks=stop_below)
+    >>> history.n_epochs < 1000
+    True
+    """
 
 
 class Callback:
-    """A callback: a subclass defines those of these methods that it needs."""
+    """A callback: a subclass defines those of these methods that it needs.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn.datasets import make_moons
+    >>> class Largest(fastnn.Callback):
+    ...     def on_fit_begin(self, net):
+    ...         self.weights = []
+    ...     def on_epoch_end(self, net, epoch, metrics):
+    ...         self.weights.append(abs(net.parameters).max())
+    >>> largest = Largest()
+    >>> net = fastnn.Network.from_sizes([2, 4, 1], seed=0)
+    >>> history = net.fit(*make_moons(seed=0), epochs=3, callbacks=[largest])
+    >>> len(largest.weights)
+    3
+    """
 
     def check(self, names: Sequence[str]) -> None:
         """Refuses a training without what this needs; nothing has changed yet.
@@ -45,10 +74,17 @@ class Callback:
         Raises
         ------
         ValueError
+            If what it needs is not among them.
         """
 
     def on_fit_begin(self, net: Network) -> None:
-        """Before the first epoch. ``net.history`` has the epochs done before a resumed call."""
+        """Before the first epoch. ``net.history`` has the epochs done before a resumed call.
+
+        Parameters
+        ----------
+        net : Network
+            What is trained.
+        """
 
     def on_epoch_end(self, net: Network, epoch: int, metrics: Mapping[str, float]) -> None:
         """After an epoch, its validation included.
@@ -56,6 +92,7 @@ class Callback:
         Parameters
         ----------
         net : Network
+            What is trained.
         epoch : int
             Counts from 1.
         metrics : mapping of str to float
@@ -63,7 +100,13 @@ class Callback:
         """
 
     def on_fit_end(self, net: Network) -> None:
-        """After the last epoch; not after an exception."""
+        """After the last epoch; not after an exception.
+
+        Parameters
+        ----------
+        net : Network
+            What was trained.
+        """
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold so that a resumed training goes on: JSON values, and arrays.
@@ -77,6 +120,11 @@ class Callback:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` gave; after `on_fit_begin`.
+
+        Parameters
+        ----------
+        state : dict of str to object
+            From a checkpoint, as `state` gave it.
 
         Raises
         ------
@@ -181,6 +229,18 @@ class EarlyStopping(Callback):
     ------
     TypeError, ValueError
         If an argument is not as above.
+
+    Examples
+    --------
+    >>> from fastnn import EarlyStopping, Network
+    >>> from fastnn.datasets import make_moons, train_test_split
+    >>> X_train, X_test, y_train, y_test = train_test_split(*make_moons(seed=0), seed=0)
+    >>> net = Network.from_sizes([2, 64, 64, 1], seed=0)
+    >>> stop = EarlyStopping(patience=20)
+    >>> data = {"validation_data": (X_test, y_test), "learning_rate": 0.01}
+    >>> history = net.fit(X_train, y_train, epochs=2000, callbacks=[stop], **data)
+    >>> history.n_epochs == stop.best_epoch + 20
+    True
     """
 
     @checked_keywords
@@ -273,6 +333,19 @@ class Checkpoint(Callback):
     ------
     TypeError, ValueError
         If an argument is not as above, or `every_blocks` is given with `best_only`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastnn import Checkpoint, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keep = Checkpoint(f"{folder}/net.fastnn", every=5)
+    ...     history = Network.from_sizes([2, 8, 1], seed=0).fit(X, y, epochs=10, callbacks=[keep])
+    ...     net = Network.from_sizes([2, 8, 1], seed=0)
+    ...     net.fit(X, y, epochs=12, resume_from=keep.path, callbacks=[keep]).n_epochs
+    12
     """
 
     @checked_keywords
@@ -307,11 +380,35 @@ class Checkpoint(Callback):
         self._watch.best = None
 
     def is_due(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Whether to write after this epoch."""
+        """Whether to write after this epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Counts from 1.
+        metrics : mapping of str to float
+            What the history holds of this epoch.
+
+        Returns
+        -------
+        bool
+            True after each `every` epochs, with `best_only` where `monitor` has improved.
+        """
         return epoch % self.every == 0 and (not self.best_only or self._watch.improves(metrics))
 
     def is_due_after(self, n_blocks: int) -> bool:
-        """Whether to write after so many blocks of an epoch, in the middle of it."""
+        """Whether to write after so many blocks of an epoch, in the middle of it.
+
+        Parameters
+        ----------
+        n_blocks : int
+            Blocks of the epoch that are done.
+
+        Returns
+        -------
+        bool
+            False without `every_blocks`.
+        """
         return self.every_blocks is not None and n_blocks % self.every_blocks == 0
 
     def state(self) -> dict[str, Any]:
@@ -333,6 +430,19 @@ class CSVLog(Callback):
     ------
     TypeError, ValueError
         If `path` cannot name a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastnn import CSVLog, Network
+    >>> from fastnn.datasets import make_moons
+    >>> net = Network.from_sizes([2, 8, 1], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = CSVLog(Path(folder, "log.csv"))
+    ...     history = net.fit(*make_moons(seed=0), epochs=2, callbacks=[log])
+    ...     Path(log.path).read_text().splitlines()[0]
+    'epoch,loss,accuracy,learning_rate'
     """
 
     @checked_keywords
@@ -372,6 +482,15 @@ class TensorBoardLog(Callback):
         If `folder` cannot name a folder.
     ImportError
         If TensorBoard is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastnn import Network, TensorBoardLog
+    >>> from fastnn.datasets import make_moons
+    >>> net = Network.from_sizes([2, 8, 1], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+    ...     history = net.fit(*make_moons(seed=0), epochs=2, callbacks=[TensorBoardLog(folder)])
     """
 
     @checked_keywords

@@ -25,7 +25,8 @@ class History(dict[str, list[float]]):
 
     Parameters
     ----------
-    series : mapping of str to list of float, or pairs of them
+    *args, **kwargs
+        As of `dict`: a mapping of str to list of float, or pairs of them.
 
     Notes
     -----
@@ -48,15 +49,56 @@ class History(dict[str, list[float]]):
         return min(map(len, self.values()), default=0)
 
     def copy(self) -> History:
-        """A history with lists of its own."""
+        """A history with lists of its own.
+
+        Returns
+        -------
+        History
+            Of the same numbers.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> before = History(loss=[0.5])
+        >>> after = before.copy()
+        >>> after["loss"].append(0.25)
+        >>> before.n_epochs, after.n_epochs
+        (1, 2)
+        """
         return History((name, list(values)) for name, values in self.items())
 
     def last(self) -> dict[str, float]:
-        """What the last epoch has given, by name."""
+        """What the last epoch has given, by name.
+
+        Returns
+        -------
+        dict of str to float
+            Empty where there is no name.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> History(loss=[0.5, 0.25]).last()
+        {'loss': 0.25}
+        """
         return {name: values[-1] for name, values in self.items()}
 
     def cut(self, n_epochs: int) -> None:
-        """Forgets all epochs but the first `n_epochs`."""
+        """Forgets all epochs but the first `n_epochs`.
+
+        Parameters
+        ----------
+        n_epochs : int
+            How many stay.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> history = History(loss=[0.5, 0.25, 0.125])
+        >>> history.cut(2)
+        >>> history["loss"]
+        [0.5, 0.25]
+        """
         for values in self.values():
             del values[n_epochs:]
 
@@ -71,11 +113,20 @@ class History(dict[str, list[float]]):
         Returns
         -------
         str
+            A line for the names and one for each of these epochs.
 
         Raises
         ------
         TypeError, ValueError
             If `n_rows` is not a positive integer.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> print(History(loss=[0.5, 0.25, 0.125]).table(n_rows=2))
+        epoch        loss
+            1      0.5000
+            3      0.1250
         """
         epochs = self._spaced(_validation.positive_int(n_rows, "n_rows"))
         widths = {name: max(12, len(name) + 2) for name in self}
@@ -156,6 +207,13 @@ class History(dict[str, list[float]]):
             If there is no epoch, or a number that is not finite.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> panels = History(loss=[0.5, 0.25], accuracy=[0.8, 0.9]).plot()
+        >>> [panel.get_ylabel() for panel in panels]
+        ['loss', 'accuracy']
         """
         from fastnn import plots  # here: most programs draw nothing
 
@@ -167,11 +225,21 @@ class History(dict[str, list[float]]):
         Returns
         -------
         pandas.DataFrame
+            Of float64, NaN where an epoch has no number.
 
         Raises
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> from fastnn.history import History
+        >>> History(loss=[0.5, 0.25]).to_frame()
+               loss
+        epoch
+        1      0.50
+        2      0.25
         """
         frame = data_frame({name: np.array(values, float) for name, values in self.items()})
         frame.index = frame.index.rename("epoch") + 1
