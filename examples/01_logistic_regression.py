@@ -194,13 +194,17 @@ assert net.evaluate(X_test, y_test)["accuracy"] > baseline
 
 # %% [markdown]
 # There is a weight for each pixel, so the weights are a picture, too.
-# Red pixels speak for an 8, blue pixels against it.
-# The two holes of the 8 are dark in a picture of an 8: ink there speaks against it.
+# Ink on red pixels speaks for an 8, ink on blue pixels against it.
+# An 8 has a waist: the middle is red there, and blue to its left and right.
 
 # %%
 figure, ax = plt.subplots(figsize=(4, 3.2), layout="constrained")
 figure.suptitle("The weight of each pixel")
 panels = plots.weights(net, ax=ax)
+
+waist = net.weights[0].reshape(8, 8)[3:5]  # two rows in the middle
+print(f"mean weight in the middle {waist[:, 3:5].mean():.2f}", end=", ")
+print(f"beside it {waist[:, [1, 2, 5, 6]].mean():.2f}")
 
 # %% [markdown]
 # These pictures of the test are the ones it gets wrong, the surest mistakes first.
@@ -272,8 +276,8 @@ _ = ax.set_title(f"an 8? {net.predict_proba(own.reshape(1, 64))[0, 0]:.1%}")
 # 2. Which digit is the easiest to tell from all others? Try each from 0 to 9.
 # 3. Train for 20,000 steps.
 #    What happens to the cost of the training pictures, and to that of the others?
-# 4. Start from random weights: `np.random.default_rng(0).normal(size=64)`.
-#    Where does the cost begin, and where does it end?
+# 4. Start the four learning rates from `np.random.default_rng(0).normal(size=64)`, not from zeros.
+#    Where do the costs begin, and where do they end?
 # 5. Change one `#` of the drawn 8 into a dot, or shift the drawing by a column.
 #    How much does the answer change?
 # 6. Use 50 pictures to learn from: `X_train[:50], y_train[:50]`. What is the test accuracy?

@@ -39,12 +39,11 @@ _ = ax.set(title="The flower", xlabel="x0", ylabel="x1", aspect="equal")
 # %%
 line = Network.from_sizes([2, 1], seed=0)
 line.fit(X, y, epochs=1000, batch_size=None, optimizer="sgd", learning_rate=0.1)
-accuracy = line.evaluate(X, y)["accuracy"]
+of_line = line.evaluate(X, y)["accuracy"]
 
 figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
-ax.set_title(f"No hidden layer: {accuracy:.1%} right")
+ax.set_title(f"No hidden layer: {of_line:.1%} right")
 plots.decision_boundary(line, X, y, ax)
-assert accuracy < 0.65
 
 # %% [markdown]
 # ## Four hidden units
@@ -84,7 +83,8 @@ for ax, epochs in zip(axes.flat, (10, 200, 1000, 10_000), strict=True):
 figure, ax = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
 ax.plot(np.arange(1, len(costs) + 1), costs)
 _ = ax.set(title="Learning curve", xlabel="epoch", ylabel="cost", xscale="log")
-assert net.evaluate(X, y)["accuracy"] > 0.85
+of_four = net.evaluate(X, y)["accuracy"]
+print(f"after {len(costs):,} epochs: cost {costs[-1]:.3f}, {of_four:.1%} right")
 
 # %% [markdown]
 # ## What each hidden unit sees
@@ -191,8 +191,6 @@ print(f"50 units: {training[-1]:.1%} of the training points, {test[-1]:.1%} of t
 # The picture shows how: the border goes around single points.
 
 # %%
-assert training[-1] > 0.98
-assert test[-1] < max(test) - 0.02
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 figure.suptitle("Trained on the points that are drawn")
 for ax, size in ((left, best), (right, 50)):
@@ -224,6 +222,18 @@ for ax, (name, (X_shape, y_shape)) in zip(axes, shapes.items(), strict=True):
     net.fit(X_shape, y_shape, epochs=3000, **options)
     plots.decision_boundary(net, X_shape, y_shape, ax)
     ax.set_title(f"{name}: {net.evaluate(X_shape, y_shape)['accuracy']:.1%} right")
+
+# %% [markdown]
+# ## What the text has said
+#
+# These lines check it, for the notebook as it is.
+# They may fail when you have changed an experiment: then you have found something else.
+
+# %%
+assert of_line < 0.65  # little better than guessing
+assert of_four > 0.85
+assert training[-1] > 0.98  # 50 units know the training points by heart
+assert max(test) > test[-1] + 0.02  # a medium size is better on new ones
 
 # %% [markdown]
 # ## Questions to try

@@ -25,7 +25,8 @@ from fastnn.datasets import load_digits
 # %%
 X, digits = load_digits()
 X, y = X[:300].astype(float), (digits[:300] % 2).astype(float)
-net = Network.from_sizes([64, 12, 8, 5, 1], hidden="relu", dtype="float64", seed=1)
+sizes = [64, 12, 8, 5, 1]
+net = Network.from_sizes(sizes, hidden="relu", dtype="float64", seed=1)
 print(net.summary())
 
 # %% [markdown]
@@ -44,7 +45,7 @@ ax = plots.network(net, ax)
 # %% [markdown]
 # ## Dimensions
 #
-# Two rules settle all shapes, if `sizes[l]` is the number of units of layer `l`:
+# Two rules settle all shapes, as `sizes[l]` is the number of units of layer `l`:
 #
 # - `W[l]` is `(sizes[l-1], sizes[l])`, and `b[l]` is `(sizes[l],)`.
 # - `Z[l]` and `A[l]` are `(n, sizes[l])`.
@@ -52,7 +53,6 @@ ax = plots.network(net, ax)
 # A gradient has the shape of what it is the gradient of.
 
 # %%
-sizes = [64, 12, 8, 5, 1]
 for layer, (W, b) in enumerate(zip(net.weights, net.biases, strict=True), start=1):
     assert W.shape == (sizes[layer - 1], sizes[layer])
     assert b.shape == (sizes[layer],)
@@ -317,8 +317,10 @@ assert max(results["careless"][2:]) < 1e-7
 #
 # 1. Plant other mistakes: leave out `/ len(y)`, or write `dZ.mean(axis=0)` for `dZ.sum(axis=0)`.
 #    Why does the picture of the layers not show the second one? Make it see it.
-# 2. Add a hidden layer: `[64, 12, 8, 5, 4, 1]`. Which lines have a number of layers in them?
+# 2. Add a hidden layer: `[64, 12, 8, 5, 4, 1]`.
+#    Which lines know the number of layers, and must be changed?
 # 3. Replace relu by tanh. Its slope is `1 - A**2`. Change `forward` and `backward`, and check.
 # 4. Count the parameters of a network 784-1024-1024-10 in your head, then by `n_parameters`.
-# 5. Set `net.weights[1][:] = 0` before `forward`. Which gradients are zero, and why?
+# 5. How many digits are left in float32?
+#    Compare `net.copy("float32").loss_and_gradients(X, y)` with `loss` and `block`.
 # 6. Train with a learning rate of 3. What happens to the cost?

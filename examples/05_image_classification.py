@@ -121,14 +121,7 @@ for name, net in nets.items():
 # A hidden layer can look for patterns of pixels.
 # More layers can put patterns together. In these pictures that hardly helps.
 # All of them are better on the pictures that they have learnt from: that gap is overfitting.
-
-# %%
-scores = {name: net.evaluate(X_test, y_test)["accuracy"] for name, net in nets.items()}
-assert scores["no hidden layer"] < 0.5
-assert scores["one hidden layer"] > 0.8
-assert scores["three hidden layers"] > 0.8
-
-# %% [markdown]
+#
 # ## What does the first layer look for?
 #
 # Each unit of the first hidden layer has a weight for each pixel: a picture.
@@ -171,7 +164,6 @@ of_radius = [right[(radius_test >= r) & (radius_test < r + 1)].mean() for r in e
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 ax.bar(edges[:-1] + 0.5, of_radius, width=0.9)
 _ = ax.set(title="Small shapes are hard", xlabel="radius in pixels", ylabel="accuracy", ylim=(0, 1))
-assert of_radius[0] < of_radius[-1]
 
 # %% [markdown]
 # Such a picture says what to do next.
@@ -243,11 +235,23 @@ X_train, X_new, digits, digits_new = train_test_split(*load_digits())
 net = Network([Dense(64, "relu"), Dense(32, "relu"), Dense(10, "softmax")], 64, seed=0)
 net.fit(X_train, digits, **options)
 accuracy = net.evaluate(X_new, digits_new)["accuracy"]
-assert accuracy > 0.94
 
 figure, ax = plt.subplots(figsize=(6.4, 5.4), layout="constrained")
 ax.set_title(f"Ten digits: {accuracy:.1%} right")
 ax = plots.confusion_matrix(digits_new, net.predict(X_new), ax)
+
+# %% [markdown]
+# ## What the text has said
+#
+# These lines check it, for the notebook as it is.
+# They may fail when you have changed an experiment: then you have found something else.
+
+# %%
+scores = [net.evaluate(X_test, y_test)["accuracy"] for net in nets.values()]
+assert scores[0] < 0.5  # without a hidden layer
+assert min(scores[1:]) > 0.85
+assert of_radius[0] < of_radius[-1] - 0.1  # small shapes are hard
+assert accuracy > 0.94  # ten digits
 
 # %% [markdown]
 # ## Questions to try
