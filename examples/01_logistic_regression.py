@@ -237,6 +237,8 @@ _ = ax.set(title="Four learning rates", xlabel="step", ylabel="cost", yscale="lo
 #
 # Put the path of a photo or a drawing of one digit into `PICTURE`.
 # Reading it needs Pillow: `pip install pillow`.
+# The digits of the data fill their pictures from top to bottom, with thick strokes.
+# Draw yours so, too.
 # Without a path, the cell takes the 8 that is drawn below with letters.
 
 # %%
@@ -255,6 +257,7 @@ drawn = """
 
 # %% [markdown]
 # Ink is bright in the data. A picture of dark ink on bright paper is turned around.
+# Then its darkest pixel becomes 0, and its brightest 1.
 
 # %%
 if PICTURE is None:
@@ -262,6 +265,7 @@ if PICTURE is None:
 else:
     own = read_image(PICTURE, 8).reshape(8, 8, 3).mean(axis=2)
     own = 1 - own if own.mean() > 0.5 else own
+    own = (own - own.min()) / (own.max() - own.min())
 
 figure, ax = plt.subplots(figsize=(2.6, 2.8), layout="constrained")
 ax.imshow(own, cmap="gray", vmin=0, vmax=1)
