@@ -60,6 +60,8 @@ ax = plots.bar_chart({"10,000 inputs": dot}, title="A dot product")
 print(f"NumPy is {dot['loop'] / dot['NumPy']:.0f} times as fast as the loop")
 
 # %% [markdown]
+# The axis is logarithmic: each line of the grid is ten times the one before.
+#
 # A race is worth nothing if the results differ.
 # These differ by rounding alone, as the numbers are added in another order.
 
@@ -69,8 +71,6 @@ for name, function in contest.items():
     assert np.isclose(function(), w @ x)
 
 # %% [markdown]
-# The axis is logarithmic: each line of the grid is ten times the one before.
-#
 # ## A layer, many samples: the matrix product
 #
 # A layer of 16 units has 16 dot products for each sample.
@@ -79,9 +79,9 @@ for name, function in contest.items():
 
 # %%
 X, digits = load_digits()
-X = X[:200]
-W = random.normal(size=(64, 16)).astype(np.float32)
-b = random.normal(size=16).astype(np.float32)
+X, n_units = X[:200], 16
+W = random.normal(size=(64, n_units)).astype(np.float32)
+b = random.normal(size=n_units).astype(np.float32)
 print("X", X.shape, " W", W.shape, " b", b.shape, " Z", (X @ W + b).shape)
 
 # %% [markdown]
@@ -107,7 +107,7 @@ X_list, W_list, b_list = X.tolist(), W.tolist(), b.tolist()
 # We write our weights into it: `net.weights` are views, so that this changes the network.
 
 # %%
-net = Network([Dense(16, "linear")], n_features=64)
+net = Network([Dense(n_units, "linear")], n_features=64)
 net.weights[0][:], net.biases[0][:] = W, b
 
 # %% [markdown]
@@ -124,7 +124,8 @@ contest = {
 for function in contest.values():
     assert np.allclose(function(), X @ W + b, atol=1e-4)
 layer = {name: seconds(function) for name, function in contest.items()}
-ax = plots.bar_chart({"200 samples, 64 inputs, 16 units": layer}, title="A layer, forward")
+group = f"{len(X):,} samples, 64 inputs, {n_units:,} units"
+ax = plots.bar_chart({group: layer}, title="A layer, forward")
 
 # %% [markdown]
 # One product leaves little to gain beyond NumPy.
@@ -138,9 +139,10 @@ ax = plots.bar_chart({"200 samples, 64 inputs, 16 units": layer}, title="A layer
 
 # %%
 Z = X @ W
-print("(200, 16) + (16,)    ->", (Z + b).shape, " a bias for each unit")
-print("(200, 16) - (200, 1) ->", (Z - Z.mean(axis=1, keepdims=True)).shape, " a mean for each row")
-print("(200, 1)  * (16,)    ->", (Z[:, :1] * b).shape, " every pair")
+mean = Z.mean(axis=1, keepdims=True)
+print(f"{Z.shape} + {b.shape} is {(Z + b).shape}: a bias for each unit")
+print(f"{Z.shape} - {mean.shape} is {(Z - mean).shape}: a mean for each row")
+print(f"{mean.shape} * {b.shape} is {(mean * b).shape}: every pair")
 
 # %% [markdown]
 # The columns of a table often have different scales, which makes learning slow.
@@ -220,10 +222,10 @@ for size in sizes:
         (64, 32, 10), X, digits[: len(X)], hidden="relu", batch_size=size, learning_rate=0.01
     )
     for name, taken in microseconds.items():
-        restart, train = contestants.TRAINERS[name](task, 1)  # on one thread
+        restart, train = contestants.TRAINERS[name](task, 1)  # fastnn on one thread
         restart()
-        epochs = seconds(lambda train=train, size=size: train(size))
-        taken.append(1e6 * epochs / (size * task.n_batches))
+        total = seconds(lambda train=train, size=size: train(size))
+        taken.append(1e6 * total / (size * task.n_batches))
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
@@ -252,10 +254,10 @@ for size, ratio in zip(sizes, ratios, strict=True):
 # ## Questions to try
 #
 # 1. Take the dot product of 20 numbers in the place of 10,000. Which way is the fastest now?
-# 2. Give the layer 1,000 units and the full 1,797 samples.
+# 2. Write `X, n_units = X, 1000`: all samples, and many units.
 #    Leave out the three loops, or wait. How do the ratios change?
-# 3. Replace `X = X[:200]` by `X = X[:200, ::-1]`: the same numbers, read backwards.
+# 3. Write `X[:200, ::-1]` for `X[:200]`: the same numbers, read backwards.
 #    Does the layer take longer?
 # 4. Race `"logistic"` in the place of `"flower"`. Why is the distance to NumPy another one?
-# 5. Leave out the line that chooses from `contestants.contestants()` by name.
+# 5. Write `field = contestants.contestants()` and choose nobody by name.
 #    The race then has all libraries that are installed, and more threads.

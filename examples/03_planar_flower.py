@@ -43,7 +43,7 @@ of_line = line.evaluate(X, y)["accuracy"]
 
 figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
 ax.set_title(f"No hidden layer: {of_line:.1%} right")
-plots.decision_boundary(line, X, y, ax)
+ax = plots.decision_boundary(line, X, y, ax)
 
 # %% [markdown]
 # ## Four hidden units
