@@ -144,8 +144,7 @@ draw(
 # ## 5. Halving: stop the bad ones early
 #
 # Most trials are bad, and one sees it soon. Successive halving trains all for a few epochs, lets
-# the best third go on, and so on. With the same number of epochs in all, it looks at many more
-# draws.
+# the best third go on, and so on. So it can look at more draws, with fewer epochs in all.
 
 # %%
 halving = search(space, X, y, build, n_trials=108, method="halving", seed=0, **options)
