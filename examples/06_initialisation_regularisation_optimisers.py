@@ -7,7 +7,10 @@
 # 2. what keeps it from learning the noise,
 # 3. how a gradient becomes a step.
 #
-# This notebook looks at them one by one, on data that come with fastnn.
+# This notebook looks at them one by one, on data that come with fastnn. The ideas are those of the
+# course "Improving deep neural networks" by A. Ng, K. Katanforoosh and Y. Bensouda Mourri. So are
+# the network and the strengths of section 2. The course takes gradient descent with a rate of 0.3
+# and some 10,000 steps there; Adam needs fewer.
 
 # %%
 import textwrap
@@ -102,8 +105,7 @@ for name, layers in rows.items():
     axes[1].semilogy(numbers, [row.weight_gradient_norm for row in layers], "o-", label=name)
 axes[0].set(title="Activations at the start", ylabel="standard deviation", xlabel="layer")
 axes[1].set(title="Gradients at the start", ylabel="norm of dW", xlabel="layer")
-axes[0].legend()
-plt.show()
+_ = axes[0].legend()
 
 # %% [markdown]
 # - *Too small*: each layer shrinks what comes in. At the sixth layer nothing is left to tell the
@@ -156,8 +158,7 @@ figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 for name, history in zip(survivors, histories, strict=True):
     ax.semilogy(range(1, 41), history["loss"], label=name)
 ax.set(title="Training from three starts", xlabel="epoch", ylabel="loss (training)")
-ax.legend()
-plt.show()
+_ = ax.legend()
 
 # %% [markdown]
 # ### Another activation
@@ -175,7 +176,6 @@ for row, start in zip(axes, ["normal, 0.5", "Glorot"], strict=True):
         ax.set(title=f"{start}: layer {number}", yticks=[])
 for ax in axes[1]:
     ax.set_xlabel("activation (tanh)")
-plt.show()
 
 # %% [markdown]
 # fastnn chooses the initialiser by the activation unless it is told: He for relu and its
@@ -252,7 +252,6 @@ figure, axes = plt.subplots(2, 2, figsize=(9, 7.6), layout="constrained")
 for ax, (name, networks) in zip(axes.flat, nets.items(), strict=True):
     plots.decision_boundary(networks[0], *training, ax)
     ax.set_title(f"{name}: test {networks[0].evaluate(*test)['accuracy']:.1%}")
-plt.show()
 
 # %% [markdown]
 # ### The learning curves
@@ -265,7 +264,6 @@ plt.show()
 # %%
 figure, ax = plt.subplots(figsize=(10, 3.6), layout="constrained")
 plots.learning_curves(histories["nothing"], ax)
-plt.show()
 best = [1 + int(np.argmin(history["val_loss"])) for history in histories["nothing"]]
 print("best epochs, of 3000:", best)
 assert max(best) < 1500
@@ -288,8 +286,7 @@ for strength in strengths:
 figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 ax.semilogx(strengths, of_strength, "o-", label=["training", "validation"])
 ax.set(title="Accuracy against the strength of L2", xlabel="lambda", ylabel="accuracy")
-ax.legend()
-plt.show()
+_ = ax.legend()
 
 # %% [markdown]
 # We choose by the validation points. The test points are for the report alone: what was chosen by
@@ -339,8 +336,7 @@ for ax, optimizer in zip(axes, optimizers, strict=True):
     ax.plot(*path(optimizer).T, ".-", color="tab:red", markersize=4, linewidth=1)
     ax.plot(1.5, 2.0, "k*", markersize=10)
     ax.set(title=type(optimizer).__name__, xlabel="weight 0")
-axes[0].set_ylabel("weight 1")
-plt.show()
+_ = axes[0].set_ylabel("weight 1")
 
 # %% [markdown]
 # (Scaled inputs would make the valley round. That is why one scales them: it helps every
@@ -389,7 +385,6 @@ axes[0].set(title="Each at its best rate", xlabel="epoch", ylabel="loss (trainin
 axes[1].set(title="How much the rate matters", xlabel="learning rate", ylabel="loss at the end")
 axes[0].set_xticks(range(0, 21, 5))
 axes[0].legend()
-plt.show()
 assert final[0].min() > 5 * final[1].min()  # mini-batches beat the full batch
 
 # %% [markdown]
@@ -429,7 +424,6 @@ for name, history in zip(schedules, scheduled, strict=True):
 axes[0].set(title="Learning rate", xlabel="epoch", ylabel="rate at the end of the epoch")
 axes[1].set(title="Loss on points not seen", xlabel="epoch", ylabel="loss (validation)")
 axes[0].legend()
-plt.show()
 last = [np.mean(history["val_loss"][-5:]) for history in scheduled]
 assert last[2] < min(last[:2])
 
@@ -451,8 +445,7 @@ for optimizer in ("sgd", "adam"):
     found[optimizer] = fastnn.find_learning_rate(medium(), X, y, optimizer=optimizer)
     print(f"{optimizer}: {found[optimizer].suggestion:.2g}")
 found["adam"].plot(ax)
-ax.set_title("Range test, Adam")
-plt.show()
+_ = ax.set_title("Range test, Adam")
 
 # %% [markdown]
 # Compare the two suggestions with the race above. The test takes a second; thirty trainings are

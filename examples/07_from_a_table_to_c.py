@@ -93,8 +93,7 @@ axes[0].set(title="Rides by temperature", xlabel="temperature (degrees)", ylabel
 by_station = train.groupby(["station", train["day"].dt.day_of_week >= 5])["rides"].mean().unstack()
 by_station.columns = ["Monday to Friday", "weekend"]
 by_station.plot.bar(ax=axes[1], rot=30, title="Mean rides by station", ylabel="rides")
-axes[1].set_ylim(0, 155)
-plt.show()
+_ = axes[1].set_ylim(0, 155)
 
 # %% [markdown]
 # ## Train
@@ -118,8 +117,7 @@ for column in model.columns:
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-plots.learning_curves(model.histories, ax)
-plt.show()
+_ = plots.learning_curves(model.histories, ax)
 
 # %% [markdown]
 # ## Judge
@@ -144,8 +142,7 @@ assert scores["linear"]["r2"] + 0.1 < scores["model"]["r2"] < best_possible
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
 plots.predicted_vs_true(test["rides"], model.predict(test), axes[0])
 importance = model.importance(test)
-plots.importance(importance, axes[1])
-plt.show()
+_ = plots.importance(importance, axes[1])
 
 # %% [markdown]
 # The importance of a column is what shuffling it costs. Wind, and who emptied the box, are worth
@@ -171,8 +168,7 @@ ax.plot(degrees, rides(ask), "k--", label="rule")
 seen = train["temperature"].quantile([0.01, 0.99])
 ax.axvspan(*seen, color="tab:blue", alpha=0.1, label="where the data are")
 ax.set(title="A Wednesday in June, at the bank", xlabel="temperature (degrees)", ylabel="rides")
-ax.legend()
-plt.show()
+_ = ax.legend()
 
 # %% [markdown]
 # Where there are data, it has found the hump. Elsewhere, it guesses: hot days are rare, and so are
@@ -275,7 +271,6 @@ if compiler is not None:
     figure, ax = plt.subplots(figsize=(4.2, 4), layout="constrained")
     ax.plot(from_python, from_c, ".", markersize=4)
     ax.set(title="The same numbers", xlabel="rides (Python)", ylabel="rides (C)")
-    plt.show()
 shutil.rmtree(folder)
 
 # %% [markdown]

@@ -134,8 +134,7 @@ def draw(scores, amounts, title):
 
 ax = draw(scores, amounts, "Accuracy against amount of data")
 ax.axhline(100 * best_possible, color="k", linewidth=1, linestyle=":", label="best possible")
-ax.legend(fontsize="small")
-plt.show()
+_ = ax.legend(fontsize="small")
 
 # %% [markdown]
 # It is the famous picture.
@@ -193,7 +192,6 @@ ax.set(title="Mistakes that could be avoided", xlabel="samples for training")
 ax.set(ylabel="mistakes beyond the noise (%)", yticks=[5, 10, 20, 30], yticklabels=[5, 10, 20, 30])
 ax.minorticks_off()
 ax.legend(fontsize="small")
-plt.show()
 
 for name, of_amount in mean.items():
     missing = best_possible - of_amount
@@ -230,8 +228,7 @@ of_digits = {
     for name, units in hidden.items()
 }
 ax = draw(of_digits, digit_amounts, "The same four on digits")
-ax.legend(fontsize="small")
-plt.show()
+_ = ax.legend(fontsize="small")
 
 # %% [markdown]
 # Here the large network is ahead with few samples already, and all lines are close. The pixels of

@@ -50,8 +50,7 @@ x = np.linspace(-5, 5, 401)
 ax.plot(X, y, ".", color="grey", markersize=4, label="training points")
 ax.plot(x, curve(x), "k--", linewidth=1, label="without the noise")
 ax.set(title="Noise that grows, and a gap", xlabel="x", ylabel="y", ylim=(-4, 4))
-ax.legend()
-plt.show()
+_ = ax.legend()
 
 # %% [markdown]
 # ## 1. Quantiles: how noisy is the world?
@@ -67,8 +66,7 @@ figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for share in (0.05, 0.5, 0.95):
     ax.plot(error, np.maximum(share * error, (share - 1) * error), label=f"quantile {share}")
 ax.set(title="The quantile loss", xlabel="answer minus prediction", ylabel="loss")
-ax.legend()
-plt.show()
+_ = ax.legend()
 
 # %% [markdown]
 # Three outputs with three quantiles: a lower limit, the median, an upper limit. Between the limits
@@ -94,8 +92,7 @@ figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 draw_data(ax, "Three quantiles")
 ax.fill_between(x, low, high, color="tab:blue", alpha=0.25, label="0.05 to 0.95")
 ax.plot(x, median, color="tab:blue", label="median")
-ax.legend()
-plt.show()
+_ = ax.legend()
 
 # %% [markdown]
 # ### Count
@@ -135,8 +132,7 @@ for hits, label, shift in [(inside, "quantiles", -0.1), (inside_plain, "one widt
     ax.bar(middle[seen] + shift, share, width=0.2, label=label)
 ax.axhline(0.9, color="k", linewidth=1)
 ax.set(title="How many are inside, by place", xlabel="x", ylabel="share inside", ylim=(0.5, 1))
-ax.legend(loc="lower left")
-plt.show()
+_ = ax.legend(loc="lower left")
 
 # %% [markdown]
 # One width for all is too wide on the left, where it catches everything, and too narrow on the
@@ -183,8 +179,7 @@ for member in members:
     axes[0].plot(x, member.predict(x[:, np.newaxis]), color="tab:orange", linewidth=0.7)
 draw_data(axes[1], "Their mean, and twice their spread")
 axes[1].plot(x, mean, color="tab:orange")
-axes[1].fill_between(x, mean - 2 * spread, mean + 2 * spread, color="tab:orange", alpha=0.25)
-plt.show()
+_ = axes[1].fill_between(x, mean - 2 * spread, mean + 2 * spread, color="tab:orange", alpha=0.25)
 
 # %% [markdown]
 # The spread is the standard deviation over the members. It grows in the gap, and more outside of
@@ -229,8 +224,7 @@ outer = low - 1.64 * spreads[:, 0], high + 1.64 * spreads[:, 2]
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 draw_data(ax, "Noise (dark), and what was not seen (light)")
 ax.fill_between(x, *outer, color="tab:green", alpha=0.2)
-ax.fill_between(x, low, high, color="tab:green", alpha=0.4)
-plt.show()
+_ = ax.fill_between(x, low, high, color="tab:green", alpha=0.4)
 
 # %% [markdown]
 # Do the limits hold in the gap, now that we look there?
@@ -279,7 +273,6 @@ figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 for ax, (name, classifier) in zip(axes, classifiers.items(), strict=True):
     plots.calibration(new_moons[1], classifier.predict_proba(new_moons[0]), ax)
     ax.set_title(name)
-plt.show()
 
 # %% [markdown]
 # A curve flatter than the diagonal is one that is too sure of itself. The accuracy does not show
@@ -314,8 +307,7 @@ for ax, (name, values) in zip(axes, surfaces.items(), strict=True):
     ax.scatter(*moons[0].T, c=moons[1], cmap="gray", s=6)
     ax.set(title=name, xlabel="x0")
     figure.colorbar(mesh, ax=ax)
-axes[0].set_ylabel("x1")
-plt.show()
+_ = axes[0].set_ylabel("x1")
 
 # %% [markdown]
 # Note what is missing: far from all points, at the lower right, all ten are sure. A classifier
@@ -342,7 +334,6 @@ figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 ax.plot(100 * answered / len(right), 100 * mistakes)
 ax.set(title="Mistakes among the answers that are given", ylabel="mistakes (%)")
 ax.set(xlabel="share of the digits that are answered (%), the surest first")
-plt.show()
 for share in (1.0, 0.95, 0.9, 0.8):
     n = round(share * len(right))
     print(f"{share:.0%} answered: {n - right[:n].sum()} mistakes in {n} digits")

@@ -87,7 +87,6 @@ def draw(names, which, title):
             ax.set_xscale("log")
     axes[0].set_ylabel("validation accuracy (%)")
     figure.suptitle(title)
-    plt.show()
 
 
 draw(names, np.arange(40), "All forty trials")
@@ -123,7 +122,6 @@ ax.barh(names[::-1], [100 * explained[name] for name in names[::-1]])
 ax.axvline(100 * limit, color="k", linestyle="--", label="chance goes this far one time in twenty")
 ax.set(title="What the scores depend on", xlabel="share of the variance explained (%)")
 ax.legend(fontsize="small")
-plt.show()
 assert explained["units"] > limit > explained["activation"]
 
 # %% [markdown]
@@ -166,8 +164,7 @@ for stage in stages:
     ax.scatter(at, [100 * t.score for t in of_stage], s=8 * stage**0.9, label=stage)
 ax.set(title="108 trials by halving", xlabel="learning rate", xscale="log")
 ax.set_ylabel("validation accuracy when it ended (%)")
-ax.legend(title="epochs")
-plt.show()
+_ = ax.legend(title="epochs")
 
 # %% [markdown]
 # A weakness: who starts slowly is thrown out, such as low rates that would get there in the end.
@@ -203,7 +200,6 @@ ax.plot([], [], "x", color="tab:red", label="score in the search")
 ax.set(title="The first five of the search, trained again", xlabel="place in the search")
 ax.set(ylabel="accuracy (%)", xticks=range(1, 6))
 ax.legend(fontsize="small")
-plt.show()
 of_seeds, of_settings = again.std(axis=1).mean(), again.mean(axis=1).std()
 print(f"the seed moves a network by    {of_seeds:.2f} points (standard deviation)")
 print(f"it moves a mean of six by      {of_seeds / 6**0.5:.2f}")
