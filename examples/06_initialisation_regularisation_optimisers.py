@@ -390,8 +390,9 @@ assert final[0].min() > 5 * final[1].min()  # mini-batches beat the full batch
 # %% [markdown]
 # - Mini-batches make the large difference. Twenty passes over the data are twenty steps for the
 #   full batch, which has hardly begun.
-# - The rate matters more than the optimiser. The curves on the right have the same colours: each
-#   of the five has rates with which it learns next to nothing.
+# - The rate matters more than the optimiser. Along each curve on the right (the colours are the
+#   same), the loss changes far more than from the best of one mini-batch optimiser to that of the
+#   next.
 # - Adam and RMSprop want smaller rates than SGD. From 0.001 to 0.01 is a good place to begin.
 # - Momentum at its best rate need not be behind Adam. It takes more care to find that rate.
 
@@ -453,12 +454,14 @@ _ = ax.set_title("Range test, Adam")
 #
 # ## Questions to try
 #
+# Each takes a line or two. An `assert` that fails then is an answer, too.
+#
 # 1. `deep` has six hidden layers. With two, does `Normal(0.01)` still fail? With twelve, does He
 #    hold?
 # 2. Put a `fastnn.BatchNorm()` behind each hidden layer of `deep`. Which starts matter now?
 # 3. The noise of `make_halves` is 0.3. Which way to train is best with `noise=0.1`, or with 2,000
 #    points for training?
 # 4. Dropout of 0.5 in a layer of 3 units: what do the borders look like?
-# 5. The valley becomes round with `inputs = inputs / inputs.std(axis=0)`. How many steps does
-#    gradient descent need then? (The star moves, too.)
+# 5. Write `inputs = inputs / inputs.std(axis=0)` before `answers` is computed: the valley becomes
+#    round. How many steps does gradient descent need then?
 # 6. Repeat the race with `medium(seed=1)`. Is the order the same?

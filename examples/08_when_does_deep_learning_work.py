@@ -250,6 +250,8 @@ assert last["small network (8)"] < last["large network (128, 128)"]
 #
 # ## Questions to try
 #
+# Each takes a line or two. An `assert` that fails then is an answer, too.
+#
 # 1. Multiply `easy` by 3 in `make`. Where do the lines cross now? With 0?
 # 2. Set the scale of the noise (0.2) to 2. Does the large network still pay?
 # 3. Give the large network `l2=1.0` in `accuracies`. What does it change with 300 samples, and

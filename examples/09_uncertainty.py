@@ -342,6 +342,8 @@ assert mistakes[round(0.8 * len(right))] < mistakes[-1] / 2
 # %% [markdown]
 # ## Questions to try
 #
+# Each takes a line or two. An `assert` that fails then is an answer, too.
+#
 # 1. Train the quantile network on 60 points, and on 6,000. How far is the count from 90 %?
 # 2. Take `shares = [0.25, 0.5, 0.75]`. What must the count be now, and is it?
 # 3. An ensemble of 3 members instead of 20: where does the spread become unreliable?
