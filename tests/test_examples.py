@@ -1,4 +1,4 @@
-"""The scripts in examples/: what they print, and what they are to show."""
+"""What the notebooks in examples/ are to show, where a test checks it. They run as scripts here."""
 
 import subprocess
 import sys
@@ -11,10 +11,11 @@ import fastnn
 ROOT = Path(__file__).parents[1]
 
 
-def run(script: str, *arguments: str) -> str:
+def run(script: str) -> str:
+    """What it prints; warnings are errors."""
     result = subprocess.run(
-        [sys.executable, "-P", str(ROOT / "examples" / script), *arguments],
-        env={"PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
+        [sys.executable, "-P", "-W", "error", str(ROOT / "examples" / script)],
+        env={"PYTHONPATH": str(Path(fastnn.__file__).parents[1]), "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -24,18 +25,13 @@ def run(script: str, *arguments: str) -> str:
     return result.stdout
 
 
-def test_regularisation_prints_a_table_and_draws_the_borders(tmp_path: Path) -> None:
+def test_regularisation_shows_overfitting_and_its_cures() -> None:
     pytest.importorskip("matplotlib")
-    picture = tmp_path / "borders.png"
-    lines = run("regularisation.py", "--iterations", "20", "--output", str(picture)).splitlines()
-    assert lines[0].split() == ["accuracy", "training", "test"]
-    assert [line.split()[0] for line in lines[1:]] == ["neither", "L2,", "dropout,"]
-    assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-def test_regularisation_shows_overfitting_and_both_cures() -> None:
-    lines = run("regularisation.py").splitlines()[1:]
-    shares = [[float(word.rstrip("%")) for word in line.split()[-2:]] for line in lines]
+    lines = run("06_initialisation_regularisation_optimisers.py").splitlines()
+    head = next(i for i, line in enumerate(lines) if line.split()[-2:] == ["training", "test"])
+    table = lines[head + 1 : head + 5]
+    assert [line.split()[0] for line in table] == ["nothing", "L2,", "dropout,", "early"]
+    shares = [[float(word.rstrip("%")) for word in line.split()[-2:]] for line in table]
     (training, test), *cured = shares
     for of_training, of_test in cured:
         assert of_training < training
