@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from fastnn import _fit, _weights
 from fastnn._core.exchange import Exchange
-from fastnn._inference import evaluate, infer
+from fastnn._evaluation import evaluate, measured
+from fastnn._inference import infer
 from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
+from fastnn._streams import refuse_chunks
 from fastnn.optimizers import LBFGS
 from fastnn.schedules import Schedule
 
@@ -68,6 +70,7 @@ def _fit_with_others(
     told = dict(bound.arguments)
     for name in ("self", "X", "y"):
         del told[name]
+    refuse_chunks(X, "X", "several ranks")
     with net._access.training():
         has_rows = _n_rows(X) > 0
         options = FitOptions.checked(net, looks_at_scales=has_rows, **told)
@@ -138,6 +141,7 @@ def _refuse_alone(options: FitOptions) -> None:
     """What is done by one process only."""
     if isinstance(options.training.optimizer, LBFGS):
         raise ValueError("optimizer must not be LBFGS with several ranks: it takes no mini-batches")
+    refuse_chunks(options.watching.validation_data, "validation_data", "several ranks")
     if options.block_size is not None:
         raise ValueError("block_size must not be given with several ranks: they stream no X")
     weighs = options.sample_weight is not None or options.class_weight is not None
@@ -357,8 +361,8 @@ class Ranks:
         own: dict[str, float] = {}
         weight = 0.0
         if validation is not None:
-            X, y, weights, _ = validation
-            own = evaluate(net, X, y, weights=weights, average=average)
+            X, _, weights, _ = validation
+            own = evaluate(net, validation, average=average)
             weight = float(len(X) if weights is None else weights.sum(dtype=np.float64))
             weight *= self.validation_scale
         told = [(w, values) for w, values in self.tell([weight, own]) if w > 0]
@@ -387,14 +391,9 @@ class Ranks:
             truth = validation.y if validation.y.ndim == 1 else decided(validation.y)
         truth = truth.astype(decided(output).dtype)
         shape = truth.shape[1:]
-        output = joined(self.exchange, output)
+        output = joined(self.exchange, output).reshape(-1, net.n_outputs)
         truth = joined(self.exchange, truth).reshape(-1, *shape)
-        values = output.reshape(-1) if net.n_outputs == 1 else output.reshape(-1, net.n_outputs)
-        predicted = decided(output.reshape(-1, net.n_outputs))
-        return {
-            metric.name: metric(truth, values if metric.takes == "probabilities" else predicted)
-            for metric in metrics
-        }
+        return measured(net, output, truth, metrics)
 
 
 def joined(exchange: Exchange, array: Array) -> Array:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
 from fastnn._checkpoint import EpochPosition
 from fastnn._core.training import Trainer
 from fastnn._data import Samples
@@ -250,6 +249,7 @@ class BufferedReader(BlockReader):
 
     def _allocate(self, part: Part) -> None:
         """Two buffers. Their labels are labels from the first moment on."""
+        assert isinstance(part.X, np.ndarray)
         arrays = part.X, part.y, part.weights
         if self._block_size is None:
             row_bytes = sum(array[:1].nbytes for array in arrays if array is not None)
@@ -270,10 +270,7 @@ class BufferedReader(BlockReader):
         X[:] = part.X
         buffer.y[n : n + len(part.X)] = part.y
         if is_new:
-            try:
-                _validation.finite(X, self._dtype, "X", part.first_row)
-            except ValueError as error:
-                raise ValueError(f"{part.place}{error}") from None
+            part.check_finite(X, self._dtype)
         if buffer.weights is None or part.weights is None:
             return float(len(part.X))
         buffer.weights[n : n + len(part.X)] = part.weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,18 @@ class SparseRows:
         if not any(np.may_share_memory(other, self.values) for other in others):
             return self
         return SparseRows(self.values.copy(), self.columns, self.starts, self.shape[1])
+
+
+def joined(parts: Sequence[Array | SparseRows]) -> Array | SparseRows:
+    """A copy of samples, one after the other; all are dense, or sparse with as many columns."""
+    rows = [part for part in parts if isinstance(part, SparseRows)]
+    if not rows:
+        return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+    values = [part.values[part.starts[0] : part.starts[-1]] for part in rows]
+    columns = [part.columns[part.starts[0] : part.starts[-1]] for part in rows]
+    lengths = np.concatenate([np.diff(part.starts) for part in rows])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return SparseRows(np.concatenate(values), np.concatenate(columns), starts, rows[0].shape[1])
 
 
 def dense_rows(X: Array | SparseRows, part: Any, dtype: np.dtype[Any]) -> Array:

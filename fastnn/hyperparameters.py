@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._folds import Fold, checked_folds
 from fastnn._keywords import check_keywords, checked_keywords
+from fastnn._streams import refuse_chunks
 from fastnn.cross_validation import checked_seed, like
 from fastnn.history import format_number
 from fastnn.many import fit_each, histories_of
@@ -305,6 +306,7 @@ def search(
         raise ValueError(f"factor must be at least 2, got {factor}")
     seed = checked_seed(seed)
     progress = _validation.boolean(progress, "progress")
+    refuse_chunks(X, "X", "a search")
     space = _checked_space(space)
     candidates = [_candidate(space, build, seed, i, fit_settings) for i in range(n_trials)]
     refused = ("resume_from",) if method == "random" else ("resume_from", "ema", "swa_start")

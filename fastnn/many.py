@@ -26,6 +26,7 @@ from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn._progress import progress_bar
 from fastnn._sparse import SparseRows
+from fastnn._streams import refuse_chunks
 from fastnn._threads import start
 from fastnn.config import choose_threads, get_num_threads, threads_here
 from fastnn.history import History
@@ -232,6 +233,7 @@ def _prepared(
     networks: Sequence[Network], X: Any, fits: Sequence[Settings], rows: Any, stacklevel: int
 ) -> list[FitLoop]:
     """All that can be refused, network by network; nothing has changed yet."""
+    refuse_chunks(X, "X", "many networks")
     options = []
     for i, (net, fit) in enumerate(zip(networks, fits, strict=True)):
         with _Named(i):
@@ -261,6 +263,7 @@ def _options(net: Network, fit: Settings) -> FitOptions:
     check_keywords(Network.fit, own)
     if own.get("block_size") is not None:
         raise ValueError("block_size must not be given for many networks: they stream no X")
+    refuse_chunks(own.get("validation_data"), "validation_data", "many networks")
     options = FitOptions.checked(net, **{**_FIT_DEFAULTS, **own, "looks_at_scales": True})
     options.check_whole_epochs()
     return options

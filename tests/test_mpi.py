@@ -406,7 +406,7 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
     assert "no_such_argument" in keyword[1]
     assert none == second[6][:2]
     assert "X must have rows" in none[1]
-    assert chunks[1].startswith("X must be a rectangular array of numbers, got list")
+    assert chunks[1].startswith("X must be arrays for several ranks, got chunks; put them together")
     assert only_y[1] == "rank 1: y must have no rows, as X has none, got 1000"
     assert ragged[1].startswith("X must be a rectangular array")
     assert block_size[1].startswith("block_size must not be given")
