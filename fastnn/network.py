@@ -524,7 +524,8 @@ class Network:
         -----
         ScalingWarning
             If the network was not trained before, and columns of X are a thousand times larger (or
-            smaller) than most others: they need a scale in common. Looks at 1,000 rows at most.
+            smaller) than most others: they need a scale in common. Likewise if X has bytes beyond
+            15 and no `Rescale` or norm stands first. Looks at 1,000 rows at most.
 
         Notes
         -----
