@@ -151,7 +151,13 @@ def samples_of(
         y_of_rows = y[rows]
         if sample_weight is not None:
             sample_weight = _weights.given_of_rows(sample_weight, len(X), rows)
-    weights = _weights.sample_weights(architecture, y_of_rows, sample_weight, options.class_weight)
+    weights = _weights.sample_weights(
+        architecture,
+        y_of_rows,
+        sample_weight,
+        options.class_weight,
+        may_be_zero=options.is_part,
+    )
     if watching.validation_split is None:
         samples = Samples(X, y, spread(weights, len(X), rows), rows)
         if watching.validation_data is None:
@@ -209,7 +215,9 @@ def validation_of(net: Network, options: FitOptions, n_features: int | None) -> 
     names = (f"{name}[0]", f"{name}[1]")
     X, y, given = data if len(data) == 3 else (*data, None)
     X, y = apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
-    weights = _weights.sample_weights(net._architecture, y, given, None, name=f"{name}[2]")
+    weights = _weights.sample_weights(
+        net._architecture, y, given, None, name=f"{name}[2]", may_be_zero=options.is_part
+    )
     return Samples(X, y, weights)
 
 
