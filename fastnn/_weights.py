@@ -43,8 +43,8 @@ def sample_weights(
     Returns
     -------
     ndarray of shape (n_samples,), of the network's dtype, or None
-        A copy. The largest is 1, unless all are 0: a mean does not depend on the scale of its weights. None where
-        neither is given.
+        A copy. The largest is 1, unless all are 0: a mean does not depend on the scale of its
+        weights. None where neither is given.
 
     Raises
     ------
