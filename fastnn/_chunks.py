@@ -90,9 +90,7 @@ class EvaluationChunks:
     ) -> None:
         _check_passes(given, n_passes, name)
         self._name, self._dtype = name, net.dtype
-        self._chunks = _Checked(
-            net._architecture, given, n_features, class_weight, name, takes_sparse=True
-        )
+        self._chunks = _Checked(net._architecture, given, n_features, class_weight, name)
         parts = self._checked_parts()
         first = next(parts)
         self.n_features = first.X.shape[1]
@@ -174,7 +172,6 @@ class _Checked:
     class_weight : dict of int to float or None
     name : str
         Of the argument, for errors: "X" is that of `fit`, whose errors need not say so.
-    takes_sparse : bool
     """
 
     def __init__(
@@ -184,11 +181,9 @@ class _Checked:
         n_features: int | None,
         class_weight: Any,
         name: str = "X",
-        takes_sparse: bool = False,
     ) -> None:
         self._architecture, self._given, self._name = architecture, given, name
         self._n_features, self._class_weight = n_features, class_weight
-        self._takes_sparse = takes_sparse
         self._first: tuple[Any, ...] | None = None  # of which kind the first chunk was
 
     def parts(self) -> Generator[Part, None, None]:
@@ -218,7 +213,7 @@ class _Checked:
             raise TypeError(f"it must be (X, y) or (X, y, sample_weight), got {got}")
         X, y, weights = chunk if len(chunk) == 3 else (*chunk, None)
         data: Array | SparseRows
-        if self._takes_sparse and is_sparse(X):
+        if is_sparse(X):
             given = X
             data = self._architecture.checked_samples(X, self._n_features)
         else:

@@ -41,6 +41,12 @@ class SparseRows:
         return self.shape[0]
 
     @property
+    def nbytes(self) -> int:
+        """Of the entries and of where the rows begin."""
+        n_entries = int(self.starts[-1] - self.starts[0])
+        return n_entries * (self.dtype.itemsize + self.columns.itemsize) + self.starts.nbytes
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values."""
         return self.values.dtype
@@ -55,6 +61,11 @@ class SparseRows:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         places = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths)
         return SparseRows(self.values[places], self.columns[places], starts, self.shape[1])
+
+    def with_empty_rows(self, n_rows: int) -> SparseRows:
+        """These rows, and so many without entries that there are `n_rows`; shares the entries."""
+        starts = np.concatenate([self.starts, np.repeat(self.starts[-1:], n_rows - len(self))])
+        return SparseRows(self.values, self.columns, starts, self.shape[1])
 
     def toarray(self, dtype: npt.DTypeLike) -> Array:
         """The rows as a dense array of shape (n_samples, n_features)."""

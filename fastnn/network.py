@@ -389,8 +389,8 @@ class Network:
             not copied either. An array in a memory-mapped file, of more than a block, is streamed:
             read block by block. So are chunks: an iterable of ``(X, y)`` or
             ``(X, y, sample_weight)``, or a function without arguments that returns one for each
-            epoch; `y` is left out then. An iterator does for one epoch. Chunks may be of any sizes;
-            their samples are put together into blocks.
+            epoch; `y` is left out then. An iterator does for one epoch. Chunks may be of any sizes,
+            and of sparse rows; their samples are put together into blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
             for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
