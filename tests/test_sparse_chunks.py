@@ -99,7 +99,8 @@ def test_a_generator_may_fill_the_same_arrays_again_and_again() -> None:
         for part, labels in chunks(90):
             n = part.nnz
             values[:n], columns[:n] = part.data, part.indices
-            yield sparse.csr_matrix((values[:n], columns[:n], part.indptr), part.shape), labels
+            part.data, part.indices = values[:n], columns[:n]
+            yield part, labels
             values[:n] = np.nan
 
     whole, streamed = network(), network()
