@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _weights
+from fastnn import _maps, _weights
 from fastnn._sparse import SparseRows
 from fastnn._split import split_rows
-from fastnn._streams import reader_of, source_of
+from fastnn._streams import Part, gives_chunks, gives_chunks_of_both, reader_of, source_of
 
 if TYPE_CHECKING:
     from fastnn._architecture import Architecture
+    from fastnn._core.plan import Plan
+    from fastnn._evaluation import EvaluationData
     from fastnn._options import FitOptions
     from fastnn._reader import BlockReader
     from fastnn._state import State
@@ -46,6 +48,19 @@ class Samples(NamedTuple):
     def n_samples(self) -> int:
         return len(self.X if self.subset is None else self.subset)
 
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    def parts(self, plan: Plan) -> Iterator[Part]:
+        """To evaluate with, see `EvaluationData`: one, or several of a mapped file."""
+        X, y, weights, _ = self
+        n_rows = plan.loss_rows(isinstance(X, SparseRows))
+        for first, end in _maps.slices(X, multiple=n_rows):
+            rows = slice(first, end)
+            yield Part(X[rows], y[rows], None if weights is None else weights[rows], "", first)
+            _maps.give_back(X[rows])
+
 
 class FitData(NamedTuple):
     """All data of one call.
@@ -54,7 +69,7 @@ class FitData(NamedTuple):
     ----------
     samples : Samples
         Of the training; with a reader as many as a block can have.
-    validation : Samples or None
+    validation : EvaluationData or None
     first : ndarray or SparseRows of shape (n_rows, n_features)
         Samples that are at hand: all, or some of the first block.
     n_samples : int or None
@@ -64,13 +79,13 @@ class FitData(NamedTuple):
     """
 
     samples: Samples
-    validation: Samples | None
+    validation: EvaluationData | None
     first: Array | SparseRows
     n_samples: int | None
     reader: BlockReader | None
 
     @classmethod
-    def at_hand(cls, samples: Samples, validation: Samples | None) -> FitData:
+    def at_hand(cls, samples: Samples, validation: EvaluationData | None) -> FitData:
         """Samples in arrays."""
         return cls(samples, validation, samples.X, samples.n_samples, None)
 
@@ -105,7 +120,7 @@ def opened(
 
 def checked_samples(
     net: Network, X: Any, y: Any, options: FitOptions
-) -> tuple[Samples, Samples | None]:
+) -> tuple[Samples, EvaluationData | None]:
     """Those of the training, and those of the validation where there is one.
 
     Raises
@@ -122,7 +137,7 @@ def samples_of(
     y: Array,
     options: FitOptions,
     rows: Array | None = None,
-) -> tuple[Samples, Samples | None]:
+) -> tuple[Samples, EvaluationData | None]:
     """The same of X and y that are checked; `rows` of them alone, where they are given.
 
     Raises
@@ -136,12 +151,18 @@ def samples_of(
         y_of_rows = y[rows]
         if sample_weight is not None:
             sample_weight = _weights.given_of_rows(sample_weight, len(X), rows)
-    weights = _weights.sample_weights(architecture, y_of_rows, sample_weight, options.class_weight)
+    weights = _weights.sample_weights(
+        architecture,
+        y_of_rows,
+        sample_weight,
+        options.class_weight,
+        may_be_zero=options.is_part,
+    )
     if watching.validation_split is None:
         samples = Samples(X, y, spread(weights, len(X), rows), rows)
         if watching.validation_data is None:
             return samples, None
-        return samples, validation_samples(net, watching.validation_data, X.shape[1])
+        return samples, validation_of(net, options, X.shape[1])
     seed = options.like(net).seed if options.split_seed is None else options.split_seed
     kept, aside = rows_aside(architecture, y_of_rows, watching.validation_split, seed)
     weights = _weights.of_rows(weights, kept)
@@ -170,19 +191,52 @@ def rows_aside(
     return split_rows(len(y), fraction, seed, labels)
 
 
-def validation_samples(net: Network, data: Any, n_features: int | None) -> Samples:
-    """What a call was given as validation data, checked."""
-    name = "validation_data"
+def validation_of(net: Network, options: FitOptions, n_features: int | None) -> EvaluationData:
+    """What a call was given as validation data, checked; chunks up to the end of the first one.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    data, name = options.watching.validation_data, "validation_data"
+    if gives_chunks_of_both(data):
+        from fastnn._chunks import EvaluationChunks  # here: most programs evaluate with arrays
+
+        n_epochs = options.epochs - options.n_done
+        return EvaluationChunks(net, data, n_features, name=name, n_passes=n_epochs)
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         got = type(data).__name__
         if isinstance(data, (tuple, list)):
             got += f" of length {len(data)}"
-        raise TypeError(f"{name} must be (X, y) or (X, y, sample_weight), got {got}")
+        raise TypeError(
+            f"{name} must be (X, y) or (X, y, sample_weight), got {got}; an iterable of such "
+            f"chunks, or a function that returns one, does too"
+        )
     names = (f"{name}[0]", f"{name}[1]")
     X, y, given = data if len(data) == 3 else (*data, None)
     X, y = apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
-    weights = _weights.sample_weights(net._architecture, y, given, None, name=f"{name}[2]")
+    weights = _weights.sample_weights(
+        net._architecture, y, given, None, name=f"{name}[2]", may_be_zero=options.is_part
+    )
     return Samples(X, y, weights)
+
+
+def evaluation_data(
+    net: Network, X: Any, y: Any, sample_weight: Any, class_weight: Any
+) -> EvaluationData:
+    """What `Network.evaluate` was given, checked; chunks up to the end of the first one.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if y is None and gives_chunks(X):
+        from fastnn._chunks import EvaluationChunks, check_weights
+
+        check_weights(sample_weight, class_weight)
+        return EvaluationChunks(net, X, net.n_features, class_weight, name="X")
+    X, y = net._architecture.checked_data(X, y, net.n_features)
+    return Samples(X, y, _weights.sample_weights(net._architecture, y, sample_weight, class_weight))
 
 
 def apart_from(

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from fastnn._averages import Average
 from fastnn._checkpoint import Before, FitProgress, with_states, write
 from fastnn._core.training import Trainer
-from fastnn._data import FitData
+from fastnn._data import FitData, Samples
 from fastnn._diagnosis import explain_failure
-from fastnn._inference import evaluate
+from fastnn._evaluation import evaluate
 from fastnn._options import FitOptions
 from fastnn._progress import Report, epoch_report
 from fastnn._rates import LearningRates
@@ -234,10 +234,11 @@ class FitLoop:
     def validate(self) -> dict[str, float]:
         metrics, average = self.watching.metrics, self.state.average
         if self.ranks is not None:
-            return self.ranks.validate(self.net, self.validation, metrics, average)
+            own = self.validation
+            assert own is None or isinstance(own, Samples)
+            return self.ranks.validate(self.net, own, metrics, average)
         assert self.validation is not None
-        X, y, weights, _ = self.validation
-        return evaluate(self.net, X, y, metrics, weights=weights, average=average)
+        return evaluate(self.net, self.validation, metrics, average=average)
 
     def call_back(self, metrics: Mapping[str, float]) -> None:
         """Every callback hears of the epoch, also where one of them stops the training."""

@@ -1,8 +1,8 @@
-"""What `Network.predict`, `forward` and `evaluate` have in common."""
+"""What `Network.predict`, `forward` and `evaluate` have in common: rows through all layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from fastnn._core.inference import NotFiniteError
 from fastnn._sparse import SparseRows
 from fastnn.config import choose_threads
 from fastnn.layers import Dense
-from fastnn.metrics import Metric
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -36,11 +35,13 @@ def infer(
     weights: Array | None = None,
     average: Average | None = None,
     first_row: int = 0,
+    loss_before: float = 0.0,
 ) -> float:
     """Fills `outputs`, of all layers or the last one, from data that have been checked.
 
-    Returns the mean loss by the weights, 0 without `targets`. `average` stands in for the network's
-    own numbers. `first_row` counts the rows of the user's X before these, for errors.
+    Returns the sum of the losses by the weights, those of the rows before (`loss_before`) included.
+    `average` stands in for the network's own numbers. `first_row` counts the rows of the user's X
+    before these, for errors.
     """
     plan, state = net._built()
     model = average or state
@@ -57,6 +58,7 @@ def infer(
                 targets,
                 z_outputs,
                 weights,
+                loss_before,
             )
     except NotFiniteError as error:
         explain_not_finite(net, error, X, first_row)
@@ -64,36 +66,13 @@ def infer(
     return checked_loss(loss, net.dtype)
 
 
-def infer_output(
-    net: Network,
-    X: Array | SparseRows,
-    y: Array | None = None,
-    *,
-    threads: int | None = None,
-    weights: Array | None = None,
-    average: Average | None = None,
-) -> tuple[Array, float]:
-    """The output for all rows, and what `infer` returns; a mapped file is read part by part."""
+def infer_output(net: Network, X: Array | SparseRows, *, threads: int | None = None) -> Array:
+    """The output for all rows; a mapped file is read part by part."""
     output = np.empty((len(X), net.n_outputs), net.dtype)
-    losses, of_parts = [], []
     for first, end in _maps.slices(X):
-        part = slice(first, end)
-        part_weights = None if weights is None else weights[part]
-        counts = part_weights is None or bool(part_weights.any())
-        loss = infer(
-            net,
-            X[part],
-            [output[part]],
-            y[part] if y is not None and counts else None,
-            threads=threads,
-            weights=part_weights if counts else None,
-            average=average,
-            first_row=first,
-        )
-        losses.append(loss)
-        of_parts.append(end - first if part_weights is None else float(part_weights.sum()))
-        _maps.give_back(X[part])
-    return output, losses[0] if len(losses) == 1 else float(np.average(losses, weights=of_parts))
+        infer(net, X[first:end], [output[first:end]], threads=threads, first_row=first)
+        _maps.give_back(X[first:end])
+    return output
 
 
 def forward(
@@ -131,38 +110,6 @@ def outputs_of_layers(
             array = activations[-1] if activations else np.array(X, net.dtype)
         activations.append(array)
     return activations, [a if z is None else z for z, a in zip(zs, activations, strict=True)]
-
-
-def evaluate(
-    net: Network,
-    X: Array | SparseRows,
-    y: Array,
-    metrics: Sequence[Metric] = (),
-    *,
-    threads: int | None = None,
-    weights: Array | None = None,
-    average: Average | None = None,
-) -> dict[str, float]:
-    """Loss, a classifier's accuracy, and other metrics from data that have been checked.
-
-    `weights` are of the first two alone.
-    """
-    output, loss = infer_output(net, X, y, threads=threads, weights=weights, average=average)
-    result = {"loss": loss}
-    predicted, truth = (
-        net._architecture.decided(output),
-        y if y.ndim == 1 else net._architecture.decided(y),
-    )
-    if net._architecture.is_classifier:
-        right = predicted == truth
-        shares = right if weights is None else np.average(right, axis=0, weights=weights)
-        result["accuracy"] = float(np.mean(shares))
-    values = output.reshape(-1) if net.n_outputs == 1 else output
-    for metric in metrics:
-        result[metric.name] = metric(
-            truth, values if metric.takes == "probabilities" else predicted
-        )
-    return result
 
 
 def checked_loss(loss: float, dtype: np.dtype[Any]) -> float:

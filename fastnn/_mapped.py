@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _maps, _validation, _weights
-from fastnn._data import Samples, apart_from, rows_aside, spread, validation_samples
+from fastnn._data import Samples, apart_from, rows_aside, spread, validation_of
 from fastnn._streams import Part, random_order
 
 if TYPE_CHECKING:
+    from fastnn._evaluation import EvaluationData
     from fastnn._options import FitOptions
     from fastnn.network import Network
 
@@ -64,9 +65,9 @@ class MappedRows:
         )
         self.samples = Samples(X, y, weights)
         self.block_size, self._dtype = block_size, architecture.dtype
-        self.validation: Samples | None = None
+        self.validation: EvaluationData | None = None
         if watching.validation_data is not None:
-            self.validation = validation_samples(net, watching.validation_data, X.shape[1])
+            self.validation = validation_of(net, options, X.shape[1])
         if watching.validation_split is not None:
             fraction, seed = watching.validation_split, like.seed
             rows, aside = rows_aside(architecture, y, fraction, seed)

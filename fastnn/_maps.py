@@ -38,7 +38,7 @@ def _root(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def slices(array: Any, budget: int = BUDGET) -> Iterator[tuple[int, int]]:
+def slices(array: Any, budget: int = BUDGET, *, multiple: int = 1) -> Iterator[tuple[int, int]]:
     """First and last row, exclusive, of parts to read one after the other.
 
     Parameters
@@ -46,12 +46,15 @@ def slices(array: Any, budget: int = BUDGET) -> Iterator[tuple[int, int]]:
     array : ndarray of shape (n_rows, ...), or other rows
         One part, if it is not mapped.
     budget : int
-        Bytes of a part, or a row where that is larger.
+        Bytes of a part, or `multiple` rows where these are larger.
+    multiple : int
+        What the rows of a part, but for the last one, are a multiple of.
     """
     n_rows = max(len(array), 1)
     step = n_rows
     if is_mapped(array):
-        step = max(1, budget // max(array.nbytes // n_rows, 1))
+        step = budget // max(array.nbytes // n_rows, 1)
+        step = max(1, step // multiple) * multiple
     for first in range(0, n_rows, step):
         yield first, min(first + step, len(array))
 

@@ -113,6 +113,8 @@ class FitOptions:
         Of samples that are streamed; None: by default.
     split_seed : int or None
         What draws the rows of `validation_split`; None: the network's seed.
+    is_part : bool
+        Whether the samples are a part of those that are trained on: all their weights may be 0.
     """
 
     epochs: int
@@ -127,6 +129,7 @@ class FitOptions:
     class_weight: Any
     block_size: int | None
     split_seed: int | None = None
+    is_part: bool = False
 
     def like(self, net: Network) -> Network:
         """What `net` is, or becomes: the network of the checkpoint."""

@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from fastnn import _fit, _weights
 from fastnn._core.exchange import Exchange
-from fastnn._inference import evaluate, infer
+from fastnn._evaluation import evaluate, measured
+from fastnn._inference import infer
 from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
+from fastnn._streams import refuse_chunks
 from fastnn.optimizers import LBFGS
 from fastnn.schedules import Schedule
 
@@ -68,6 +70,7 @@ def _fit_with_others(
     told = dict(bound.arguments)
     for name in ("self", "X", "y"):
         del told[name]
+    refuse_chunks(X, "X", "several ranks")
     with net._access.training():
         has_rows = _n_rows(X) > 0
         options = FitOptions.checked(net, looks_at_scales=has_rows, **told)
@@ -83,12 +86,9 @@ def _fit_with_others(
         told_by_all = ranks.tell([width, options.like(net).seed])
         widths = [each[0] for each in told_by_all]
         # Every rank has the seed of rank 0 afterwards, and a resumed call must draw the same rows.
-        options = replace(options, split_seed=told_by_all[0][1])
+        options = replace(options, split_seed=told_by_all[0][1], is_part=True)
         if isinstance(options.class_weight, str) and options.class_weight == "balanced":
             options = replace(options, class_weight=ranks.balance(net, X, y))
-        if _is_zero(options.sample_weight):  # which one process could not train with
-            ranks.weighs_nothing = True
-            options = replace(options, sample_weight=np.ones(np.shape(options.sample_weight)))
         if not has_rows:
             if _n_rows(y) > 0:
                 raise ValueError(f"y must have no rows, as X has none, got {_n_rows(y)}")
@@ -107,16 +107,6 @@ def _n_rows(X: Any) -> int:
     if shape is not None:
         return int(shape[0]) if len(shape) > 0 else 1
     return len(X) if hasattr(X, "__len__") else 1
-
-
-def _is_zero(sample_weight: Any) -> bool:
-    if sample_weight is None:
-        return False
-    try:
-        array = np.asarray(sample_weight)
-    except ValueError:  # rows of differing lengths, which are refused later
-        return False
-    return array.size > 0 and array.dtype.kind in "biuf" and not array.any()
 
 
 def _n_columns(X: Any) -> int | None:
@@ -138,6 +128,7 @@ def _refuse_alone(options: FitOptions) -> None:
     """What is done by one process only."""
     if isinstance(options.training.optimizer, LBFGS):
         raise ValueError("optimizer must not be LBFGS with several ranks: it takes no mini-batches")
+    refuse_chunks(options.watching.validation_data, "validation_data", "several ranks")
     if options.block_size is not None:
         raise ValueError("block_size must not be given with several ranks: they stream no X")
     weighs = options.sample_weight is not None or options.class_weight is not None
@@ -200,7 +191,6 @@ class Ranks:
         self.own_batch_size = 0  # the most rows of this one in a step
         self.seed = 0  # of rank 0
         self.validation_scale = 1.0  # what the weights of its validation data were divided by
-        self.weighs_nothing = False  # the weights of this one's samples are all 0
 
     @property
     def leads(self) -> bool:
@@ -253,9 +243,10 @@ class Ranks:
     ) -> None:
         """Tells how many rows there are, and how they go into steps.
 
-        The weights of the samples, the largest of which is 1, become those on the scale of all.
+        The weights of the samples, the largest of which is 1 unless all are 0, become those on the
+        scale of all.
         """
-        scale = 0.0 if self.weighs_nothing else _scale_of_weights(net, samples, options)
+        scale = _scale_of_weights(net, samples, options)
         data = options.watching.validation_data
         if data is not None and len(data) == 3 and data[2] is not None:
             self.validation_scale = float(np.max(np.asarray(data[2], np.float64)))
@@ -273,7 +264,10 @@ class Ranks:
         if weighs:
             largest = max(1.0 if value is None else value for value in scales)
             if largest == 0:
-                raise ValueError("sample_weight must be above 0 for some sample of all, got 0")
+                raise ValueError(
+                    "sample_weight must be above 0 for some sample of all, times its class_weight; "
+                    "got 0 for all"
+                )
             if samples.weights is not None and scale is not None:
                 np.multiply(samples.weights, scale / largest, out=samples.weights)
                 total = float(samples.weights.sum(dtype=np.float64))
@@ -357,13 +351,17 @@ class Ranks:
         own: dict[str, float] = {}
         weight = 0.0
         if validation is not None:
-            X, y, weights, _ = validation
-            own = evaluate(net, X, y, weights=weights, average=average)
+            X, _, weights, _ = validation
             weight = float(len(X) if weights is None else weights.sum(dtype=np.float64))
             weight *= self.validation_scale
+            if weight > 0:
+                own = evaluate(net, validation, average=average)
         told = [(w, values) for w, values in self.tell([weight, own]) if w > 0]
         if not told:
-            raise ValueError("validation_data must have rows on one of the ranks, got none on any")
+            raise ValueError(
+                "validation_data must have rows of a weight above 0 on one of the ranks, got none "
+                "on any"
+            )
         total = sum(w for w, _ in told)
         result = {name: sum(w * values[name] for w, values in told) / total for name in told[0][1]}
         if metrics:
@@ -387,14 +385,9 @@ class Ranks:
             truth = validation.y if validation.y.ndim == 1 else decided(validation.y)
         truth = truth.astype(decided(output).dtype)
         shape = truth.shape[1:]
-        output = joined(self.exchange, output)
+        output = joined(self.exchange, output).reshape(-1, net.n_outputs)
         truth = joined(self.exchange, truth).reshape(-1, *shape)
-        values = output.reshape(-1) if net.n_outputs == 1 else output.reshape(-1, net.n_outputs)
-        predicted = decided(output.reshape(-1, net.n_outputs))
-        return {
-            metric.name: metric(truth, values if metric.takes == "probabilities" else predicted)
-            for metric in metrics
-        }
+        return measured(net, output, truth, metrics)
 
 
 def joined(exchange: Exchange, array: Array) -> Array:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import _validation
 from fastnn._checkpoint import EpochPosition
 from fastnn._core.training import Trainer
 from fastnn._data import Samples
+from fastnn._sparse import SparseRows, joined
 from fastnn._streams import Part, Source, default_block_size, whole_batches
 from fastnn._threads import start
 
@@ -61,7 +61,7 @@ class BlockReader(ABC):
 
     Attributes
     ----------
-    first : ndarray of shape (n_rows, n_features)
+    first : ndarray or SparseRows of shape (n_rows, n_features)
         Samples of the first block.
     samples : Samples
         The buffers' shapes: as many samples as a block can have.
@@ -69,7 +69,7 @@ class BlockReader(ABC):
         Of an epoch; None: not known.
     """
 
-    first: Array
+    first: Array | SparseRows
     samples: Samples
     n_samples: int | None
 
@@ -93,6 +93,9 @@ class BlockReader(ABC):
         start(self._thread)
         self._next = self._received()
         self.first, self.samples = self._some(self._next.samples), self._next.buffer
+        if isinstance(self.first, SparseRows):
+            room = self.first.with_empty_rows(len(self.samples.y))
+            self.samples = self.samples._replace(X=room)
         self.n_samples = self._source.n_samples
         if self._next.is_last and self._next.n_before == 0:
             self.n_samples = self._next.samples.n_samples
@@ -115,7 +118,6 @@ class BlockReader(ABC):
         block = self._next or self._received()
         X, y, weights, subset = block.samples
         if subset is None:
-            assert isinstance(X, np.ndarray)
             trainer.next_block(X, y, weights, block.n_before, block.is_last, sums)
         else:
             trainer.next_subset(subset, block.n_before, block.is_last, sums)
@@ -170,7 +172,7 @@ class BlockReader(ABC):
         """Those of an epoch, but for the first `skip` samples."""
 
     @abstractmethod
-    def _some(self, samples: Samples) -> Array:
+    def _some(self, samples: Samples) -> Array | SparseRows:
         """Rows of the first block."""
 
     def _are_new(self, epoch: int) -> bool:
@@ -200,14 +202,14 @@ class BlockReader(ABC):
 
 
 class BufferedReader(BlockReader):
-    """Copies the samples into two buffers."""
+    """Copies the samples into two buffers; sparse rows are put together block by block instead."""
 
     def __init__(self, source: Source, options: FitOptions, dtype: np.dtype[Any]) -> None:
         super().__init__(source, options, dtype)
         self._capacity: int | None = None  # of a buffer
+        self._sparse: list[Array | SparseRows] = []  # those of the block that is being filled
 
-    def _some(self, samples: Samples) -> Array:
-        assert isinstance(samples.X, np.ndarray)
+    def _some(self, samples: Samples) -> Array | SparseRows:
         return samples.X
 
     def _blocks(self, epoch: int, skip: int) -> Iterator[Block]:
@@ -219,12 +221,12 @@ class BufferedReader(BlockReader):
         with closing(self._source.parts(epoch, skip)) as parts:
             for part in parts:
                 while len(part.X) > 0:
-                    if buffer is not None and n == len(buffer.X):
-                        yield Block(buffer, buffer, n_before, False)
+                    if buffer is not None and n == len(buffer.y):
+                        yield Block(self._filled(buffer, n), buffer, n_before, False)
                         n, n_before, buffer = 0, n_before + n, None
                     if buffer is None:
                         buffer = self._taken(part)
-                    n_new = min(len(part.X), len(buffer.X) - n)
+                    n_new = min(len(part.X), len(buffer.y) - n)
                     weight += self._put(part.rows(0, n_new), buffer, n, is_new)
                     part = part.rows(n_new)
                     n += n_new
@@ -234,10 +236,9 @@ class BufferedReader(BlockReader):
             raise ValueError(
                 "sample_weight must be above 0 for some sample of an epoch, got 0 for all"
             )
-        samples = _rows(buffer, n)
         if epoch == 0 and n_before == 0:  # all are in one block, as in an array
-            self._capacity, buffer = n, samples
-        yield Block(samples, buffer, n_before, True)
+            self._capacity, buffer = n, _rows(buffer, n)
+        yield Block(self._filled(buffer, n), buffer, n_before, True)
 
     def _taken(self, part: Part) -> Samples:
         """A buffer that nobody uses, for samples like these."""
@@ -248,32 +249,49 @@ class BufferedReader(BlockReader):
             raise Stopped
         return _rows(buffer, self._capacity)
 
+    def _filled(self, buffer: Samples, n: int) -> Samples:
+        """The first samples of a buffer, as a block has them."""
+        samples = _rows(buffer, n)
+        if self._sparse:
+            samples = samples._replace(X=joined(self._sparse))
+            self._sparse = []
+        return samples
+
     def _allocate(self, part: Part) -> None:
         """Two buffers. Their labels are labels from the first moment on."""
-        arrays = part.X, part.y, part.weights
+        arrays = part.y, part.weights
+        if self._block_size is None and self._position is not None:
+            self._block_size = self._position.block_size
         if self._block_size is None:
-            row_bytes = sum(array[:1].nbytes for array in arrays if array is not None)
+            row_bytes = part.X.nbytes // len(part.X)
+            row_bytes += sum(array[:1].nbytes for array in arrays if array is not None)
             self._block_size = default_block_size(row_bytes, self._batch_size)
         self._block_size = self._capacity = whole_batches(self._block_size, self._batch_size)
         self._check_position(self._block_size)
+
+        n_rows = self._capacity
+
+        def room_for(array: Array | None) -> Array | None:
+            return None if array is None else np.zeros((n_rows, *array.shape[1:]), array.dtype)
+
         for _ in range(2):
-            buffers = (
-                None if array is None else np.zeros((self._capacity, *array.shape[1:]), array.dtype)
-                for array in arrays
-            )
-            self._free.put(Samples(*buffers))  # type: ignore[arg-type]
+            X = room_for(part.X) if isinstance(part.X, np.ndarray) else joined([part.X[:0]])
+            y = room_for(part.y)
+            assert X is not None
+            assert y is not None
+            self._free.put(Samples(X, y, room_for(part.weights)))
 
     def _put(self, part: Part, buffer: Samples, n: int, is_new: bool) -> float:
         """Copies samples behind `n` others, and checks new ones; returns their weight."""
-        assert isinstance(buffer.X, np.ndarray)
-        X = buffer.X[n : n + len(part.X)]
-        X[:] = part.X
+        if isinstance(part.X, SparseRows):  # which have been looked through
+            self._sparse.append(joined([part.X]))
+        else:
+            assert isinstance(buffer.X, np.ndarray)
+            X = buffer.X[n : n + len(part.X)]
+            X[:] = part.X
+            if is_new:
+                part.check_finite(X, self._dtype)
         buffer.y[n : n + len(part.X)] = part.y
-        if is_new:
-            try:
-                _validation.finite(X, self._dtype, "X", part.first_row)
-            except ValueError as error:
-                raise ValueError(f"{part.place}{error}") from None
         if buffer.weights is None or part.weights is None:
             return float(len(part.X))
         buffer.weights[n : n + len(part.X)] = part.weights

@@ -1,4 +1,4 @@
-"""The warning of columns of X whose scale is far from that of the others."""
+"""The warning of columns of X whose scale is far from that of the others, and of raw bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _frames
-from fastnn.layers import BatchNorm, Layer, Rescale
+from fastnn.layers import BatchNorm, Layer, LayerNorm, Rescale
 
 Array = npt.NDArray[Any]
 
@@ -19,18 +19,22 @@ _FAR = 1e3
 # Rows that are looked at, evenly spaced, where there are few columns; else as many numbers.
 _MOST_ROWS, _FEWEST_ROWS, _NUMBERS = 1000, 16, 1 << 18
 _MOST_NAMED = 5
+# Bytes up to this are flags, counts and categories; larger ones pixels and samples of sound.
+_SMALL_BYTE = 15
 
 
 class ScalingWarning(UserWarning):
-    """Columns of X are on a scale that is far from that of the others.
+    """Columns of X are on a scale that is far from that of the others, or X has bytes as they are.
 
-    A network learns little from such data: large columns hide the others, and make training
-    diverge.
+    A network learns little from such data: large columns hide the others, and large numbers make
+    training slow or diverge.
     """
 
 
 def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: int) -> None:
     """Gives a `ScalingWarning` where columns are a thousand times larger or smaller than others.
+
+    And where bytes that are not small enter as they are.
 
     Parameters
     ----------
@@ -39,7 +43,8 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
     given : array-like
         What the user gave for it: a data frame names its columns.
     layers : sequence of Layer
-        A `BatchNorm` at their beginning brings all columns to one scale.
+        A `BatchNorm` at their beginning brings all columns to one scale; that, a `LayerNorm` and a
+        `Rescale` change bytes.
     stacklevel : int
         As for `warnings.warn`, from the caller of this function on.
 
@@ -49,6 +54,8 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
     and spread, and that columns of few numbers, such as one-hot ones, are not small. The typical
     size is the (lower) median of columns that are not constant.
     """
+    if _warns_of_bytes(X, layers[0], stacklevel + 1):
+        return
     first = layers[isinstance(layers[0], Rescale)]
     if X.shape[1] == 1 or isinstance(first, BatchNorm):
         return
@@ -72,6 +79,25 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
                 stacklevel=stacklevel + 1,
             )
             return
+
+
+def _warns_of_bytes(X: Array, first: Layer, stacklevel: int) -> bool:
+    """Whether there are bytes that need a scale, which a warning says then."""
+    if X.dtype.itemsize > 1 or isinstance(first, (Rescale, BatchNorm, LayerNorm)):
+        return False
+    rows = X[rows_to_look_at(*X.shape)]
+    low, high = int(rows.min()), int(rows.max())
+    if max(-low, high) <= _SMALL_BYTE:
+        return False
+    largest = 255 if X.dtype == np.uint8 else 128
+    warnings.warn(
+        f"X has bytes ({X.dtype}) from {low} to {high}, which enter the network as they are. "
+        f"Training is slow or fails on such numbers: begin the network with a Rescale(1 / "
+        f"{largest})",
+        ScalingWarning,
+        stacklevel=stacklevel + 1,
+    )
+    return True
 
 
 def rows_to_look_at(n_samples: int, n_features: int) -> npt.NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ class SparseRows:
         return self.shape[0]
 
     @property
+    def nbytes(self) -> int:
+        """Of the entries and of where the rows begin."""
+        n_entries = int(self.starts[-1] - self.starts[0])
+        return n_entries * (self.dtype.itemsize + self.columns.itemsize) + self.starts.nbytes
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values."""
         return self.values.dtype
@@ -55,6 +62,11 @@ class SparseRows:
         places = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], lengths)
         return SparseRows(self.values[places], self.columns[places], starts, self.shape[1])
 
+    def with_empty_rows(self, n_rows: int) -> SparseRows:
+        """These rows, and so many without entries that there are `n_rows`; shares the entries."""
+        starts = np.concatenate([self.starts, np.repeat(self.starts[-1:], n_rows - len(self))])
+        return SparseRows(self.values, self.columns, starts, self.shape[1])
+
     def toarray(self, dtype: npt.DTypeLike) -> Array:
         """The rows as a dense array of shape (n_samples, n_features)."""
         rows = np.repeat(np.arange(len(self)), np.diff(self.starts))
@@ -68,6 +80,18 @@ class SparseRows:
         if not any(np.may_share_memory(other, self.values) for other in others):
             return self
         return SparseRows(self.values.copy(), self.columns, self.starts, self.shape[1])
+
+
+def joined(parts: Sequence[Array | SparseRows]) -> Array | SparseRows:
+    """A copy of samples, one after the other; all are dense, or sparse with as many columns."""
+    rows = [part for part in parts if isinstance(part, SparseRows)]
+    if not rows:
+        return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+    values = [part.values[part.starts[0] : part.starts[-1]] for part in rows]
+    columns = [part.columns[part.starts[0] : part.starts[-1]] for part in rows]
+    lengths = np.concatenate([np.diff(part.starts) for part in rows])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return SparseRows(np.concatenate(values), np.concatenate(columns), starts, rows[0].shape[1])
 
 
 def dense_rows(X: Array | SparseRows, part: Any, dtype: np.dtype[Any]) -> Array:

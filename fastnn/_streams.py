@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _maps, _validation
+from fastnn._sparse import SparseRows
 from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
-    from fastnn._data import Samples
+    from fastnn._evaluation import EvaluationData
     from fastnn._options import FitOptions
     from fastnn._reader import BlockReader
     from fastnn.network import Network
@@ -43,7 +44,7 @@ class Part(NamedTuple):
         Rows of that place that come before these.
     """
 
-    X: Array
+    X: Array | SparseRows
     y: Array
     weights: Array | None
     place: str
@@ -54,6 +55,13 @@ class Part(NamedTuple):
         weights = None if self.weights is None else self.weights[first:end]
         row = self.first_row + first
         return Part(self.X[first:end], self.y[first:end], weights, self.place, row)
+
+    def check_finite(self, X: Array | SparseRows, dtype: np.dtype[Any]) -> None:
+        """Refuses numbers that are not finite, in X or in a copy of it."""
+        try:
+            _validation.finite(X, dtype, "X", self.first_row)
+        except ValueError as error:
+            raise ValueError(f"{self.place}{error}") from None
 
 
 class Source(Protocol):
@@ -75,7 +83,7 @@ class Source(Protocol):
         ...
 
     @property
-    def validation(self) -> Samples | None:
+    def validation(self) -> EvaluationData | None:
         """What the call validates with."""
         ...
 
@@ -101,7 +109,7 @@ def source_of(net: Network, X: Any, y: Any, options: FitOptions) -> Source | Non
     ------
     TypeError, ValueError
     """
-    if y is None and _gives_chunks(X):
+    if y is None and gives_chunks(X):
         from fastnn._chunks import Chunks  # here and below: most programs train on arrays
 
         return Chunks(net, X, options)
@@ -130,10 +138,44 @@ def reader_of(source: Source, options: FitOptions, dtype: np.dtype[Any]) -> Bloc
     return _reader.BufferedReader(source, options, dtype)
 
 
-def _gives_chunks(X: Any) -> bool:
+def gives_chunks(X: Any) -> bool:
+    """Whether it is what chunks come from, and no array."""
     if hasattr(X, "__array__") or isinstance(X, (str, bytes, Mapping)):
         return False
     return callable(X) or isinstance(X, Iterable)
+
+
+def gives_chunks_of_both(data: Any) -> bool:
+    """The same of what may also be a pair of arrays ``(X, y)``, or ``(X, y, sample_weight)``."""
+    if isinstance(data, (tuple, list)):
+        return len(data) > 0 and all(_is_chunk(each) for each in data)
+    return gives_chunks(data)
+
+
+def refuse_chunks(value: Any, name: str, who: str) -> None:
+    """Says what to do with chunks where arrays are needed; what may be an array passes.
+
+    Raises
+    ------
+    TypeError
+    """
+    if hasattr(value, "shape") or not gives_chunks_of_both(value):
+        return
+    if isinstance(value, (tuple, list)) or callable(value) or not hasattr(value, "__getitem__"):
+        raise TypeError(
+            f"{name} must be arrays for {who}, got chunks; put them together with np.concatenate, "
+            f"or write them to a file that np.load(path, mmap_mode='r') maps"
+        )
+
+
+def _is_chunk(value: Any) -> bool:
+    """Whether it begins with a table; neither a table nor a column does."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        return False
+    first = value[0]
+    if not hasattr(first, "shape") and isinstance(first, (tuple, list)) and len(first) > 0:
+        return hasattr(first[0], "__len__")  # rows
+    return len(getattr(first, "shape", ())) == 2
 
 
 def random_order(seed: int, key: int, n: int) -> npt.NDArray[np.int64]:

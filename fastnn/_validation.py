@@ -292,7 +292,7 @@ def _refuse_no_numbers(value: Any, array: Array, name: str) -> NoReturn:
             and array.dtype.kind == "O"
             and (callable(value) or isinstance(value, Iterable))
         ):
-            remedy = "; Network.fit alone takes chunks, which have y in them: leave y out"
+            remedy = "; fit and evaluate take chunks, which have y in them: leave y out"
         raise TypeError(f"{name} must be an array of numbers, got {shown(value)}{remedy}")
     remedy = ""
     if isinstance(value, (list, tuple)) or array.dtype.kind == "O":

@@ -23,6 +23,7 @@ def sample_weights(
     sample_weight: Any,
     class_weight: Any,
     name: str = "sample_weight",
+    may_be_zero: bool = False,
 ) -> Array | None:
     """What `sample_weight` and `class_weight` make together, as the core reads it.
 
@@ -36,12 +37,14 @@ def sample_weights(
     class_weight : mapping of int to float, or "balanced", optional
     name : str
         Of `sample_weight`, for errors.
+    may_be_zero : bool
+        Whether all weights may be 0: where these are a part of the samples.
 
     Returns
     -------
     ndarray of shape (n_samples,), of the network's dtype, or None
-        A copy. The largest is 1: a mean does not depend on the scale of its weights. None where
-        neither is given.
+        A copy. The largest is 1, unless all are 0: a mean does not depend on the scale of its
+        weights. None where neither is given.
 
     Raises
     ------
@@ -51,14 +54,14 @@ def sample_weights(
         return None
     weights = np.ones(len(targets))
     if sample_weight is not None:
-        weights = one_a_sample(sample_weight, len(targets), name)
+        weights = one_a_sample(sample_weight, len(targets), name, may_be_zero)
     if class_weight is not None:
         labels, n_classes = classes(architecture, targets)
         shares = of_classes(class_weight, labels, n_classes)
         weights *= (shares / (shares.max() or 1))[labels]
-        if not weights.any():
+        if not may_be_zero and not weights.any():
             raise ValueError("class_weight must leave a sample of y a weight above 0, got none")
-    weights /= weights.max()
+    weights /= weights.max() or 1
     return weights.astype(architecture.dtype)
 
 
@@ -132,8 +135,10 @@ def of_chunk(
     return weights.astype(architecture.dtype)
 
 
-def one_a_sample(value: Any, n_samples: int, name: str = "sample_weight") -> Array:
-    """Weights of samples, checked, in float64; the largest is 1.
+def one_a_sample(
+    value: Any, n_samples: int, name: str = "sample_weight", may_be_zero: bool = False
+) -> Array:
+    """Weights of samples, checked, in float64; the largest is 1, unless all are 0 and may be.
 
     Raises
     ------
@@ -141,9 +146,9 @@ def one_a_sample(value: Any, n_samples: int, name: str = "sample_weight") -> Arr
         If they are not finite numbers of at least 0, one for each sample and one of them above 0.
     """
     weights = _checked(value, n_samples, name, _FLOAT64)
-    if not weights.any():
+    if not may_be_zero and not weights.any():
         raise ValueError(f"{name} must be above 0 for some sample, got 0 for all")
-    weights /= weights.max()
+    weights /= weights.max() or 1
     return weights
 
 

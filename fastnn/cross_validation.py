@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastnn import _validation
 from fastnn._folds import Fold, checked_folds
+from fastnn._streams import refuse_chunks
 from fastnn.history import History, format_number
 from fastnn.many import fit_each, histories_of
 from fastnn.metrics import MetricsLike, checked_metrics
@@ -129,6 +130,7 @@ def cross_validate(
         raise TypeError("resume_from must not be given: every fold begins anew")
     checked_metrics(metrics, net._architecture)
     seed = checked_seed(seed)
+    refuse_chunks(X, "X", "cross-validation")
     data: Any
     data, targets = net._architecture.checked_data(X, y, net.n_features)
     folds = checked_folds(cv, net._architecture, data, targets, seed)

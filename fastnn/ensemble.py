@@ -27,6 +27,9 @@ _TINY = float(np.finfo(np.float32).tiny)
 class Ensemble:
     """Trained networks that predict together: their mean, its spread, and their votes.
 
+    ``ensemble[i]`` is a member, ``for net in ensemble`` goes through them, ``len(ensemble)`` counts
+    them.
+
     Parameters
     ----------
     networks : sequence of Network
@@ -88,6 +91,20 @@ class Ensemble:
 
     def __len__(self) -> int:
         return len(self._networks)
+
+    @overload
+    def __getitem__(self, i: int) -> Network: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Network, ...]: ...
+
+    def __getitem__(self, i: int | slice) -> Network | tuple[Network, ...]:
+        """A member, or those of a slice, as of `networks`."""
+        return self._networks[i]
+
+    def __iter__(self) -> Iterator[Network]:
+        """The members, in their order."""
+        return iter(self._networks)
 
     def __repr__(self) -> str:
         n_parameters = sum(net.n_parameters for net in self._networks)
@@ -239,7 +256,15 @@ class Ensemble:
         OSError
             If it cannot be written. A file that was there stays as it was.
         ValueError
-            If a parameter is not finite. Nothing is written then.
+            If a parameter is not finite, or the members' descriptions take more than 512 KiB.
+            Nothing is written then.
+
+        Notes
+        -----
+        A file begins with one description of layers, settings and random states of all members. It
+        is read as a whole, before anything in it can be checked, so it has a limit: a description
+        takes about 1 KB for a trained network of two layers, and 2 KB for one of 15. So a file
+        holds about 500 or 250 members. More of them are saved one by one, by ``net.save``.
         """
         from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 

@@ -147,7 +147,7 @@ def _loss_function(net: Network, X: Any, y: Any) -> Callable[[], float]:
         return lambda: net.loss_and_gradients(X, y)[0]
     data, targets = net._architecture.checked_data(X, y, net.n_features)
     output = np.empty((len(data), net.n_outputs), net.dtype)
-    return lambda: _inference.infer(net, data, [output], targets)
+    return lambda: _inference.infer(net, data, [output], targets) / len(data)
 
 
 def _difference(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, isnan, log
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from fastnn import _validation
 from fastnn._folds import Fold, checked_folds
 from fastnn._keywords import check_keywords, checked_keywords
+from fastnn._streams import refuse_chunks
 from fastnn.cross_validation import checked_seed, like
 from fastnn.history import format_number
 from fastnn.many import fit_each, histories_of
@@ -240,8 +242,8 @@ def search(
     build : Network or callable
         What to train. A network: `space` has arguments of `Network.fit`. A function
         ``build(params)`` of the drawn values: it returns a `Network`, or a pair of one and a dict
-        of arguments of `Network.fit`. Drawn values that it does not use have no effect. Networks
-        begin anew from seeds that follow from `seed`.
+        of arguments of `Network.fit`. Drawn values that it does not use have no effect; one that it
+        reads in no trial gives a warning. Networks begin anew from seeds that follow from `seed`.
     n_trials : int
         How many are drawn.
     method : {"random", "halving"}
@@ -276,6 +278,11 @@ def search(
     ExceptionGroup
         If all trials have failed. One that fails alone has the score NaN, and comes last.
 
+    Warns
+    -----
+    UserWarning
+        If `build` has not read a name of `space` in any trial.
+
     Notes
     -----
     In a halving, each stage is a call of `fit`. A schedule without a length of its own gets all of
@@ -305,13 +312,23 @@ def search(
         raise ValueError(f"factor must be at least 2, got {factor}")
     seed = checked_seed(seed)
     progress = _validation.boolean(progress, "progress")
+    refuse_chunks(X, "X", "a search")
     space = _checked_space(space)
-    candidates = [_candidate(space, build, seed, i, fit_settings) for i in range(n_trials)]
+    unread = set(space)
+    candidates = [_candidate(space, build, seed, i, fit_settings, unread) for i in range(n_trials)]
     refused = ("resume_from",) if method == "random" else ("resume_from", "ema", "swa_start")
     for name in refused:
         if any(name in each.settings for each in candidates):
             raise TypeError(f"{name} must not be given for a search by method={method!r}")
     trials = _Trials(candidates, X, y, cv, metric, mode, seed, threads, progress)
+    if unread:
+        names = ", ".join(repr(name) for name in space if name in unread)
+        warnings.warn(
+            f"build has read {names} of space in none of {n_trials} trials, so that what is drawn "
+            f"for it has no effect; an argument of fit must be in the dict that build returns "
+            f"beside the network",
+            stacklevel=2,
+        )
     if method == "random":
         trials.train(candidates, None)
         return trials.result()
@@ -497,10 +514,51 @@ def _checked_space(space: Any) -> dict[str, Any]:
     return dict(space)
 
 
+class _Drawn(dict[str, Any]):
+    """Drawn values.
+
+    Attributes
+    ----------
+    unread : set of str
+        Names whose values nobody has asked for: reading takes them out.
+    """
+
+    unread: set[str]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], unread: set[str]) -> _Drawn:
+        """A copy of values."""
+        drawn = cls(values)
+        drawn.unread = unread
+        return drawn
+
+
+def _noting(method: str, reads_all: bool) -> Callable[..., Any]:
+    """A method of a dict, which notes what it reads: all values, or that of its first argument."""
+    original = getattr(dict, method)
+
+    def noting(self: _Drawn, *arguments: Any, **more: Any) -> Any:
+        self.unread -= set(dict.keys(self) if reads_all else arguments[:1])
+        return original(self, *arguments, **more)
+
+    return noting
+
+
+for _method in ("__getitem__", "get", "pop", "setdefault"):
+    setattr(_Drawn, _method, _noting(_method, reads_all=False))
+for _method in ("__iter__", "keys", "values", "items", "copy", "popitem", "__or__", "__ror__"):
+    setattr(_Drawn, _method, _noting(_method, reads_all=True))
+
+
 def _candidate(
-    space: Mapping[str, Any], build: Any, seed: int, number: int, common: Mapping[str, Any]
+    space: Mapping[str, Any],
+    build: Any,
+    seed: int,
+    number: int,
+    common: Mapping[str, Any],
+    unread: set[str],
 ) -> _Candidate:
-    """Trial `number`: drawn, and built."""
+    """Trial `number`: drawn, and built; takes the names that this reads out of `unread`."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, 0)))
     params = {
         name: values.draw(rng)
@@ -517,13 +575,14 @@ def _candidate(
                 f"space must have arguments of fit where build is a Network: {error}; a function "
                 f"build(params) takes any"
             ) from None
+        unread.clear()
     else:
         if not callable(build):
             raise TypeError(
                 f"build must be a Network, or a function of the drawn values, got "
                 f"{_validation.shown(build)}"
             )
-        built = build(dict(params))
+        built = build(_Drawn.of(params, unread))
     net, own = (built, {}) if isinstance(built, Network) else _pair(built)
     settings = {"epochs": _DEFAULT_EPOCHS, **common, **own}
     if "y" in settings:

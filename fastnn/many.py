@@ -26,6 +26,7 @@ from fastnn._keywords import check_keywords
 from fastnn._options import FitOptions
 from fastnn._progress import progress_bar
 from fastnn._sparse import SparseRows
+from fastnn._streams import refuse_chunks
 from fastnn._threads import start
 from fastnn.config import choose_threads, get_num_threads, threads_here
 from fastnn.history import History
@@ -38,6 +39,8 @@ Settings = Mapping[str, Any]
 
 _FIT_DEFAULTS: dict[str, Any] = Network.fit.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
 _OF_THE_CALL = ("X", "rows", "threads", "progress")
+# What `Network.fit` itself takes sequences for.
+_SEQUENCES = ("validation_data", "sample_weight", "metrics", "callbacks")
 
 # Between two looks at signals and the progress, and what threads get to end after Ctrl-C.
 _LOOK_SECONDS = 0.1
@@ -86,8 +89,10 @@ def fit_many(
     progress : bool
         Whether to show one bar for the epochs of all networks.
     **common
-        Arguments of `Network.fit` for all networks. A `Callback` object that several networks get
-        is copied for each; a function is called by all of them, in several threads.
+        Arguments of `Network.fit` for all networks, each the one value that `fit` takes: what
+        differs from network to network, such as a list of learning rates, goes into `settings`. A
+        `Callback` object that several networks get is copied for each; a function is called by all
+        of them, in several threads.
 
     Returns
     -------
@@ -133,6 +138,7 @@ def fit_many(
     """
     nets = checked_networks(networks)
     own = _checked_settings(settings, len(nets))
+    _check_common(common)
     fits = [{"y": y, **common, **each} for each in own]
     shown = _validation.boolean(progress, "progress")
     return histories_of(fit_each(nets, X, fits, rows, threads, shown))
@@ -216,6 +222,19 @@ def _checked_settings(settings: Any, n_networks: int) -> list[Settings]:
     return list(settings)
 
 
+def _check_common(common: Settings) -> None:
+    """Refuses lists in the place of one value: somebody means a value a network."""
+    for name, value in common.items():
+        if name in _SEQUENCES or name not in _FIT_DEFAULTS:
+            continue
+        if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0):
+            raise TypeError(
+                f"{name} must be one value, for all networks, got {_validation.shown(value)}; a "
+                f"network's own goes into settings, a dict for each: "
+                f"settings=[{{{name!r}: value}} for value in values]"
+            )
+
+
 def _check_length(value: Any, n_networks: int, name: str, what: str) -> None:
     """Of what has an entry for each network."""
     if isinstance(value, (str, Mapping)) or not hasattr(value, "__len__"):
@@ -232,6 +251,7 @@ def _prepared(
     networks: Sequence[Network], X: Any, fits: Sequence[Settings], rows: Any, stacklevel: int
 ) -> list[FitLoop]:
     """All that can be refused, network by network; nothing has changed yet."""
+    refuse_chunks(X, "X", "many networks")
     options = []
     for i, (net, fit) in enumerate(zip(networks, fits, strict=True)):
         with _Named(i):
@@ -261,6 +281,7 @@ def _options(net: Network, fit: Settings) -> FitOptions:
     check_keywords(Network.fit, own)
     if own.get("block_size") is not None:
         raise ValueError("block_size must not be given for many networks: they stream no X")
+    refuse_chunks(own.get("validation_data"), "validation_data", "many networks")
     options = FitOptions.checked(net, **{**_FIT_DEFAULTS, **own, "looks_at_scales": True})
     options.check_whole_epochs()
     return options

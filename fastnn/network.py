@@ -19,6 +19,8 @@ from fastnn._core.inference import NotFiniteError
 from fastnn._core.plan import Plan
 from fastnn._core.predictor import Predictor, predict_rows
 from fastnn._core.training import loss_and_gradients
+from fastnn._data import evaluation_data
+from fastnn._evaluation import evaluate
 from fastnn._keywords import checked_keywords
 from fastnn._numbers import replaced_numbers
 from fastnn._options import AS_BEFORE, FitOptions
@@ -353,7 +355,7 @@ class Network:
         batch_size: int | str | None = AS_BEFORE,
         optimizer: str | Optimizer = AS_BEFORE,
         learning_rate: Rate | None = None,
-        validation_data: tuple[ArrayLike | None, ...] | None = None,
+        validation_data: tuple[ArrayLike | None, ...] | ChunksLike | None = None,
         shuffle: bool | str = AS_BEFORE,
         progress: bool | Literal["epochs"] = False,
         threads: int | None = None,
@@ -387,8 +389,8 @@ class Network:
             not copied either. An array in a memory-mapped file, of more than a block, is streamed:
             read block by block. So are chunks: an iterable of ``(X, y)`` or
             ``(X, y, sample_weight)``, or a function without arguments that returns one for each
-            epoch; `y` is left out then. An iterator does for one epoch. Chunks may be of any sizes;
-            their samples are put together into blocks.
+            epoch; `y` is left out then. An iterator does for one epoch. Chunks may be of any sizes,
+            and of sparse rows; their samples are put together into blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For softmax the class of each sample, in ``[0, n_outputs)``, or a row of probabilities;
             for sigmoid 0, 1 or a probability; for hinge losses -1 or 0, and 1; for Poisson numbers
@@ -408,8 +410,9 @@ class Network:
             own rate. It starts with this call and goes on in calls that are told neither a learning
             rate nor an optimiser. A function is called for some thousand steps before these are
             done. A file keeps its last rate only, as a pickle does.
-        validation_data : (X, y) or (X, y, sample_weight), optional
-            Evaluated after each epoch; the weights are those of its loss and accuracy.
+        validation_data : (X, y), (X, y, sample_weight), or chunks, optional
+            Evaluated after each epoch; the weights are those of its loss and accuracy. Chunks are
+            given as for X, and gone through once an epoch.
         shuffle : bool or "as before"
             Whether each epoch takes the samples in another order. A full batch is never shuffled.
         progress : bool or "epochs"
@@ -521,7 +524,8 @@ class Network:
         -----
         ScalingWarning
             If the network was not trained before, and columns of X are a thousand times larger (or
-            smaller) than most others: they need a scale in common. Looks at 1,000 rows at most.
+            smaller) than most others: they need a scale in common. Likewise if X has bytes beyond
+            15 and no `Rescale` or norm stands first. Looks at 1,000 rows at most.
 
         Notes
         -----
@@ -687,7 +691,7 @@ class Network:
         if output is not None:
             return output
         data = self._architecture.checked_samples(X, plan.n_features)
-        return _inference.infer_output(self, data, threads=threads)[0]
+        return _inference.infer_output(self, data, threads=threads)
 
     def predictor(self, n_rows: int = 1) -> Predictor:
         """A callable that computes the output for `n_rows` samples and allocates nothing.
@@ -768,8 +772,8 @@ class Network:
 
     def evaluate(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | ChunksLike,
+        y: ArrayLike | None = None,
         *,
         threads: int | None = None,
         metrics: MetricsLike = (),
@@ -780,15 +784,18 @@ class Network:
 
         Parameters
         ----------
-        X, y : array-like
-            As for `fit`.
+        X, y : array-like, or chunks
+            As for `fit`. Of chunks, and of a memory-mapped file, one part at a time is in memory;
+            the result is that of the same samples in an array, to the bit where they have no
+            weights.
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
         metrics : str, callable, or sequence of them
-            As for `fit`.
+            As for `fit`. They are measured on the outputs of all samples, which are kept for them.
         sample_weight, class_weight
-            As for `fit`: weights of the samples in the mean loss, and in the accuracy.
+            As for `fit`: weights of the samples in the mean loss, and in the accuracy. Chunks have
+            weights of their own, ``(X, y, sample_weight)``, and `class_weight` is a dict.
 
         Returns
         -------
@@ -800,11 +807,25 @@ class Network:
         ------
         TypeError, ValueError
             If X or y are not as for `fit`, or the network is not built yet.
+        Exception
+            Whatever the user's chunks raise.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> X, y = np.random.default_rng(0).standard_normal((1000, 4)), np.arange(1000) % 2
+        >>> net = Network.from_sizes([4, 8, 1], seed=0)
+        >>> def chunks():
+        ...     for first in range(0, 1000, 300):
+        ...         yield X[first : first + 300], y[first : first + 300]
+        >>> net.evaluate(chunks) == net.evaluate(X, y)
+        True
         """
-        data, targets = self._architecture.checked_data(X, y, self._built()[0].n_features)
+        self._built()
+        data = evaluation_data(self, X, y, sample_weight, class_weight)
         chosen = checked_metrics(metrics, self._architecture)
-        weights = _weights.sample_weights(self._architecture, targets, sample_weight, class_weight)
-        return _inference.evaluate(self, data, targets, chosen, threads=threads, weights=weights)
+        return evaluate(self, data, chosen, threads=threads)
 
     def loss_and_gradients(
         self,

@@ -14,7 +14,9 @@ from fastnn import (
     Dense,
     Dropout,
     Layer,
+    LayerNorm,
     Network,
+    Rescale,
     ScalingWarning,
     _diagnosis,
     _scaling,
@@ -208,11 +210,13 @@ def ages_and_others(n: int = 300) -> np.ndarray:
     )
 
 
-def warned(X: Any, layers: list[Layer] | None = None, **options: Any) -> str:
+def warned(X: Any, layers: list[Layer] | None = None, chunked: bool = False) -> str:
     """The only warning of a first fit."""
     net = Network(layers or [Dense(1)], seed=0)
+    y = np.zeros(len(X))
+    data = ([(X[:9], y[:9]), (X[9:], y[9:])],) if chunked else (X, y)
     with pytest.warns(ScalingWarning) as warnings_given:
-        net.fit(X, np.zeros(len(X)), epochs=1, learning_rate=1e-9, **options)
+        net.fit(*data, epochs=1, learning_rate=1e-9)
     assert len(warnings_given) == 1
     assert warnings_given[0].filename == __file__
     return str(warnings_given[0].message)
@@ -320,6 +324,42 @@ def test_none_where_a_batch_norm_brings_all_to_one_scale() -> None:
         warnings.simplefilter("error")
         net.fit(ages_and_others(), np.zeros(300), epochs=1)
     assert warned(ages_and_others(), [Dense(2), BatchNorm(), Dense(1)])
+
+
+BYTES = RANDOM.integers(0, 256, (40, 6)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("data", [BYTES, BYTES[:, :1], BYTES // 15, (BYTES // 2).view(np.int8)])
+def test_bytes_need_a_scale(data: Any) -> None:
+    message = warned(data)
+    assert message.startswith(f"X has bytes ({data.dtype}) from {data.min()} to {data.max()}, whi")
+    remedy = "Rescale(1 / 255)" if data.dtype == np.uint8 else "Rescale(1 / 128)"
+    assert message.endswith(remedy)
+    assert f"to {data.max()}" in warned(data, chunked=True)
+
+
+def test_large_bytes_below_0_need_a_scale_too() -> None:
+    assert "from -100 to 0," in warned(-(BYTES % 101).view(np.int8))
+
+
+@pytest.mark.parametrize(
+    ("data", "first"),
+    [
+        (BYTES, Rescale(1 / 255)),
+        (BYTES, BatchNorm()),
+        (BYTES, LayerNorm()),
+        (BYTES % 16, Dense(3)),  # flags, counts, categories
+        (-(BYTES % 16).view(np.int8), Dense(3)),
+        (BYTES > 127, Dense(3)),
+        (BYTES.astype(np.float32), Dense(3)),
+        (BYTES.astype(int), Dense(3)),
+    ],
+)
+def test_bytes_that_need_none(data: Any, first: Layer) -> None:
+    net = Network([first, Dense(1)], seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(data, np.zeros(len(data)), epochs=1, learning_rate=1e-9)
 
 
 def test_one_warning_a_network() -> None:

@@ -43,6 +43,33 @@ def test_probabilities_are_the_mean_and_labels_follow_from_it() -> None:
     assert "5 networks, 375 parameters" in repr(ensemble)
 
 
+def test_members_are_counted_indexed_and_gone_through() -> None:
+    networks = trained([5, 3], "softmax", LABELS, n=3)
+    ensemble = Ensemble(networks)
+    assert list(ensemble) == networks
+    assert [ensemble[0], ensemble[np.int64(1)], ensemble[-1]] == networks
+    assert ensemble[1:] == tuple(networks[1:])
+    assert networks[2] in ensemble
+    with pytest.raises(IndexError):
+        ensemble[3]
+    fit_many(list(ensemble), X, LABELS, epochs=1)
+    assert all(net.history.n_epochs == 1 for net in networks)
+
+
+@pytest.mark.parametrize(("n_hidden", "n"), [(1, 480), (14, 230)])
+def test_a_file_holds_as_many_members_as_the_documentation_says(
+    n_hidden: int, n: int, tmp_path: Path
+) -> None:
+    layers = [Dense(2)] * n_hidden + [Dense(2, "softmax")]
+    net = Network(layers, 5, seed=2**63)
+    net.fit(X, LABELS % 2, epochs=1)
+    Ensemble([net.copy() for _ in range(n)]).save(tmp_path / "file")
+    assert len(Ensemble.load(tmp_path / "file")) == n
+    with pytest.raises(ValueError, match=r"description takes .* bytes, at most 524288 fit"):
+        Ensemble([net.copy() for _ in range(n + n // 8)]).save(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_votes_count_the_members() -> None:
     networks = trained([5, 8, 3], "softmax", LABELS)
     votes = Ensemble(networks).votes(X)

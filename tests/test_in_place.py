@@ -72,6 +72,7 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:X has bytes:fastnn.ScalingWarning")
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int8"])
 @pytest.mark.parametrize("call", CALLS)
 def test_the_bits_are_those_of_copies(

@@ -89,6 +89,7 @@ def test_what_is_not_finite_is_found_in_halves(dtype: str, isa: str) -> None:
 # ---- networks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:X has bytes:fastnn.ScalingWarning")
 @pytest.mark.parametrize("n_features", [3, 20, 130, 1100])
 @pytest.mark.parametrize("batch_size", [7, 64])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -178,6 +179,7 @@ def test_gradients_are_central_differences(others: list[Layer]) -> None:
     assert gradient_check(net, X, y) < 1e-7
 
 
+@pytest.mark.filterwarnings("ignore:X has bytes:fastnn.ScalingWarning")
 def test_what_takes_samples_takes_bytes() -> None:
     X, y = data("uint8")
     layers = [Rescale(SCALE, OFFSET), Dense(9, "tanh"), Dense(3, "softmax")]

@@ -286,6 +286,16 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         "settings must have an entry for each of the 3",
     ),
+    "list of rates": (
+        {"learning_rate": [1e-3, 1e-2, 1e-1]},
+        TypeError,
+        r"learning_rate must be one value, for all networks, got \[.*; a network's own goes into s",
+    ),
+    "array of epochs": (
+        {"epochs": np.arange(1, 4)},
+        TypeError,
+        r"settings=\[\{'epochs': value\} for value in values\]",
+    ),
     "no sequence": ({"settings": {"epochs": 3}}, TypeError, "settings must be a sequence"),
     "no dict": ({"settings": [{}, 3, {}]}, TypeError, r"settings\[1\] must be a dict"),
     "length of rows": ({"rows": [None]}, ValueError, "rows must have an entry for each of the 3"),

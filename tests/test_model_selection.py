@@ -1,5 +1,7 @@
 """Cross-validation, and the search for hyperparameters."""
 
+import copy
+import json
 from typing import Any
 
 import numpy as np
@@ -257,6 +259,48 @@ def test_a_function_builds_networks_from_what_is_drawn() -> None:
     assert result.network.n_parameters > 0
     again = search(space, X, VALUES, build, n_trials=6, epochs=3, metric="rmse")
     assert as_data(result) == as_data(again)  # whatever seed the function left open
+
+
+READS: dict[str, Any] = {
+    "index": lambda params: params["rate"],
+    "get": lambda params: params.get("rate", 3),
+    "pop": lambda params: params.pop("rate"),
+    "keywords": lambda params: (lambda rate, **others: rate)(**params),
+    "copy": lambda params: params.copy()["rate"],
+    "dict": lambda params: dict(params)["rate"],
+    "display": lambda params: {"a": 1, **params}["rate"],
+    "items": lambda params: next(value for name, value in params.items() if name == "rate"),
+    "values": lambda params: next(iter(params.values())),
+    "union": lambda params: ({"a": 1} | params)["rate"],
+    "deep copy": lambda params: copy.deepcopy(params)["rate"],
+    "JSON": lambda params: json.loads(json.dumps(params))["rate"],
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_whatever_reads_a_drawn_value_does_so_without_a_warning(read: str) -> None:
+    def build(params: dict[str, Any]) -> Any:
+        assert isinstance(params, dict)
+        return Network([Dense(1)]), {"learning_rate": READS[read](params)}
+
+    result = search({"rate": LogUniform(1e-3, 1e-1)}, X, VALUES, build, n_trials=2, epochs=1)
+    assert type(result.params) is dict
+
+
+def test_a_name_that_no_trial_reads_gives_a_warning() -> None:
+    def build(params: dict[str, Any]) -> Network:
+        units = [params["first"]] + ([params["second"]] if params["first"] > 3 else [])
+        return Network([*(Dense(n, "tanh") for n in units), Dense(1)])
+
+    space: dict[str, Any] = {"first": [2, 4], "second": [3, 5]}
+    options: dict[str, Any] = {"n_trials": 9, "epochs": 1}
+    search(space, X, VALUES, build, **options)  # some trials read it
+    space |= {"learning_rate": [1e-3, 1e-2], "batch_size": [8, 16]}
+    expected = "^build has read 'learning_rate', 'batch_size' of space in none of 9 trials"
+    with pytest.warns(UserWarning, match=expected) as caught:
+        search(space, X, VALUES, build, **options)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
 
 
 def test_a_trial_that_fails_comes_last() -> None:

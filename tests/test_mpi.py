@@ -230,6 +230,37 @@ def test_weights_of_one_rank_may_be_0_and_those_of_validation_have_one_scale(
         assert values["refused"].startswith("sample_weight must be above 0")
 
 
+def test_the_class_of_a_rank_may_weigh_0_and_so_may_its_validation_data(values_of: Any) -> None:
+    script = """
+        y[:300], y[300:] = 2, y[300:] % 2
+        own, options = rows_of([300, 700], 1000), dict(epochs=3, batch_size=None, threads=1)
+        weights, of_validation = rng.random(1000), rng.random(1000)
+        of_validation[300:] = 0  # and rank 0 has rows of class 2 alone, which weighs nothing
+        def train(fit, net, rows):
+            data = (X[rows], y[rows], of_validation[rows])
+            return fit(net, X[rows], y[rows], sample_weight=weights[rows], class_weight={2: 0},
+                       validation_data=data, metrics="f1", **options)
+        nets = [Network([Dense(3, "softmax")], 20, seed=0, dtype="float64") for _ in range(2)]
+        history, expected = train(mpi.fit, nets[0], own), train(Network.fit, nets[1], range(1000))
+        error = float(np.abs(nets[0].parameters - nets[1].parameters).max())
+        refused = []
+        for more in ({"class_weight": {0: 0, 1: 0, 2: 0}},
+                     {"validation_data": (X[own], y[own], np.zeros(len(own)))}):
+            try:
+                mpi.fit(nets[0], X[own], y[own], epochs=1, **more)
+            except ValueError as refusal:
+                refused.append(str(refusal))
+        show(error=error, refused=refused,
+             history=max(np.abs(np.subtract(history[name], expected[name])).max()
+                         for name in expected))
+    """
+    for values in values_of(2, script):
+        assert values["error"] <= 1e-12
+        assert values["history"] <= 1e-12
+        assert values["refused"][0].startswith("sample_weight must be above 0 for some sample of a")
+        assert values["refused"][1].startswith("validation_data must have rows of a weight above 0")
+
+
 BITS = """
     layers = [Dense(600, "relu"), BatchNorm(), Dropout(0.2), Dense(300, "relu"),
               Dense(3, "softmax")]
@@ -406,7 +437,7 @@ def test_an_error_on_one_rank_ends_all(values_of: Any) -> None:
     assert "no_such_argument" in keyword[1]
     assert none == second[6][:2]
     assert "X must have rows" in none[1]
-    assert chunks[1].startswith("X must be a rectangular array of numbers, got list")
+    assert chunks[1].startswith("X must be arrays for several ranks, got chunks; put them together")
     assert only_y[1] == "rank 1: y must have no rows, as X has none, got 1000"
     assert ragged[1].startswith("X must be a rectangular array")
     assert block_size[1].startswith("block_size must not be given")
@@ -464,7 +495,7 @@ def test_ctrl_c_on_one_rank_ends_all(start: Any, who: int, batch_size: int | Non
     values = run.shown()
     for rank, each in enumerate(values):
         assert each["same"]
-        assert each["ended"] == ("" if rank == who else f"rank {who}: ")
+        assert each["ended"] == ("" if rank == who else f"rank {who}: interrupted")
 
 
 @pytest.mark.parametrize("who", [0, 2])

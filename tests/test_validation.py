@@ -295,8 +295,8 @@ def test_what_is_no_array_yet_gets_a_remedy() -> None:
     for samples, remedy in [
         ((row for row in X), "(generator); pass list(X)"),
         ({"a": X[:, 0]}, "(dict); pass an array of its values"),
-        (len, "Network.fit alone takes chunks, which have y in them: leave y out"),
-        (Chunks(), "Network.fit alone takes chunks, which have y in them: leave y out"),
+        (len, "fit and evaluate take chunks, which have y in them: leave y out"),
+        (Chunks(), "fit and evaluate take chunks, which have y in them: leave y out"),
         ("table.parquet", "got 'table.parquet' (str)"),
     ]:
         with pytest.raises(TypeError, match=f"^X must be an array of num.*{re.escape(remedy)}$"):
@@ -546,8 +546,8 @@ def test_bad_validation_targets_are_refused(case: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [X, (X,), (X, Y, Y, Y), np.zeros((2, 3)), "Xy", 5, {"X": X, "y": Y}, iter((X, Y))],
-    ids=["array", "one", "four", "array of two", "text", "number", "dict", "iterator"],
+    [X, (X,), (X, Y, Y, Y), np.zeros((2, 3)), "Xy", 5, {"X": X, "y": Y}],
+    ids=["array", "one", "four", "array of two", "text", "number", "dict"],
 )
 def test_validation_data_must_be_a_pair_or_have_weights(value: Any) -> None:
     assert_refused_without_change(

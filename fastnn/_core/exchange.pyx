@@ -37,7 +37,10 @@ def text_of(error):
     """An error, to be told."""
     import json  # here: it makes the import of fastnn longer
 
-    return json.dumps([type(error).__name__, str(error)]).encode()
+    text = str(error)
+    if not text and isinstance(error, KeyboardInterrupt):
+        text = "interrupted"
+    return json.dumps([type(error).__name__, text]).encode()
 
 
 def error_of(bytes text, str prefix):
@@ -48,10 +51,10 @@ def error_of(bytes text, str prefix):
     cls = getattr(builtins, kind, None)
     if isinstance(cls, type) and issubclass(cls, (Exception, KeyboardInterrupt)):
         try:
-            return cls(prefix + message)
+            return cls(prefix + (message or kind))
         except TypeError:  # a class that takes more than a text
             pass
-    return RuntimeError(f"{prefix}{kind}: {message}")
+    return RuntimeError(f"{prefix}{kind}{': ' if message else ''}{message}")
 
 
 cdef class Exchange:

@@ -24,4 +24,5 @@ def infer(
     targets: Array | None = None,
     z_outputs: Sequence[Array | None] | None = None,
     weights: Array | None = None,
+    loss_before: float = 0.0,
 ) -> float: ...

@@ -239,8 +239,8 @@ cdef size_t round_up(size_t n) noexcept nogil:
 
 
 def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=None,
-          z_outputs=None, weights=None):
-    """Computes the outputs of layers, and the mean loss where `targets` are given.
+          z_outputs=None, weights=None, double loss_before=0):
+    """Computes the outputs of layers, and adds up the losses where `targets` are given.
 
     Parameters
     ----------
@@ -257,12 +257,15 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     z_outputs : list of ndarray of shape (n_samples, n_out), optional
         Receive z, what enters the activation, of the same layers, where they are products.
     weights : ndarray of shape (n_samples,), of the plan's dtype, optional
-        Of the samples in the mean loss.
+        Of the samples' losses.
+    loss_before : float
+        The sum for the samples before these. Where they are whole blocks (`Plan.loss_rows`), the sum has
+        the bits of one call for all of them.
 
     Returns
     -------
     float
-        The mean loss; 0 without targets or samples.
+        The sum of the weighted losses; `loss_before` without targets or samples.
 
     Raises
     ------
@@ -275,9 +278,9 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     cdef Inference job
     cdef size_t n_samples = X.shape[0], n_tiles, n_blocks, rows_at_a_time, i
     cdef size_t first_output = g.n_layers - <size_t> len(outputs)
-    cdef double total = 0
+    cdef double total = loss_before
     if n_samples == 0:
-        return 0.0
+        return total
     job.net.geometry = g
     job.net.gemm = plan.prepare_gemm(n_threads)
     job.net.parameters = <char *> data_of(parameters, plan.dtype, (g.n_parameters,))
@@ -300,7 +303,6 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
                      False)
     if weights is not None:
         job.net.batch.weights = data_of(weights, plan.dtype, (n_samples,))
-        job.net.batch.total_weight = weights.sum(dtype=np.float64)
 
     cdef double flops = plan.flops_a_row * n_samples, begin = now()
     if is_sparse:
@@ -372,7 +374,7 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
     if targets is not None:
         for i in range(n_blocks):
             total += job.block_losses[i]
-    return total / job.net.batch.total_weight
+    return total
 
 
 def refuse(int status, output, first, end):

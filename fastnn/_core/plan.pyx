@@ -278,6 +278,10 @@ cdef class Plan:
         self.take_sparse()
         return &self.sparse
 
+    def loss_rows(self, bint is_sparse):
+        """Samples whose losses inference sums up together."""
+        return self.inference_geometry(is_sparse).row_block
+
     cdef Geometry *inference_geometry(self, bint is_sparse) except NULL:
         if not is_sparse:
             return &self.inference

@@ -71,7 +71,7 @@ class Trainer:
     epoch_sums: tuple[float, float, float]
     def next_block(
         self,
-        X: Array,
+        X: Array | SparseRows,
         targets: Array,
         weights: Array | None,
         n_before: int,

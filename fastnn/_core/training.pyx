@@ -297,7 +297,7 @@ cdef class Trainer(Workspace):
 
         Parameters
         ----------
-        X, targets, weights : ndarray or None
+        X, targets, weights : ndarray, SparseRows or None
             As the trainer was made with, of at most as many samples. Not copied.
         n_before : int
             Samples of the epoch in the blocks before.
@@ -316,7 +316,12 @@ cdef class Trainer(Workspace):
         cdef Batch *batch = &run.net.batch
         cdef const Geometry *g = run.net.geometry
         cdef size_t n = X.shape[0]
-        cdef const char *data = data_of(X, self.data[0].dtype, (n, g.n_features))
+        cdef bint is_sparse = g.layers[0].operations.reads_sparse
+        cdef const char *data = NULL
+        if not is_sparse:
+            data = data_of(X, self.data[0].dtype, (n, g.n_features))
+        elif isinstance(X, np.ndarray) or X.shape[1] != g.n_features:
+            raise ValueError(f"a block must have sparse rows of {g.n_features} columns, as before")
         cdef const char *of_targets = data_of(targets, self.data[1].dtype,
                                               (n, *self.data[1].shape[1:]))
         cdef const char *of_weights = NULL
@@ -327,6 +332,8 @@ cdef class Trainer(Workspace):
             check_labels(g, <const int32_t *> of_targets, n)
         if weights is not None:
             of_weights = data_of(weights, self.plan.dtype, (n,))
+        if is_sparse:
+            self.hold_sparse_block(X)
         self.data = (X, targets, weights)  # kept alive
         batch.X, batch.targets, batch.weights = data, of_targets, of_weights
         self.begin_block(n, weights, n_before, is_last, epoch_sums)

@@ -23,6 +23,8 @@ cdef class Workspace:
     cdef readonly object losses  # (n_epochs,) float64: the mean loss of each finished epoch
     cdef readonly object accuracies  # (n_epochs,) the same, of right predictions, if counted
     cdef object order  # (n_samples,) int64, or None
+    cdef object sparse_samples  # whose arrays the batch points into, or None
+    cdef size_t n_entries  # of a mini-batch of these: what there is room for
     cdef object gradient  # (n_parameters,), or None: not stored
     cdef UserCode user_code
     cdef Exchange exchange  # with others, or None
@@ -30,6 +32,8 @@ cdef class Workspace:
     cdef int hold_batch(self, X, targets, bint shuffled, weights, smoothing, subset) except -1
     cdef int hold_subset(self, subset, weights) except -1
     cdef int make_sparse_batch(self, X, subset, bint ordered) except -1
+    cdef int make_room(self, size_t n) except -1
+    cdef int hold_sparse_block(self, X) except -1
     cdef int cut_stages(self, bint catches_up) except -1
     cdef int count_hits(self) except -1
     cdef int make_layers(self, size_t rows) except -1

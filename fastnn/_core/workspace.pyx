@@ -199,7 +199,7 @@ cdef class Workspace:
         batch.n_samples = n_samples
         if g.layers[0].operations.reads_sparse:
             hold_sparse(batch, g.kernels, X, g.n_features)
-            self.held.append(X)
+            self.sparse_samples = X
         else:
             batch.input = find_input(g.kernels, X.dtype)
             batch.X = self.hold(X, X.dtype, (n_samples, g.n_features))
@@ -256,15 +256,9 @@ cdef class Workspace:
     cdef int make_sparse_batch(self, X, subset, bint ordered) except -1:
         """Buffers for the entries of the largest mini-batch."""
         cdef const Geometry *g = self.run.net.geometry
-        cdef size_t rows = self.run.n_slab_rows, n = n_entries_at_most(X, subset, rows, ordered), i, n_pieces
+        cdef size_t rows = self.run.n_slab_rows, i, n_pieces
         cdef SparseBatch *batch = <SparseBatch *> self.scratch(1, sizeof(SparseBatch))
         cdef uint32_t *ends
-        if n >= <size_t> 1 << 32:
-            raise MemoryError(f"no memory for a mini-batch of {n} entries")
-        batch.entries.rows = <uint32_t *> self.scratch(n, sizeof(uint32_t))
-        batch.entries.columns = <uint32_t *> self.scratch(n, sizeof(uint32_t))
-        batch.entries.as_read = <uint32_t *> self.scratch(n, sizeof(uint32_t))
-        batch.entries.values = self.numbers(n, 1)
         batch.shift = shift_of(g)
         batch.n_groups = g.layers[0].n_tiles_down
         batch.least_rows = (g.row_block + 1) // 2  # blocks are of about the same size
@@ -274,6 +268,32 @@ cdef class Workspace:
         for i in range(n_pieces):
             batch.sorted_rows[i].ends = ends + i * batch.n_groups
         self.run.net.batch.sparse_batch = batch
+        return self.make_room(n_entries_at_most(X, subset, rows, ordered))
+
+    cdef int make_room(self, size_t n) except -1:
+        """For the entries of a mini-batch."""
+        cdef SparseBatch *batch = self.run.net.batch.sparse_batch
+        if n >= <size_t> 1 << 32:
+            raise MemoryError(f"no memory for a mini-batch of {n} entries")
+        cdef char *rows = self.scratch(n, sizeof(uint32_t))
+        cdef char *columns = self.scratch(n, sizeof(uint32_t))
+        cdef char *as_read = self.scratch(n, sizeof(uint32_t))
+        batch.entries.values = self.numbers(n, 1)
+        batch.entries.rows, batch.entries.columns = <uint32_t *> rows, <uint32_t *> columns
+        batch.entries.as_read = <uint32_t *> as_read
+        self.n_entries = n
+        return 0
+
+    cdef int hold_sparse_block(self, X) except -1:
+        """Other samples than before. Where their mini-batches may have more entries, there is room for
+        twice as many from then on, so that this happens seldom."""
+        cdef Batch *batch = &self.run.net.batch
+        cdef size_t rows = min(self.run.n_slab_rows, <size_t> len(X))
+        cdef size_t n = n_entries_at_most(X, None, rows, batch.order != NULL)
+        if n > self.n_entries:
+            self.make_room(max(n, min(2 * self.n_entries, <size_t> 0xffffffff)))
+        hold_sparse(batch, self.run.net.geometry.kernels, X, self.run.net.geometry.n_features)
+        self.sparse_samples = X
         return 0
 
     cdef int cut_stages(self, bint catches_up) except -1:
