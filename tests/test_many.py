@@ -489,8 +489,7 @@ def test_a_thread_that_ends_before_its_first_network_ends_the_call(
             print(error)
         many.stop_when = stop_when
         print(len(fit_many(nets, X, y, epochs=1)))
-        """,
-        timeout=20,
+        """
     )
     assert printed.splitlines() == ["no memory for a thread's own values", "3"]
 
