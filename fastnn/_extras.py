@@ -1,5 +1,6 @@
-"""Libraries of the extras, imported where they are used."""
+"""Libraries of the extras, imported where they are used, and those that users have imported."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -34,3 +35,12 @@ def import_extra(module: str, library: str, extra: str) -> Any:
             f"{library} {what}; the extra {extra!r} brings it: pip install '.[{extra}]' in a copy "
             "of fastnn's sources"
         ) from error
+
+
+def of_loaded(module: str, name: str) -> Any:
+    """What a module has under a name, None where it is not imported, or is being so elsewhere.
+
+    Nobody has an object of its classes then. An import in the middle of a call would have a lock
+    that a process forked meanwhile waits for without end.
+    """
+    return getattr(sys.modules.get(module), name, None)

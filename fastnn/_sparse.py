@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastnn._extras import of_loaded
 
 Array = npt.NDArray[Any]
 
@@ -103,8 +104,8 @@ def dense_rows(X: Array | SparseRows, part: Any, dtype: np.dtype[Any]) -> Array:
 
 def is_sparse(value: Any) -> bool:
     """Whether `value` is a matrix or an array of ``scipy.sparse``, which need not be imported."""
-    module = sys.modules.get("scipy.sparse")
-    return module is not None and bool(module.issparse(value))
+    issparse = of_loaded("scipy.sparse", "issparse")
+    return issparse is not None and bool(issparse(value))
 
 
 def sparse_rows(value: Any, dtype: np.dtype[Any], name: str) -> SparseRows:

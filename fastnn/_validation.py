@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fastnn import _frames, _maps
 from fastnn._core import kernels
+from fastnn._extras import of_loaded
 from fastnn._shapes import MAX_SIZE as MAX_SIZE
 from fastnn._shapes import check_shape, with_method
 from fastnn._sparse import SparseRows, is_sparse, row_of, sparse_rows
@@ -253,7 +254,8 @@ def numbers(value: Any, name: str, *, may_be_labels: bool = False) -> Array:
 
     The array is an object of its own: its shape stays what was checked when `value` gets another.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    masked = of_loaded("numpy.ma", "MaskedArray")
+    if masked is not None and isinstance(value, masked):
         if np.ma.is_masked(value):
             raise ValueError(f"{name} must have no masked values, got some that are masked")
         value = value.data

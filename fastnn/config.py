@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _validation
 from fastnn._core import gemm, kernels
+from fastnn._extras import of_loaded
 from fastnn._version import __version__
 
 # A second thread pays when a call is well above its barriers of a few microseconds: about 30 us of
@@ -93,7 +94,7 @@ def _tasks_at_once() -> int:
     Dask sets ``OMP_NUM_THREADS`` for the workers that it starts as processes. It does not for those
     in the process that starts them, nor for those that are started without a nanny.
     """
-    get_worker = getattr(sys.modules.get("distributed.worker"), "get_worker", None)
+    get_worker = of_loaded("distributed.worker", "get_worker")
     if get_worker is None:
         return 1
     try:

@@ -490,16 +490,17 @@ class _Crew:
         return self._order[turn] if turn < len(self._order) else None
 
     def _work(self) -> None:
-        stop_when(self._stop)
-        with threads_here(self._share):
-            while not self._stop.is_set() and (i := self._next()) is not None:
-                try:
-                    self._train(i)
-                except BaseException as error:
-                    self._failure = error
-                finally:
-                    self._held[i].__exit__(None, None, None)
+        try:
+            stop_when(self._stop)
+            with threads_here(self._share):
+                while not self._stop.is_set() and (i := self._next()) is not None:
+                    try:
+                        self._train(i)
+                    finally:
+                        self._held[i].__exit__(None, None, None)
                     self._ended.put(i)
+        except BaseException as error:  # who waits for the networks learns of it
+            self._failure = error
 
     def _train(self, i: int) -> None:
         loop, self._loops[i] = self._loops[i], None  # whose buffers are free afterwards

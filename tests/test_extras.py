@@ -1,10 +1,14 @@
-"""What is said where a library of an extra cannot be imported."""
+"""What is said where a library of an extra cannot be imported, and what is not imported at all."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
+from fastnn import Network
 from fastnn._extras import import_extra
 
 REMEDY = "; the extra 'some' brings it: pip install '.[some]' in a copy of fastnn's sources"
@@ -36,3 +40,33 @@ def test_one_that_is_broken_is_not_called_absent(
 
 def test_the_module_is_given() -> None:
     assert import_extra("json.decoder", "JSON", "some") is sys.modules["json.decoder"]
+
+
+def test_training_and_predicting_import_nothing(run_script: Callable[..., str]) -> None:
+    """A process that is forked in the middle of another thread's import never gets that module."""
+    printed = run_script(
+        """
+        import sys
+        import numpy as np
+        from fastnn import Network
+
+        X, y = np.ones((8, 3), np.float32), [0, 1] * 4
+        nets = [Network.from_sizes([3, 2, 1], output="sigmoid", seed=0) for _ in "ab"]
+        before = set(sys.modules)
+        nets[0].fit(X, y, epochs=1, validation_split=0.5)
+        nets[0].predict(X)
+        nets[1].partial_fit(X.tolist(), y)
+        print(sorted(set(sys.modules) - before))
+        """
+    )
+    assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["numpy.ma", "scipy.sparse"])
+def test_a_module_that_another_thread_is_importing_does_not_matter(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its names are not there yet, and nobody has an object of its classes."""
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    net = Network.from_sizes([3, 2, 1], output="sigmoid", seed=0)
+    net.fit(np.ones((8, 3)), [0, 1] * 4, epochs=1)

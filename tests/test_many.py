@@ -478,6 +478,32 @@ def test_an_exit_in_a_callback_ends_the_call() -> None:
         net.fit(X, Y, epochs=1)
 
 
+def test_a_thread_that_ends_before_its_first_network_ends_the_call(
+    run_script: Callable[..., str],
+) -> None:
+    """Nobody waits for ever for networks that no thread is going to train."""
+    printed = run_script(
+        """
+        import numpy as np
+        from fastnn import Network, fit_many, many
+
+        def fail(_):
+            raise MemoryError("no memory for a thread's own values")
+
+        nets = [Network.from_sizes([2, 3, 1], seed=i) for i in range(3)]
+        X, y = np.ones((4, 2), np.float32), np.ones(4)
+        stop_when, many.stop_when = many.stop_when, fail
+        try:
+            fit_many(nets, X, y, epochs=1)
+        except MemoryError as error:
+            print(error)
+        many.stop_when = stop_when
+        print(len(fit_many(nets, X, y, epochs=1)))
+        """
+    )
+    assert printed.splitlines() == ["no memory for a thread's own values", "3"]
+
+
 def interrupt_after(seconds: float) -> None:
     threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
 
