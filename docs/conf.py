@@ -54,7 +54,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
-html_theme_options = {"show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {"secondary_sidebar_items": {"**": ["page-toc"], "index": []}}
+html_sidebars = {"index": [], "tour": []}
 
 
 def copy_notebooks(app: Sphinx) -> None:
