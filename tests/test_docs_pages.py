@@ -82,7 +82,7 @@ def test_the_patch_of_a_new_activation_fits_the_sources() -> None:
             before = [line[1:] for line in hunk.splitlines() if not line.startswith("+")]
             assert "\n".join(before) in source, name
         changed.add(name)
-    assert len(changed) == 4
+    assert len(changed) == 5
 
 
 def test_the_tasks_of_the_front_page_are_a_click_away() -> None:
