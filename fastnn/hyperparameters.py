@@ -44,6 +44,12 @@ class Uniform:
     ----------
     low, high : float
         `low` below `high`.
+
+    Examples
+    --------
+    >>> from fastnn import Uniform
+    >>> Uniform(0.0, 0.5)
+    Uniform(low=0.0, high=0.5)
     """
 
     low: float
@@ -72,6 +78,12 @@ class LogUniform:
     ----------
     low, high : float
         Above 0, `low` below `high`.
+
+    Examples
+    --------
+    >>> from fastnn import LogUniform
+    >>> LogUniform(1e-4, 1e-1)
+    LogUniform(low=0.0001, high=0.1)
     """
 
     low: float
@@ -98,6 +110,12 @@ class Integers:
         At least 1, `low` below `high`.
     log : bool
         Whether its logarithm, instead of itself, is equally likely everywhere: for units of layers.
+
+    Examples
+    --------
+    >>> from fastnn import Integers
+    >>> Integers(8, 256, log=True)
+    Integers(low=8, high=256, log=True)
     """
 
     low: int

@@ -45,6 +45,12 @@ class Optimizer:
         A positive number; or an object of `fastnn.schedules`; or a function that takes the number
         of the step, from 0, and returns a number of at least 0. It is called for some thousand
         steps before these are done.
+
+    Examples
+    --------
+    >>> from fastnn import Adam
+    >>> Adam(0.01).hyperparameters
+    {'beta_1': 0.9, 'beta_2': 0.999, 'epsilon': 1e-08}
     """
 
     name: ClassVar[str]
@@ -66,7 +72,18 @@ class Optimizer:
 @checked_keywords
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent: ``w -= lr g``."""
+    """Stochastic gradient descent: ``w -= lr g``.
+
+    Examples
+    --------
+    >>> from fastnn import SGD, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=SGD(0.5))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
+    """
 
     name: ClassVar[str] = "sgd"
     n_slots: ClassVar[int] = 0
@@ -75,7 +92,18 @@ class SGD(Optimizer):
 @checked_keywords
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``."""
+    """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``.
+
+    Examples
+    --------
+    >>> from fastnn import Momentum, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=Momentum(0.1, momentum=0.9))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
+    """
 
     name: ClassVar[str] = "momentum"
     n_slots: ClassVar[int] = 1
@@ -92,6 +120,16 @@ class Nesterov(Momentum):
     ----------
     Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum in deep
     learning", ICML 2013.
+
+    Examples
+    --------
+    >>> from fastnn import Nesterov, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=Nesterov(0.1))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "nesterov"
@@ -106,6 +144,16 @@ class RMSprop(Optimizer):
     ----------
     Tieleman and Hinton, "Lecture 6.5: rmsprop", COURSERA: Neural Networks for Machine Learning,
     2012.
+
+    Examples
+    --------
+    >>> from fastnn import RMSprop, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=RMSprop(0.01))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -125,6 +173,16 @@ class Adagrad(Optimizer):
     ----------
     Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
     optimization", JMLR 12, 2011.
+
+    Examples
+    --------
+    >>> from fastnn import Adagrad, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=Adagrad(0.1))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "adagrad"
@@ -143,6 +201,16 @@ class Adam(Optimizer):
     References
     ----------
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=Adam(0.01))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "adam"
@@ -164,6 +232,16 @@ class AdamW(Adam):
     References
     ----------
     Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from fastnn import AdamW, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=AdamW(0.01, weight_decay=0.1))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "adamw"
@@ -183,6 +261,16 @@ class NAdam(Adam):
     References
     ----------
     Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016; as in PyTorch.
+
+    Examples
+    --------
+    >>> from fastnn import NAdam, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=NAdam(0.01))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "nadam"
@@ -200,6 +288,16 @@ class AMSGrad(Adam):
     ----------
     Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018; bias corrections as
     in PyTorch.
+
+    Examples
+    --------
+    >>> from fastnn import AMSGrad, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=AMSGrad(0.01))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "amsgrad"
@@ -217,6 +315,16 @@ class Lion(Optimizer):
     References
     ----------
     Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> from fastnn import Lion, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
+    >>> history = net.fit(X, y, epochs=20, optimizer=Lion(0.001))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     name: ClassVar[str] = "lion"
@@ -248,6 +356,16 @@ class LBFGS(Optimizer):
     ----------
     Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization", SIAM
     Journal on Scientific Computing 16, 1995.
+
+    Examples
+    --------
+    >>> from fastnn import LBFGS, Network
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", dtype="float64", seed=0)
+    >>> history = net.fit(X, y, epochs=100, batch_size=None, optimizer=LBFGS())
+    >>> history["loss"][-1] < 0.01
+    True
     """
 
     name: ClassVar[str] = "lbfgs"

@@ -37,7 +37,14 @@ _BLOCK = 8192  # rows at a time that are predicted
 
 
 class TableWarning(UserWarning):
-    """Of a table: it can be used, but perhaps not as it was meant."""
+    """Of a table: it can be used, but perhaps not as it was meant.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastnn.tabular import TableWarning
+    >>> warnings.simplefilter("error", TableWarning)  # to stop at each of them
+    """
 
 
 class TabularModel:
