@@ -162,6 +162,18 @@ class Trial:
         Of each fold, on its test rows.
     error : str or None
         What has ended its training; its score is NaN then.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = fastnn.Network.from_sizes([2, 8, 1], seed=0)
+    >>> space = {"learning_rate": fastnn.LogUniform(1e-4, 1e-1)}
+    >>> found = fastnn.search(space, X, y, net, n_trials=3, epochs=5)
+    >>> trial = found.trials[0]
+    >>> trial.number, list(trial.params), trial.error
+    (0, ['learning_rate'], None)
     """
 
     number: int
@@ -190,6 +202,17 @@ class SearchResult:
         Trained with what the best trial had, on all rows of X.
     metric : str
         What the scores are.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = fastnn.Network.from_sizes([2, 8, 1], seed=0)
+    >>> space = {"learning_rate": fastnn.LogUniform(1e-4, 1e-1)}
+    >>> found = fastnn.search(space, X, y, net, n_trials=3, epochs=5)
+    >>> found.best.params == found.params
+    True
     """
 
     trials: list[Trial]

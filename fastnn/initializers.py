@@ -23,6 +23,11 @@ from fastnn._keywords import checked_keywords
 class Normal:
     """Normal numbers with mean 0 and standard deviation `scale`.
 
+    Attributes
+    ----------
+    scale : float
+        Above 0.
+
     Examples
     --------
     >>> from fastnn import Dense, Network, Normal

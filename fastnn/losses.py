@@ -88,7 +88,7 @@ class BinaryCrossEntropy(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import BinaryCrossEntropy, Network
-    >>> net = Network.from_sizes([1, 1], output="sigmoid", loss=BinaryCrossEntropy(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="sigmoid", loss=BinaryCrossEntropy())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [0, 1])["loss"], 4)
     0.5032
@@ -112,7 +112,7 @@ class CategoricalCrossEntropy(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import CategoricalCrossEntropy, Network
-    >>> net = Network.from_sizes([1, 3], output="softmax", loss=CategoricalCrossEntropy(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 3], output="softmax", loss=CategoricalCrossEntropy())
     >>> net.set_parameters(weights=[np.ones((1, 3))], biases=[np.zeros(3)])
     >>> round(net.evaluate([[0.0], [1.0]], [0, 2])["loss"], 4)
     1.0986
@@ -136,7 +136,7 @@ class MeanSquaredError(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import MeanSquaredError, Network
-    >>> net = Network.from_sizes([1, 1], output="linear", loss=MeanSquaredError(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=MeanSquaredError())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [2.0, 2.0])["loss"], 4)
     2.5
@@ -155,7 +155,7 @@ class MeanAbsoluteError(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import MeanAbsoluteError, Network
-    >>> net = Network.from_sizes([1, 1], output="linear", loss=MeanAbsoluteError(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=MeanAbsoluteError())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [2.0, 2.0])["loss"], 4)
     1.5
@@ -185,7 +185,7 @@ class Huber(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import Huber, Network
-    >>> net = Network.from_sizes([1, 1], output="linear", loss=Huber(delta=1.0), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=Huber(delta=1.0))
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [2.0, 2.0])["loss"], 4)
     1.0
@@ -211,7 +211,7 @@ class LogCosh(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import LogCosh, Network
-    >>> net = Network.from_sizes([1, 1], output="linear", loss=LogCosh(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=LogCosh())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [2.0, 2.0])["loss"], 4)
     0.8794
@@ -243,7 +243,7 @@ class Quantile(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import Quantile, Network
-    >>> net = Network.from_sizes([1, 3], output="linear", loss=Quantile([0.1, 0.5, 0.9]), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 3], output="linear", loss=Quantile([0.1, 0.5, 0.9]))
     >>> net.set_parameters(weights=[np.ones((1, 3))], biases=[np.zeros(3)])
     >>> round(net.evaluate([[0.0], [1.0]], [2.0, 2.0])["loss"], 4)
     0.75
@@ -286,7 +286,7 @@ class Poisson(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import Poisson, Network
-    >>> net = Network.from_sizes([1, 1], output="exponential", loss=Poisson(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="exponential", loss=Poisson())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [0, 2])["loss"], 4)
     0.8591
@@ -312,7 +312,7 @@ class Hinge(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import Hinge, Network
-    >>> net = Network.from_sizes([1, 1], output="linear", loss=Hinge(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=Hinge())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [-1, 1])["loss"], 4)
     0.5
@@ -336,7 +336,7 @@ class SquaredHinge(Hinge):
     --------
     >>> import numpy as np
     >>> from fastnn import SquaredHinge, Network
-    >>> net = Network.from_sizes([1, 1], output="linear", loss=SquaredHinge(), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="linear", loss=SquaredHinge())
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [-1, 1])["loss"], 4)
     0.5
@@ -367,7 +367,7 @@ class Focal(Loss):
     --------
     >>> import numpy as np
     >>> from fastnn import Focal, Network
-    >>> net = Network.from_sizes([1, 1], output="sigmoid", loss=Focal(gamma=1.0), dtype="float64", seed=0)
+    >>> net = Network.from_sizes([1, 1], output="sigmoid", loss=Focal(gamma=1.0))
     >>> net.set_parameters(weights=[np.ones((1, 1))], biases=[np.zeros(1)])
     >>> round(net.evaluate([[0.0], [1.0]], [0, 1])["loss"], 4)
     0.2154

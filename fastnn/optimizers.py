@@ -94,6 +94,11 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``.
 
+    Attributes
+    ----------
+    momentum : float
+        Share of v that stays from step to step, in [0, 1).
+
     Examples
     --------
     >>> from fastnn import Momentum, Network
@@ -115,6 +120,11 @@ class Momentum(Optimizer):
 @dataclass(frozen=True)
 class Nesterov(Momentum):
     """Nesterov's accelerated gradient: ``v = momentum v + g; w -= lr (g + momentum v)``.
+
+    Attributes
+    ----------
+    momentum : float
+        Share of v that stays from step to step, in [0, 1).
 
     References
     ----------
@@ -139,6 +149,13 @@ class Nesterov(Momentum):
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
     """``s = rho s + (1 - rho) g^2; w -= lr g / (sqrt(s) + epsilon)``.
+
+    Attributes
+    ----------
+    rho : float
+        Share of s that stays from step to step, in [0, 1).
+    epsilon : float
+        Above 0: keeps the divisor from being 0.
 
     References
     ----------
@@ -169,6 +186,11 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """``s += g^2; w -= lr g / (sqrt(s) + epsilon)``.
 
+    Attributes
+    ----------
+    epsilon : float
+        Above 0: keeps the divisor from being 0.
+
     References
     ----------
     Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
@@ -194,9 +216,17 @@ class Adagrad(Optimizer):
 @checked_keywords
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, then
-    ``w -= lr m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1^t)``,
-    ``v^ = v / (1 - beta_2^t)``.
+    """Adaptive moments: ``w -= lr m^ / (sqrt(v^) + epsilon)``.
+
+    ``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, and
+    ``m^ = m / (1 - beta_1^t)``, ``v^ = v / (1 - beta_2^t)``.
+
+    Attributes
+    ----------
+    beta_1, beta_2 : float
+        Shares of m and v that stay from step to step, in [0, 1).
+    epsilon : float
+        Above 0: keeps the divisor from being 0.
 
     References
     ----------
@@ -229,6 +259,15 @@ class AdamW(Adam):
 
     All parameters decay, biases included.
 
+    Attributes
+    ----------
+    beta_1, beta_2 : float
+        Shares of m and v that stay from step to step, in [0, 1).
+    epsilon : float
+        Above 0: keeps the divisor from being 0.
+    weight_decay : float
+        At least 0.
+
     References
     ----------
     Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
@@ -258,6 +297,15 @@ class NAdam(Adam):
     ``w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
     / (sqrt(v^) + epsilon)``, where ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``.
 
+    Attributes
+    ----------
+    beta_1, beta_2 : float
+        Shares of m and v that stay from step to step, in [0, 1).
+    epsilon : float
+        Above 0: keeps the divisor from being 0.
+    momentum_decay : float
+        At least 0: how fast mu comes near to `beta_1`.
+
     References
     ----------
     Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016; as in PyTorch.
@@ -284,6 +332,13 @@ class NAdam(Adam):
 class AMSGrad(Adam):
     """Adam with the largest v so far: ``w -= lr m^ / (sqrt(max(v) / (1 - beta_2^t)) + epsilon)``.
 
+    Attributes
+    ----------
+    beta_1, beta_2 : float
+        Shares of m and v that stay from step to step, in [0, 1).
+    epsilon : float
+        Above 0: keeps the divisor from being 0.
+
     References
     ----------
     Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018; bias corrections as
@@ -307,10 +362,18 @@ class AMSGrad(Adam):
 @checked_keywords
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    """``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``, then
-    ``m = beta_2 m + (1 - beta_2) g``.
+    """The sign of a momentum: ``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``.
+
+    Then ``m = beta_2 m + (1 - beta_2) g``.
 
     All parameters decay, biases included. The sign of 0 is 0.
+
+    Attributes
+    ----------
+    beta_1, beta_2 : float
+        Shares of m and v that stay from step to step, in [0, 1).
+    weight_decay : float
+        At least 0.
 
     References
     ----------

@@ -136,6 +136,14 @@ def _name(value: object, what: str) -> str:
 def format_duration(seconds: float) -> str:
     """A duration in words: three digits and a unit, as in ``12.3 ms``.
 
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> from fastnn import plots
