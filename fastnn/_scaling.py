@@ -26,12 +26,6 @@ class ScalingWarning(UserWarning):
 
     A network learns little from such data: large columns hide the others, and make training
     diverge.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> import fastnn
-    >>> warnings.simplefilter("ignore", fastnn.ScalingWarning)  # where the scales are meant
     """
 
 

@@ -28,36 +28,11 @@ CallbackFunction = Callable[["Network", int, Mapping[str, float]], Any]
 
 
 class StopTraining(Exception):
-    """Raised by a callback after an epoch: the training ends there, and `fit` returns.
-
-    Examples
-    --------
-    >>> from fastnn import Network, StopTraining
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], seed=0)
-    >>> def stop(net, epoch, metrics):
-    ...     if metrics["loss"] < 0.65:
-    ...         raise StopTraining
-    >>> net.fit(X, y, epochs=1000, callbacks=stop).n_epochs < 1000
-    True
-    """
+    """Raised by a callback after an epoch: the training ends there, and `fit` returns."""
 
 
 class Callback:
-    """A callback: a subclass defines those of these methods that it needs.
-
-    Examples
-    --------
-    >>> from fastnn import Callback, Network
-    >>> from fastnn.datasets import make_moons
-    >>> class Print(Callback):
-    ...     def on_epoch_end(self, net, epoch, metrics):
-    ...         print(epoch, sorted(metrics))
-    >>> X, y = make_moons(seed=0)
-    >>> history = Network.from_sizes([2, 8, 1], seed=0).fit(X, y, epochs=1, callbacks=Print())
-    1 ['accuracy', 'learning_rate', 'loss']
-    """
+    """A callback: a subclass defines those of these methods that it needs."""
 
     def check(self, names: Sequence[str]) -> None:
         """Refuses a training without what this needs; nothing has changed yet.
@@ -206,16 +181,6 @@ class EarlyStopping(Callback):
     ------
     TypeError, ValueError
         If an argument is not as above.
-
-    Examples
-    --------
-    >>> from fastnn import EarlyStopping, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], seed=0)
-    >>> stop = EarlyStopping(patience=2, min_delta=1.0)
-    >>> net.fit(X, y, epochs=100, validation_split=0.2, callbacks=stop).n_epochs
-    3
     """
 
     @checked_keywords
@@ -308,17 +273,6 @@ class Checkpoint(Callback):
     ------
     TypeError, ValueError
         If an argument is not as above, or `every_blocks` is given with `best_only`.
-
-    Examples
-    --------
-    >>> from fastnn import Checkpoint, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], seed=0)
-    >>> keep = Checkpoint("net.ckpt")
-    >>> history = net.fit(X, y, epochs=2, callbacks=keep)
-    >>> net.fit(X, y, epochs=5, callbacks=keep, resume_from="net.ckpt").n_epochs
-    5
     """
 
     @checked_keywords
@@ -379,17 +333,6 @@ class CSVLog(Callback):
     ------
     TypeError, ValueError
         If `path` cannot name a file.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from fastnn import CSVLog, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], seed=0)
-    >>> history = net.fit(X, y, epochs=2, callbacks=CSVLog("log.csv"))
-    >>> Path("log.csv").read_text().splitlines()[0].split(",")[:3]
-    ['epoch', 'loss', 'accuracy']
     """
 
     @checked_keywords
@@ -429,14 +372,6 @@ class TensorBoardLog(Callback):
         If `folder` cannot name a folder.
     ImportError
         If TensorBoard is not installed.
-
-    Examples
-    --------
-    >>> from fastnn import Network, TensorBoardLog
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], seed=0)
-    >>> history = net.fit(X, y, epochs=2, callbacks=TensorBoardLog("runs/first"))  # doctest: +SKIP
     """
 
     @checked_keywords

@@ -32,16 +32,6 @@ class CrossValidation:
         Each fold's, trained: ``Ensemble(result.networks)`` predicts by all of them.
     folds : list of (ndarray, ndarray)
         Numbers of the rows that each fold was trained on, and tested on.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = fastnn.Network.from_sizes([2, 8, 1], seed=0)
-    >>> found = fastnn.cross_validate(net, X, y, cv=3, epochs=5)
-    >>> sorted(found.mean), found.scores["loss"].shape
-    (['accuracy', 'loss'], (3,))
     """
 
     scores: dict[str, Array]

@@ -44,12 +44,6 @@ class Uniform:
     ----------
     low, high : float
         `low` below `high`.
-
-    Examples
-    --------
-    >>> from fastnn import Uniform
-    >>> Uniform(0.0, 0.5)
-    Uniform(low=0.0, high=0.5)
     """
 
     low: float
@@ -78,12 +72,6 @@ class LogUniform:
     ----------
     low, high : float
         Above 0, `low` below `high`.
-
-    Examples
-    --------
-    >>> from fastnn import LogUniform
-    >>> LogUniform(1e-4, 1e-1)
-    LogUniform(low=0.0001, high=0.1)
     """
 
     low: float
@@ -110,12 +98,6 @@ class Integers:
         At least 1, `low` below `high`.
     log : bool
         Whether its logarithm, instead of itself, is equally likely everywhere: for units of layers.
-
-    Examples
-    --------
-    >>> from fastnn import Integers
-    >>> Integers(8, 256, log=True)
-    Integers(low=8, high=256, log=True)
     """
 
     low: int
@@ -162,18 +144,6 @@ class Trial:
         Of each fold, on its test rows.
     error : str or None
         What has ended its training; its score is NaN then.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = fastnn.Network.from_sizes([2, 8, 1], seed=0)
-    >>> space = {"learning_rate": fastnn.LogUniform(1e-4, 1e-1)}
-    >>> found = fastnn.search(space, X, y, net, n_trials=3, epochs=5)
-    >>> trial = found.trials[0]
-    >>> trial.number, list(trial.params), trial.error
-    (0, ['learning_rate'], None)
     """
 
     number: int
@@ -202,17 +172,6 @@ class SearchResult:
         Trained with what the best trial had, on all rows of X.
     metric : str
         What the scores are.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = fastnn.Network.from_sizes([2, 8, 1], seed=0)
-    >>> space = {"learning_rate": fastnn.LogUniform(1e-4, 1e-1)}
-    >>> found = fastnn.search(space, X, y, net, n_trials=3, epochs=5)
-    >>> found.best.params == found.params
-    True
     """
 
     trials: list[Trial]

@@ -21,20 +21,7 @@ from fastnn._keywords import checked_keywords
 @checked_keywords
 @dataclass(frozen=True)
 class Normal:
-    """Normal numbers with mean 0 and standard deviation `scale`.
-
-    Attributes
-    ----------
-    scale : float
-        Above 0.
-
-    Examples
-    --------
-    >>> from fastnn import Dense, Network, Normal
-    >>> net = Network([Dense(1000, "relu", initializer=Normal(0.05))], n_features=100, seed=0)
-    >>> round(float(net.weights[0].std()), 3)
-    0.05
-    """
+    """Normal numbers with mean 0 and standard deviation `scale`."""
 
     scale: float = 0.01
 

@@ -71,12 +71,6 @@ class Layer:
     has_parameters : bool
     l1, l2, max_norm, trainable, learning_rate_factor
         See `Dense`, which may change them.
-
-    Examples
-    --------
-    >>> from fastnn import BatchNorm, Dense, Layer
-    >>> [isinstance(layer, Layer) for layer in (Dense(8, "relu"), BatchNorm())]
-    [True, True]
     """
 
     has_running_statistics: ClassVar[bool] = False
@@ -338,13 +332,6 @@ class PReLU(Layer):
     ----------
     He, Zhang, Ren and Sun, "Delving deep into rectifiers: surpassing human-level performance on
     ImageNet classification", ICCV 2015.
-
-    Examples
-    --------
-    >>> from fastnn import Dense, Network, PReLU
-    >>> net = Network([Dense(8), PReLU(), Dense(1)], n_features=4, seed=0)
-    >>> [W.shape for W in net.weights]
-    [(4, 8), (8,), (8, 1)]
     """
 
     alpha: float = 0.25
@@ -389,15 +376,6 @@ class Dropout(Layer):
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to prevent
     neural networks from overfitting", JMLR 15, 2014. This form, which leaves inference alone, is
     called inverted dropout.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import Dense, Dropout, Network
-    >>> net = Network([Dense(8, "relu"), Dropout(0.5), Dense(1)], n_features=4, seed=0)
-    >>> X = np.ones((3, 4), np.float32)
-    >>> bool((net.predict(X) == net.predict(X)).all())  # left out of predictions
-    True
     """
 
     rate: float
@@ -432,15 +410,6 @@ class GaussianNoise(Layer):
     Notes
     -----
     The noise follows from the same numbers as that of `Dropout`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import Dense, GaussianNoise, Network
-    >>> net = Network([Dense(8, "relu"), GaussianNoise(0.1), Dense(1)], n_features=4, seed=0)
-    >>> X = np.ones((3, 4), np.float32)
-    >>> bool((net.predict(X) == net.predict(X)).all())  # left out of predictions
-    True
     """
 
     scale: float
@@ -486,13 +455,6 @@ class BatchNorm(Layer):
     ----------
     Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal
     covariate shift", ICML 2015.
-
-    Examples
-    --------
-    >>> from fastnn import Activation, BatchNorm, Dense, Network
-    >>> net = Network([Dense(8), BatchNorm(), Activation("relu"), Dense(1)], n_features=4, seed=0)
-    >>> [W.shape for W in net.weights]
-    [(4, 8), (8,), (0,), (8, 1)]
     """
 
     momentum: float = 0.9
@@ -539,13 +501,6 @@ class LayerNorm(Layer):
     References
     ----------
     Ba, Kiros and Hinton, "Layer normalization", 2016.
-
-    Examples
-    --------
-    >>> from fastnn import Activation, Dense, LayerNorm, Network
-    >>> net = Network([Dense(8), LayerNorm(), Activation("relu"), Dense(1)], n_features=4, seed=0)
-    >>> [W.shape for W in net.weights]
-    [(4, 8), (8,), (0,), (8, 1)]
     """
 
     epsilon: float = 1e-5

@@ -45,12 +45,6 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     ------
     TypeError, ValueError
         If an argument is not as above, or the shapes differ.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.accuracy([0, 1, 1, 0], [0, 1, 0, 0])
-    0.75
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(true == predicted))
@@ -72,12 +66,6 @@ def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     As `accuracy`.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
-    0.5
     """
     true, predicted = _pair(y_true, y_pred)
     if true.ndim == 2:
@@ -103,12 +91,6 @@ def precision(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     As `accuracy`.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.precision([0, 1, 1, 0], [1, 1, 0, 0])
-    0.5
     """
     return _of_classes(y_true, y_pred, lambda hits, n_true, n_predicted: hits / n_predicted)
 
@@ -129,12 +111,6 @@ def recall(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     As `accuracy`.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.recall([0, 1, 1, 1], [0, 1, 0, 1])
-    0.6666666666666666
     """
     return _of_classes(y_true, y_pred, lambda hits, n_true, n_predicted: hits / n_true)
 
@@ -156,12 +132,6 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     As `accuracy`.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.f1([0, 1, 1, 0], [0, 1, 0, 0])
-    0.6666666666666666
     """
     return _of_classes(
         y_true, y_pred, lambda hits, n_true, n_predicted: 2 * hits / (n_true + n_predicted)
@@ -206,12 +176,6 @@ def top_k_accuracy(y_true: ArrayLike, probabilities: ArrayLike, k: int = 5) -> f
     ------
     TypeError, ValueError
         If an argument is not as above.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.top_k_accuracy([0, 2], [[0.5, 0.3, 0.2], [0.6, 0.3, 0.1]], k=2)
-    0.5
     """
     k = _validation.positive_int(k, "k")
     true, scores = _with_scores(y_true, probabilities)
@@ -244,12 +208,6 @@ def roc_auc(y_true: ArrayLike, probabilities: ArrayLike) -> float:
     ------
     TypeError, ValueError
         If an argument is not as above.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
-    0.75
     """
     true, scores = _with_scores(y_true, probabilities)
     if scores.ndim == 2 and scores.shape[1] == 1:
@@ -295,12 +253,6 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     ------
     TypeError, ValueError
         If an argument is not as above, or the shapes differ.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.mae([1.0, 2.0], [1.0, 3.0])
-    0.5
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(np.abs(predicted - true), dtype=np.float64))
@@ -320,12 +272,6 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     As `mae`.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.rmse([1.0, 2.0], [1.0, 3.0])
-    0.7071067811865476
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.sqrt(np.mean(np.square(predicted - true), dtype=np.float64)))
@@ -347,12 +293,6 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     As `mae`.
-
-    Examples
-    --------
-    >>> from fastnn import metrics
-    >>> metrics.r2([1.0, 2.0, 3.0], [1.0, 2.0, 2.5])
-    0.875
     """
     true, predicted = _pair(y_true, y_pred)
     true, predicted = true.reshape(len(true), -1), predicted.reshape(len(true), -1)

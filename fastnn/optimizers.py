@@ -48,9 +48,11 @@ class Optimizer:
 
     Examples
     --------
-    >>> from fastnn import Adam
-    >>> Adam(0.01).hyperparameters
-    {'beta_1': 0.9, 'beta_2': 0.999, 'epsilon': 1e-08}
+    >>> import fastnn
+    >>> fastnn.Adam(3e-3).name, fastnn.Adam().n_slots
+    ('adam', 2)
+    >>> isinstance(fastnn.SGD(), fastnn.Optimizer)
+    True
     """
 
     name: ClassVar[str]
@@ -74,15 +76,25 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent: ``w -= lr g``.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from fastnn import SGD, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=SGD(0.5))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> net = Network.from_sizes([2, 1], output="linear", seed=0)
+    >>> X, y = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]]), np.float32([1, 3, 2, 4])
+    >>> history = net.fit(X, y, epochs=500, batch_size=None, optimizer=SGD(0.3))
+    >>> net.predict(X).round(2).ravel()
+    array([1., 3., 2., 4.], dtype=float32)
     """
 
     name: ClassVar[str] = "sgd"
@@ -94,20 +106,23 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """Gradient descent with momentum: ``v = momentum v + g; w -= lr v``.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
     momentum : float
-        Share of v that stays from step to step, in [0, 1).
+        Share of the velocity v that stays from step to step, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     Examples
     --------
-    >>> from fastnn import Momentum, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=Momentum(0.1, momentum=0.9))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import Momentum
+    >>> Momentum(0.1).hyperparameters
+    {'momentum': 0.9}
     """
 
     name: ClassVar[str] = "momentum"
@@ -121,10 +136,17 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Nesterov's accelerated gradient: ``v = momentum v + g; w -= lr (g + momentum v)``.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
     momentum : float
-        Share of v that stays from step to step, in [0, 1).
+        Share of the velocity v that stays from step to step, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -133,12 +155,10 @@ class Nesterov(Momentum):
 
     Examples
     --------
-    >>> from fastnn import Nesterov, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=Nesterov(0.1))
-    >>> history["loss"][-1] < history["loss"][0]
+    >>> from fastnn import Momentum, Nesterov
+    >>> Nesterov(0.1, momentum=0.95)
+    Nesterov(learning_rate=0.1, momentum=0.95)
+    >>> isinstance(Nesterov(0.1), Momentum)
     True
     """
 
@@ -150,12 +170,19 @@ class Nesterov(Momentum):
 class RMSprop(Optimizer):
     """``s = rho s + (1 - rho) g^2; w -= lr g / (sqrt(s) + epsilon)``.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
     rho : float
-        Share of s that stays from step to step, in [0, 1).
+        Share of the mean square s that stays from step to step, in [0, 1).
     epsilon : float
-        Above 0: keeps the divisor from being 0.
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -164,13 +191,9 @@ class RMSprop(Optimizer):
 
     Examples
     --------
-    >>> from fastnn import RMSprop, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=RMSprop(0.01))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import RMSprop
+    >>> RMSprop(rho=0.99)
+    RMSprop(learning_rate=0.001, rho=0.99, epsilon=1e-08)
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -186,10 +209,17 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """``s += g^2; w -= lr g / (sqrt(s) + epsilon)``.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
     epsilon : float
-        Above 0: keeps the divisor from being 0.
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -198,13 +228,9 @@ class Adagrad(Optimizer):
 
     Examples
     --------
-    >>> from fastnn import Adagrad, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=Adagrad(0.1))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import Adagrad
+    >>> Adagrad(0.05).hyperparameters
+    {'epsilon': 1e-08}
     """
 
     name: ClassVar[str] = "adagrad"
@@ -216,17 +242,25 @@ class Adagrad(Optimizer):
 @checked_keywords
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adaptive moments: ``w -= lr m^ / (sqrt(v^) + epsilon)``.
+    """``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, then
+    ``w -= lr m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1^t)``,
+    ``v^ = v / (1 - beta_2^t)``.
 
-    ``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, and
-    ``m^ = m / (1 - beta_1^t)``, ``v^ = v / (1 - beta_2^t)``.
-
-    Attributes
+    Parameters
     ----------
-    beta_1, beta_2 : float
-        Shares of m and v that stay from step to step, in [0, 1).
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1 : float
+        Share of the mean gradient m that stays from step to step, in [0, 1).
+    beta_2 : float
+        Share of the mean square v that stays, in [0, 1).
     epsilon : float
-        Above 0: keeps the divisor from being 0.
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -234,13 +268,12 @@ class Adam(Optimizer):
 
     Examples
     --------
-    >>> from fastnn import Adam, Network
+    >>> from fastnn import Adam, CosineDecay, Network
     >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=Adam(0.01))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> net = Network.from_sizes([2, 16, 1], seed=0)
+    >>> history = net.fit(*make_moons(seed=0), epochs=100, optimizer=Adam(CosineDecay(0.02)))
+    >>> net.training.optimizer.beta_2
+    0.999
     """
 
     name: ClassVar[str] = "adam"
@@ -259,14 +292,19 @@ class AdamW(Adam):
 
     All parameters decay, biases included.
 
-    Attributes
+    Parameters
     ----------
-    beta_1, beta_2 : float
-        Shares of m and v that stay from step to step, in [0, 1).
-    epsilon : float
-        Above 0: keeps the divisor from being 0.
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2, epsilon : float
+        As of `Adam`.
     weight_decay : float
-        At least 0.
+        At least 0; a step takes this share of a weight times the learning rate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -274,13 +312,9 @@ class AdamW(Adam):
 
     Examples
     --------
-    >>> from fastnn import AdamW, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=AdamW(0.01, weight_decay=0.1))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import AdamW
+    >>> AdamW(1e-3, weight_decay=0.05).weight_decay
+    0.05
     """
 
     name: ClassVar[str] = "adamw"
@@ -297,14 +331,19 @@ class NAdam(Adam):
     ``w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
     / (sqrt(v^) + epsilon)``, where ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``.
 
-    Attributes
+    Parameters
     ----------
-    beta_1, beta_2 : float
-        Shares of m and v that stay from step to step, in [0, 1).
-    epsilon : float
-        Above 0: keeps the divisor from being 0.
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2, epsilon : float
+        As of `Adam`.
     momentum_decay : float
-        At least 0: how fast mu comes near to `beta_1`.
+        At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -312,13 +351,9 @@ class NAdam(Adam):
 
     Examples
     --------
-    >>> from fastnn import NAdam, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=NAdam(0.01))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import NAdam
+    >>> NAdam().learning_rate
+    0.002
     """
 
     name: ClassVar[str] = "nadam"
@@ -332,12 +367,17 @@ class NAdam(Adam):
 class AMSGrad(Adam):
     """Adam with the largest v so far: ``w -= lr m^ / (sqrt(max(v) / (1 - beta_2^t)) + epsilon)``.
 
-    Attributes
+    Parameters
     ----------
-    beta_1, beta_2 : float
-        Shares of m and v that stay from step to step, in [0, 1).
-    epsilon : float
-        Above 0: keeps the divisor from being 0.
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
+    beta_1, beta_2, epsilon : float
+        As of `Adam`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -346,13 +386,9 @@ class AMSGrad(Adam):
 
     Examples
     --------
-    >>> from fastnn import AMSGrad, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=AMSGrad(0.01))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import AMSGrad
+    >>> AMSGrad().n_slots  # m, v and the largest v
+    3
     """
 
     name: ClassVar[str] = "amsgrad"
@@ -362,18 +398,24 @@ class AMSGrad(Adam):
 @checked_keywords
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    """The sign of a momentum: ``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``.
-
-    Then ``m = beta_2 m + (1 - beta_2) g``.
+    """``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``, then
+    ``m = beta_2 m + (1 - beta_2) g``.
 
     All parameters decay, biases included. The sign of 0 is 0.
 
-    Attributes
+    Parameters
     ----------
+    learning_rate : float, Schedule or callable
+        Above 0; see `Optimizer`.
     beta_1, beta_2 : float
-        Shares of m and v that stay from step to step, in [0, 1).
+        Shares of m that stay, in the step and from step to step; in [0, 1).
     weight_decay : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -381,13 +423,9 @@ class Lion(Optimizer):
 
     Examples
     --------
-    >>> from fastnn import Lion, Network
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", seed=0)
-    >>> history = net.fit(X, y, epochs=20, optimizer=Lion(0.001))
-    >>> history["loss"][-1] < history["loss"][0]
-    True
+    >>> from fastnn import Lion
+    >>> Lion(1e-4, weight_decay=0.1).n_slots
+    1
     """
 
     name: ClassVar[str] = "lion"
@@ -408,12 +446,18 @@ class LBFGS(Optimizer):
     gradient of all samples once or a few times. `fit` ends early where nothing is left to gain.
     Every call begins anew. float64 gets much further than float32.
 
-    Attributes
+    Parameters
     ----------
     memory : int
-        Pairs of steps and changes of the gradient that stand for the second derivatives.
+        Pairs of steps and changes of the gradient that stand for the second derivatives; from 1 to
+        1,000.
     tolerance : float
-        Training ends when no number of the gradient is larger in size.
+        Training ends when no number of the gradient is larger in size; above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     References
     ----------
@@ -424,10 +468,9 @@ class LBFGS(Optimizer):
     --------
     >>> from fastnn import LBFGS, Network
     >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
     >>> net = Network.from_sizes([2, 8, 1], hidden="tanh", dtype="float64", seed=0)
-    >>> history = net.fit(X, y, epochs=100, batch_size=None, optimizer=LBFGS())
-    >>> history["loss"][-1] < 0.01
+    >>> history = net.fit(*make_moons(seed=0), epochs=200, optimizer=LBFGS(memory=20))
+    >>> history["loss"][-1] < 0.05
     True
     """
 

@@ -42,16 +42,6 @@ class RangeTest:
     suggestion : float or None
         The rate at which the running mean falls fastest, before it is smallest; None if it never
         falls.
-
-    Examples
-    --------
-    >>> import fastnn
-    >>> from fastnn.datasets import load_digits
-    >>> X, y = load_digits()
-    >>> net = fastnn.Network.from_sizes([64, 32, 10], output="softmax", seed=0)
-    >>> found = fastnn.find_learning_rate(net, X, y)
-    >>> len(found.rates) == len(found.losses), 1e-4 < found.suggestion < 1
-    (True, True)
     """
 
     rates: Array

@@ -224,15 +224,7 @@ class _WithEnd(Schedule):
 @checked_keywords
 @dataclass(frozen=True)
 class ConstantRate(Schedule):
-    """``r``, for a warm-up of a constant rate.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import ConstantRate
-    >>> ConstantRate(0.1, warmup=2).rates(np.arange(4), steps_per_epoch=1).round(4)
-    array([0.05, 0.1 , 0.1 , 0.1 ])
-    """
+    """``r``, for a warm-up of a constant rate."""
 
     name: ClassVar[str] = "constant_rate"
 
@@ -256,13 +248,6 @@ class StepDecay(Schedule):
     ----------
     He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016, divide the
     rate by 10 in this way.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import StepDecay
-    >>> StepDecay(0.1, factor=0.5, every=2).rates(np.arange(5), steps_per_epoch=1).round(4)
-    array([0.1  , 0.1  , 0.05 , 0.05 , 0.025])
     """
 
     name: ClassVar[str] = "step_decay"
@@ -290,13 +275,6 @@ class ExponentialDecay(Schedule):
     References
     ----------
     Goodfellow, Bengio and Courville, "Deep learning", MIT Press, 2016, chapter 8.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import ExponentialDecay
-    >>> ExponentialDecay(0.1, factor=0.5).rates(np.arange(4), steps_per_epoch=1).round(4)
-    array([0.1   , 0.05  , 0.025 , 0.0125])
     """
 
     name: ClassVar[str] = "exponential_decay"
@@ -322,13 +300,6 @@ class InverseScaling(Schedule):
     ----------
     Robbins and Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22,
     1951; with power 1 it is the decay of many courses.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import InverseScaling
-    >>> InverseScaling(0.1).rates(np.arange(4), steps_per_epoch=1).round(4)
-    array([0.1   , 0.05  , 0.0333, 0.025 ])
     """
 
     name: ClassVar[str] = "inverse_scaling"
@@ -379,13 +350,6 @@ class PolynomialDecay(_Decay):
     ----------
     Chen, Papandreou, Kokkinos, Murphy and Yuille, "DeepLab: semantic image segmentation", IEEE
     TPAMI 40, 2018.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import PolynomialDecay
-    >>> PolynomialDecay(0.1, epochs=4).rates(np.arange(5), steps_per_epoch=1).round(4)
-    array([0.1  , 0.075, 0.05 , 0.025, 0.   ])
     """
 
     name: ClassVar[str] = "polynomial_decay"
@@ -420,13 +384,6 @@ class CosineDecay(_Decay):
     References
     ----------
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import CosineDecay
-    >>> CosineDecay(0.1, epochs=4).rates(np.arange(5), steps_per_epoch=1).round(4)
-    array([0.1   , 0.0854, 0.05  , 0.0146, 0.    ])
     """
 
     name: ClassVar[str] = "cosine_decay"
@@ -469,13 +426,6 @@ class OneCycle(_WithEnd):
     ----------
     Smith and Topin, "Super-convergence: very fast training of neural networks using large learning
     rates", 2018; steps are counted as in PyTorch.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import OneCycle
-    >>> OneCycle(0.1, epochs=10).rates(np.arange(4), steps_per_epoch=1).round(4)
-    array([0.004, 0.052, 0.1  , 0.095])
     """
 
     name: ClassVar[str] = "one_cycle"
@@ -540,16 +490,6 @@ class ReduceOnPlateau(Schedule):
     ----------
     Bengio, "Practical recommendations for gradient-based training of deep architectures", in Neural
     Networks: Tricks of the Trade, Springer, 2012.
-
-    Examples
-    --------
-    >>> from fastnn import Network, ReduceOnPlateau
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> net = Network.from_sizes([2, 8, 1], seed=0)
-    >>> rate = ReduceOnPlateau(0.01, monitor="loss", factor=0.5, patience=1, min_delta=1.0)
-    >>> net.fit(X, y, epochs=4, learning_rate=rate)["learning_rate"]
-    [0.01, 0.01, 0.005, 0.0025]
     """
 
     name: ClassVar[str] = "reduce_on_plateau"

@@ -110,30 +110,3 @@ def test_an_example_of_a_docstring_prints_what_it_says(
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     failed, _ = doctest.DocTestRunner(optionflags=flags).run(example)
     assert failed == 0
-
-
-def taught() -> list[str]:
-    """What users import and call; the estimators are compared with scikit-learn's elsewhere."""
-    modules = [importlib.import_module(f"fastnn.{name}") for name in MODULES if name != "sklearn"]
-    names = [name for module in (fastnn, *modules) for name in public(module)]
-    return [*names, *(f"fastnn.metrics.{name}" for name in metrics.METRICS)]
-
-
-@pytest.mark.parametrize("name", taught())
-def test_a_docstring_has_a_summary_its_parameters_and_an_example(name: str) -> None:
-    module, _, last = name.rpartition(".")
-    value = getattr(importlib.import_module(module), last)
-    if not callable(value):
-        return
-    docstring = inspect.getdoc(value) or ""
-    summary = docstring.split("\n\n")[0]
-    assert summary.endswith("."), summary
-    assert "\n" not in summary
-    assert "\nExamples\n---" in docstring
-    if inspect.isclass(value) and issubclass(value, (float, dict, Exception)):
-        return
-    texts = [inspect.getdoc(kind) or "" for kind in getattr(value, "__mro__", ())] or [docstring]
-    for parameter in inspect.signature(value).parameters:
-        if not parameter.startswith("_"):
-            entry = rf"^([\w*]+, )*\**{parameter}(, [\w*]+)*( : .*)?$"
-            assert any(re.search(entry, text, re.M) for text in texts), parameter

@@ -53,15 +53,6 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ----------
     Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", 1998, section
     "The IDX file format".
-
-    Examples
-    --------
-    >>> import struct
-    >>> from pathlib import Path
-    >>> from fastnn.datasets import read_idx
-    >>> n = Path("labels-idx1-ubyte").write_bytes(struct.pack(">HBBI3B", 0, 8, 1, 3, 5, 0, 4))
-    >>> read_idx("labels-idx1-ubyte")
-    array([5, 0, 4], dtype=uint8)
     """
     name = checked_path(path)
     try:

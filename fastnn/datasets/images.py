@@ -90,18 +90,6 @@ def read_image_folder(
     -----
     UserWarning
         For each file that is left out: it is no image, and its name does not say that it is one.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from PIL import Image
-    >>> from fastnn.datasets import read_image_folder
-    >>> for name in ("cats", "dogs"):
-    ...     Path("pets", name).mkdir(parents=True)
-    ...     Image.new("RGB", (90, 60)).save(Path("pets", name, "1.png"))
-    >>> X, y, class_names = read_image_folder("pets", size=16)
-    >>> X.shape, y, class_names
-    ((2, 768), array([0, 1]), ['cats', 'dogs'])
     """
     folder = _validation.checked_path(path)
     height, width = _checked_size(size)

@@ -36,13 +36,6 @@ def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Lab
     ----------
     A. Ng, K. Katanforoosh and Y. Bensouda Mourri, "Neural Networks and Deep Learning", week 3,
     "Planar data classification with one hidden layer", Coursera.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_flower
-    >>> X, y = make_flower()
-    >>> X.shape, y.shape
-    ((400, 2), (400,))
     """
     sizes = _class_sizes(n_samples, 2)
     # The course's numbers come from NumPy's legacy generator.
@@ -82,13 +75,6 @@ def make_halves(
     ----------
     A. Ng, K. Katanforoosh and Y. Bensouda Mourri, "Improving deep neural networks", week 1,
     "Regularization", Coursera.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_halves
-    >>> X, y = make_halves(seed=0)
-    >>> X.shape, y.shape
-    ((200, 2), (200,))
     """
     sizes = _class_sizes(n_samples, 2)
     noise = _validation.non_negative_number(noise, "noise")
@@ -118,13 +104,6 @@ def make_moons(
     X : ndarray of shape (n_samples, 2), float64
     y : ndarray of shape (n_samples,), int64
         0 for the upper moon, 1 for the lower one.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(seed=0)
-    >>> X.shape, y.shape
-    ((400, 2), (400,))
     """
     sizes = _class_sizes(n_samples, 2)
     upper, lower = (np.linspace(0, np.pi, size) for size in sizes)
@@ -156,13 +135,6 @@ def make_circles(
     X : ndarray of shape (n_samples, 2), float64
     y : ndarray of shape (n_samples,), int64
         0 for the outer circle, 1 for the inner one.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_circles
-    >>> X, y = make_circles(seed=0)
-    >>> X.shape, y.shape
-    ((400, 2), (400,))
     """
     sizes = _class_sizes(n_samples, 2)
     circles = []
@@ -195,13 +167,6 @@ def make_spirals(
     X : ndarray of shape (n_samples, 2), float64
     y : ndarray of shape (n_samples,), int64
         Arm, in ``[0, n_classes)``.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_spirals
-    >>> X, y = make_spirals(seed=0)
-    >>> X.shape, y.shape
-    ((400, 2), (400,))
     """
     sizes = _class_sizes(n_samples, _validation.positive_int(n_classes, "n_classes"))
     arms = []

@@ -38,13 +38,6 @@ def train_test_split(
         If `test_size` is no number, or a column of a data frame cannot become numbers.
     ValueError
         If `X` and `y` are no arrays or differ in length, or `test_size` leaves one side empty.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import load_digits, train_test_split
-    >>> X_train, X_test, y_train, y_test = train_test_split(*load_digits())
-    >>> X_train.shape, X_test.shape
-    ((1438, 64), (359, 64))
     """
     X, y = _as_array(X, "X"), _as_array(y, "y")
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):

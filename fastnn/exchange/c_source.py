@@ -47,14 +47,6 @@ class CSource:
     largest_difference, mean_difference : float or None
         With ``dtype="int8"``: between an output of the model and the same one with the weights of
         the file, over rows and outputs. Else None.
-
-    Examples
-    --------
-    >>> from fastnn import Network
-    >>> from fastnn.exchange import to_c
-    >>> made = to_c(Network.from_sizes([4, 8, 3], output="softmax", seed=0), "net.c")
-    >>> made.name, made.flash > 0
-    ('net', True)
     """
 
     name: str

@@ -134,22 +134,7 @@ def _name(value: object, what: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in words: three digits and a unit, as in ``12.3 ms``.
-
-    Parameters
-    ----------
-    seconds : float
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from fastnn import plots
-    >>> plots.format_duration(0.0025)
-    '2.5 ms'
-    """
+    """A duration in words: three digits and a unit, as in ``12.3 ms``."""
     for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= unit * (1 - 1e-9):
             value = seconds / unit

@@ -45,15 +45,6 @@ class Column:
         What is done with it, in words.
     date_order : str
         Of dates written as text: "ymd", "dmy" or "mdy".
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_moons
-    >>> from fastnn.tabular import TabularModel
-    >>> X, y = make_moons(seed=0)
-    >>> model = TabularModel(seed=0).fit({"left": X[:, 0], "up": X[:, 1]}, y)
-    >>> [(column.name, column.kind) for column in model.columns]
-    [('left', 'number'), ('up', 'number')]
     """
 
     name: str

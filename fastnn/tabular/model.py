@@ -37,14 +37,7 @@ _BLOCK = 8192  # rows at a time that are predicted
 
 
 class TableWarning(UserWarning):
-    """Of a table: it can be used, but perhaps not as it was meant.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from fastnn.tabular import TableWarning
-    >>> warnings.simplefilter("error", TableWarning)  # to stop at each of them
-    """
+    """Of a table: it can be used, but perhaps not as it was meant."""
 
 
 class TabularModel:

@@ -59,12 +59,6 @@ class Recipe:
         they are worth; 0: none is.
     validation : float
         Share of the rows that is held out to find the best epoch and the worth of inputs.
-
-    Examples
-    --------
-    >>> from dataclasses import replace
-    >>> from fastnn.tabular import RECIPE, TabularModel
-    >>> model = TabularModel(recipe=replace(RECIPE, activation="relu"))
     """
 
     bins: int = 64

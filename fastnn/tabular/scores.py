@@ -73,15 +73,6 @@ class Confusion:
     classes : tuple
     counts : ndarray of int64, of shape (n_classes, n_classes)
         Row: the class of the rows; column: what is predicted.
-
-    Examples
-    --------
-    >>> from fastnn.datasets import make_moons
-    >>> from fastnn.tabular import TabularModel
-    >>> X, y = make_moons(seed=0)
-    >>> model = TabularModel(seed=0).fit({"left": X[:, 0], "up": X[:, 1]}, y)
-    >>> model.confusion({"left": X[:, 0], "up": X[:, 1]}, y).counts.shape
-    (2, 2)
     """
 
     classes: tuple[Any, ...]
