@@ -72,15 +72,16 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
 
     Examples
     --------
-    Run with ``mpiexec -n 2 python -m mpi4py train.py``:
+    Run with ``mpiexec -n 2 python -m mpi4py train.py``::
 
-    >>> import numpy as np
-    >>> from fastnn import Network, mpi  # doctest: +SKIP
-    >>> from mpi4py import MPI  # doctest: +SKIP
-    >>> rng = np.random.default_rng(MPI.COMM_WORLD.rank)  # doctest: +SKIP
-    >>> X = rng.standard_normal((1000, 4))
-    >>> net = Network.from_sizes([4, 16, 1], seed=0)
-    >>> history = mpi.fit(net, X, X[:, 0] > 0, batch_size=128)  # doctest: +SKIP
+        import numpy as np
+        from fastnn import Network, mpi
+        from mpi4py import MPI
+
+        rng = np.random.default_rng(MPI.COMM_WORLD.rank)
+        X = rng.standard_normal((1000, 4))
+        net = Network.from_sizes([4, 16, 1], seed=0)
+        history = mpi.fit(net, X, X[:, 0] > 0, batch_size=128)
     """
 
     def train(exchange: _ranks.Exchange) -> History:

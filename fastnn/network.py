@@ -957,6 +957,7 @@ class Network:
         The first layer stays as it is from now on:
 
         >>> from dataclasses import replace
+        >>> from fastnn import Network
         >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
         >>> tuned = net.copy(layers=[replace(net.layers[0], trainable=False), *net.layers[1:]])
         """

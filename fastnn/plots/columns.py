@@ -43,7 +43,7 @@ def importance(falls: Mapping[str, float], ax: Axes | None = None) -> Axes:
     --------
     >>> from fastnn import plots
     >>> ax = plots.importance({"size": 0.5, "town": 0.125})
-    >>> [bar.get_width() for bar in ax.patches]
+    >>> [float(bar.get_width()) for bar in ax.patches]
     [0.5, 0.125]
     """
     if not isinstance(falls, Mapping):

@@ -71,7 +71,7 @@ class TabularModel:
     >>> table = {
     ...     "size": [30, 85, 60, 120, 45, 70] * 20,
     ...     "town": ["Ulm", "Bonn", "Ulm", "Bonn", "Bonn", "Ulm"] * 20,
-    ...     "price": [300.5, 1020.0, 600.0, 1440.0, 540.0, 700.0] * 20,
+    ...     "price": [300.5, 1700.0, 600.0, 2400.0, 900.0, 700.0] * 20,
     ... }
     >>> model = TabularModel(seed=0).fit(table, target="price")
     >>> [column.kind for column in model.columns]
