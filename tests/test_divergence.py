@@ -16,7 +16,7 @@ from fastnn import (
     Layer,
     Network,
     ScalingWarning,
-    _diagnosis,
+    _divergence,
     _scaling,
 )
 
@@ -165,7 +165,7 @@ def test_a_failure_of_its_own_does_not_hide_the_first(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(_diagnosis._Failure, "forward", fail)
+    monkeypatch.setattr(_divergence._Failure, "forward", fail)
     net = Network([Dense(8, "exponential"), Dense(1)], 4, dtype="float64", seed=0)
     message = failure(net, 1e4 * X, Y)
     assert message.startswith("the loss is ")
@@ -174,7 +174,7 @@ def test_a_failure_of_its_own_does_not_hide_the_first(
 
 def test_it_takes_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a full batch, what there is time for: here the first samples alone."""
-    monkeypatch.setattr(_diagnosis, "_SECONDS", -1.0)
+    monkeypatch.setattr(_divergence, "_SECONDS", -1.0)
     many, y = np.tile(X, (60, 1)), np.tile(Y, 60)
     many[11_500] *= 1e4
     net = Network([Dense(4, "exponential"), Dense(1)], 4, dtype="float64", seed=0)
