@@ -366,5 +366,5 @@ def test_large_data_are_not_read_through() -> None:
             return super().__getitem__(index)
 
     for shape, n_rows in (((5000, 3), 1000), ((500, 3), 500), ((2000, 10_000), 26)):
-        _scaling._sizes(np.zeros(shape, np.float32).view(Counting))
+        _scaling.column_sizes(np.zeros(shape, np.float32).view(Counting))
         assert looked_at.pop() == n_rows
