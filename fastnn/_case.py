@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._columns import Standard, best_alone, far_columns
+from fastnn._columns import Standard, far_columns
 from fastnn._probes import (
     Gain,
     Outcome,
@@ -36,18 +36,15 @@ SHARES = (0.125, 0.25, 0.5)
 #: A gain counts where it removes this share of the errors there were, and this share of the
 #: baseline's, as less would not change what anybody does ...
 LEAST_OF_ERROR, LEAST_OF_BASELINE = 0.15, 0.05
-#: ... and is as many standard errors: by chance one of a thousand gains is, and about ten are looked
-#: at.
+#: ... and is as many standard errors: by chance one of a thousand gains is, and ten are looked at.
 LEAST_Z = 3.0
 #: Of a hidden layer: He's initial weights on centred columns lose a few per cent of the units.
 MOST_LOST = 0.3
 #: A class is rare where it has less than this share of what it would have among equal ones.
 RARE = 0.3
-#: With as many folds a network is trained on 2/3 of the samples, close to all of them, for twice the
-#: cost of one training.
+# With as many folds a network is trained on 2/3 of the samples, close to all of them, for twice the
+# cost of one training.
 _FOLDS = 3
-# A column tells nearly all where it leaves this share of the baseline's errors.
-_NEARLY_ALL = 0.05
 
 
 @dataclass(eq=False)
@@ -70,11 +67,14 @@ class Case:
         What is spoken of: the network, or the copy where the network has seen all samples.
     reference : Outcome
         The better one of the two: what another way must beat.
+    linear : Outcome or None
+        Without hidden layers, where the network has some.
     rates : dict of float to Outcome
-        At other learning rates, by factor.
-    larger, linear : Outcome or None
-        A larger network; one without hidden layers, where this one has some.
-    longer : Outcome
+        At other learning rates, by factor. Empty where the samples that are trained on could not be
+        learnt much better, and for an optimiser without a rate.
+    larger : Outcome or None
+        A larger network; None where `rates` are empty for the first reason.
+    longer : Outcome or None
         The subject, trained for as many epochs once more.
     weighted : Outcome or None
         With classes that weigh the same, where one is rare.
@@ -82,8 +82,6 @@ class Case:
         On standardised columns, where some are far from the others.
     leaky : Outcome or None
         With leaky_relu, where units are dead.
-    without : Outcome or None
-        Without the column that tells nearly all.
     curve : list of Outcome
         For rising numbers of samples, the last one for all.
     output : ndarray of shape (n_samples, n_outputs)
@@ -103,16 +101,13 @@ class Case:
     rates: dict[float, Outcome] = field(init=False, default_factory=dict)
     larger: Outcome | None = field(init=False, default=None)
     linear: Outcome | None = field(init=False, default=None)
-    longer: Outcome = field(init=False)
+    longer: Outcome | None = field(init=False, default=None)
     weighted: Outcome | None = field(init=False, default=None)
     scaled: Outcome | None = field(init=False, default=None)
     leaky: Outcome | None = field(init=False, default=None)
-    without: Outcome | None = field(init=False, default=None)
     curve: list[Outcome] = field(init=False, default_factory=list)
     output: Array = field(init=False)
     far: Array | None = field(init=False, default=None)
-    column: int = field(init=False, default=0)
-    column_errors: Array = field(init=False)
     lost: list[LayerStatistics] = field(init=False, default_factory=list)
 
     def measure(self) -> None:
@@ -130,8 +125,9 @@ class Case:
         self.net_outcome = own
         self.subject = own if self.is_apart else self.again
         self.reference = min(self.subject, self.again, key=lambda each: each.validation_error)
-        self._train_on()
-        self._try_columns()
+        if self.reference.training_error >= LEAST_OF_BASELINE * self.baseline_error:
+            self._train_otherwise()
+        self._scale()
         self._predict_folds()
 
     def is_material(self, before: Outcome, after: Outcome | None) -> bool:
@@ -196,26 +192,23 @@ class Case:
     def _is_finite(self) -> bool:
         return bool(np.isfinite(self.net.parameters).all())
 
-    def fresh(self, layers: Any = None) -> Network:
-        """A new network like the one that is looked at, or with other layers."""
+    def fresh(self, layers: Any = None, loss: Any = None) -> Network:
+        """A new network like the one that is looked at, or with other layers, or another loss."""
         net = self.net
         return Network(
             net.layers if layers is None else layers,
             self.train.X.shape[1],
-            loss=net.loss,
+            loss=net.loss if loss is None else loss,
             dtype=net.dtype,
             seed=self.trainer.seed,
         )
 
-    def _probe(self, layers: Any = None, **settings: Any) -> Probe:
-        return Probe(self.fresh(layers), **{"epochs": self.epochs, **settings})
+    def _probe(self, layers: Any = None, loss: Any = None, **settings: Any) -> Probe:
+        return Probe(self.fresh(layers, loss), **{"epochs": self.epochs, **settings})
 
     def _train_anew(self) -> None:
         """All that begins anew on these samples as they are."""
         probes: dict[Any, Probe] = {"again": self._probe()}
-        if not isinstance(self.trainer.training.optimizer, LBFGS):
-            probes |= {factor: self._probe(factor=factor) for factor in FACTORS}
-        probes["larger"] = self._probe(larger(self.net.layers))
         if sum(isinstance(layer, Dense) for layer in self.net.layers) > 1:
             probes["linear"] = self._probe(linear(self.net.layers))
         if len(self.rare_classes) > 0 and not self.task.has_signs:
@@ -227,16 +220,8 @@ class Case:
             rows = np.sort(order[: round(share * self.n_train)])
             if len(rows) >= 2 * self.n_outputs_known:
                 probes["curve", share] = self._probe(rows=rows, epochs=self._as_many_steps(rows))
-        found = dict(
-            zip(
-                probes,
-                self.trainer.run([*probes.values()], self.train, self.validation),
-                strict=True,
-            )
-        )
-        self.again = found["again"]
-        self.rates = {factor: found[factor] for factor in FACTORS if factor in found}
-        self.larger, self.linear = found["larger"], found.get("linear")
+        found = self._run(probes)
+        self.again, self.linear = found["again"], found.get("linear")
         self.weighted, self.leaky = found.get("weighted"), found.get("leaky")
         self.curve = [found[key] for key in found if isinstance(key, tuple)] + [self.again]
 
@@ -246,45 +231,39 @@ class Case:
         return self.n_classes if self.task.has_classes else 1
 
     def _as_many_steps(self, rows: Array) -> int:
-        """Epochs on some rows that are as many steps as on all: more samples, not longer training."""
+        """Epochs on some rows that are as many steps as on all: what differs are the samples."""
 
         def steps(n_samples: int) -> int:
             return -(-n_samples // (self.trainer.training.batch_size or n_samples))
 
         return max(1, round(self.epochs * steps(self.n_train) / steps(len(rows))))
 
-    def _train_on(self) -> None:
-        probe = Probe(self.subject.net.copy(), self.epochs)
-        (self.longer,) = self.trainer.run([probe], self.train, self.validation)
+    def _train_otherwise(self) -> None:
+        """All that may learn the samples better that it is trained on."""
+        probes: dict[Any, Probe] = {
+            "larger": self._probe(larger(self.net.layers)),
+            "longer": Probe(self.subject.net.copy(), self.epochs),
+        }
+        if not isinstance(self.trainer.training.optimizer, LBFGS):
+            probes |= {factor: self._probe(factor=factor) for factor in FACTORS}
+        found = self._run(probes)
+        self.larger, self.longer = found["larger"], found["longer"]
+        self.rates = {factor: found[factor] for factor in FACTORS if factor in found}
 
-    def _try_columns(self) -> None:
-        """Other columns: on one scale, and without the one that tells nearly all."""
-        if self.is_sparse:
+    def _run(self, probes: dict[Any, Probe]) -> dict[Any, Outcome]:
+        """What becomes of each, by the same keys."""
+        outcomes = self.trainer.run([*probes.values()], self.train, self.validation)
+        return dict(zip(probes, outcomes, strict=True))
+
+    def _scale(self) -> None:
+        """Trains a copy on columns on one scale, where they are not."""
+        if self.is_sparse or isinstance(self.net.layers[0], (BatchNorm, Rescale)):
             return
-        if not isinstance(self.net.layers[0], (BatchNorm, Rescale)):
-            self.far = far_columns(self.train.X)
+        self.far = far_columns(self.train.X)
         if self.far is not None:
             change = Standard(self.train.X)
             (self.scaled,) = self.trainer.run(
                 [self._probe()], self.train.mapped(change), self.validation.mapped(change)
-            )
-        if self.train.X.shape[1] < 2 or self.n_train < 2 * self.n_classes:
-            return
-        self.column, self.column_errors, baseline = best_alone(
-            self.task, self.train, self.trainer.seed
-        )
-        if self.column_errors.mean() <= _NEARLY_ALL * baseline.mean():
-
-            def change(X: Array) -> Array:
-                changed = X.copy()
-                changed[:, self.column] = 0
-                return changed
-
-            # On one scale: the others are to have their best chance
-            parts = [part.mapped(change) for part in (self.train, self.validation)]
-            standard = Standard(parts[0].X)
-            (self.without,) = self.trainer.run(
-                [self._probe()], parts[0].mapped(standard), parts[1].mapped(standard)
             )
 
     def _predict_folds(self) -> None:
@@ -298,11 +277,11 @@ class Case:
         if self.task.has_classes:
             truth = self.task.truth(samples.y)
             order = order[np.argsort(truth[order], kind="stable")]
-        probes = []
-        for i in range(_FOLDS):
-            rows = others(order[i::_FOLDS], self.n_train)
-            factor = self.best_rate if samples is self.train else 1.0
-            probes.append(self._probe(layers, rows=rows, factor=factor))
+        # Wrong targets draw squares towards them, and hide among what is off then
+        loss = "mean_absolute_error" if self.net.loss.name == "mean_squared_error" else None
+        factor = self.best_rate if samples is self.train else 1.0
+        parts = [others(order[i::_FOLDS], self.n_train) for i in range(_FOLDS)]
+        probes = [self._probe(layers, loss, rows=rows, factor=factor) for rows in parts]
         self.output = self.trainer.out_of_fold(probes, samples)
 
 

@@ -57,18 +57,19 @@ class Standard:
         return standard
 
 
-def best_alone(task: Task, samples: Part, seed: int) -> tuple[int, Array, Array]:
-    """The column that predicts the targets best when it is all that is known.
+def errors_alone(task: Task, samples: Part, seed: int) -> tuple[Array, Array, float]:
+    """How wrong the targets are predicted where one column is all that is known.
 
     Half of the samples are predicted by their neighbours in the column among the other half.
 
     Returns
     -------
-    column : int
-    errors : ndarray of shape (n_samples // 2,), float64
-        `Task.errors` by that column.
-    baseline : ndarray of shape (n_samples // 2,), float64
-        `Task.baseline` of the same samples.
+    columns : ndarray of int64
+        That were looked at, ascending.
+    errors : ndarray of float64
+        Mean of `Task.errors` by each of these.
+    baseline_error : float
+        Mean of `Task.baseline` of the same samples.
     """
     order = np.random.default_rng(seed).permutation(len(samples.y))
     half = len(order) // 2
@@ -78,12 +79,9 @@ def best_alone(task: Task, samples: Part, seed: int) -> tuple[int, Array, Array]
         targets = np.eye(max(2, int(truth.max()) + 1))[truth]
     else:
         targets = truth.reshape(len(truth), -1).astype(np.float64)
-    best = (0, np.full(half, np.inf))
-    for j in _likely(known.X, targets):
-        errors = _errors_alone(task, known.X[:, j], targets, asked.X[:, j], asked.y)
-        if errors.mean() < best[1].mean():
-            best = (int(j), errors)
-    return *best, task.baseline(asked.y)
+    columns = _likely(known.X, targets)
+    errors = [_error_alone(task, known.X[:, j], targets, asked.X[:, j], asked.y) for j in columns]
+    return columns, np.array(errors), float(task.baseline(asked.y).mean())
 
 
 def _likely(X: Array, targets: Array) -> Array:
@@ -97,7 +95,7 @@ def _likely(X: Array, targets: Array) -> Array:
     return np.sort(np.argsort(-strengths, kind="stable")[:_MOST_COLUMNS])
 
 
-def _errors_alone(task: Task, known: Array, targets: Array, asked: Array, y: Array) -> Array:
+def _error_alone(task: Task, known: Array, targets: Array, asked: Array, y: Array) -> float:
     """By the mean target of the neighbours; among equal values of those in the middle."""
     order = np.argsort(known, kind="stable")  # the samples come in random order
     in_order = known[order]
@@ -108,8 +106,7 @@ def _errors_alone(task: Task, known: Array, targets: Array, asked: Array, y: Arr
     means = (sums[first + width] - sums[first]) / width
     truth = task.truth(y)
     if task.has_classes:
-        return (means.argmax(axis=1) != truth).astype(np.float64)
+        return float(np.mean(means.argmax(axis=1) != truth))
     if task.is_classifier:
-        wrong: Array = ((means > 0.5) != truth.reshape(means.shape)).mean(axis=1)
-        return wrong
-    return np.minimum(np.abs(means - truth).mean(axis=1), task.most)
+        return float(np.mean((means > 0.5) != truth))
+    return float(np.mean(np.abs(means - truth)))

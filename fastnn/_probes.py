@@ -1,4 +1,4 @@
-"""Networks that are trained to find out about another one: what they get wrong, sample by sample."""
+"""Networks that are trained to find out about another one: what each sample's error is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastnn.schedules import Schedule
 
 Array = npt.NDArray[Any]
 
-#: Errors are cut here, in times the baseline's: a diverged network says no more than that it is bad.
+#: Errors are cut here, in times the baseline's: that a network has diverged says no more than this.
 _MOST_ERROR = 10.0
 # An early-stopped copy waits for this share of its epochs, and at least for so many.
 _PATIENCE_SHARE, _LEAST_PATIENCE = 0.2, 5
@@ -71,7 +71,7 @@ class Task:
         self.is_classifier = architecture.is_classifier or self.has_signs
         truth = self.truth(train.y)
         if self.is_classifier and truth.ndim == 1:
-            self.guess: Array = np.bincount(truth).argmax()[np.newaxis]
+            self.guess: Array = np.array([np.bincount(truth).argmax()])
         else:
             self.guess = np.median(truth, axis=0, keepdims=True)
         self.most = _MOST_ERROR * float(self.baseline(train.y).mean())
@@ -104,21 +104,26 @@ class Task:
         with np.errstate(all="ignore"):
             if self.is_classifier:
                 decided = (output[:, 0] > 0) if self.has_signs else self._decided(output)
-                wrong = (decided != self.truth(y)).astype(np.float64)
-                return wrong if wrong.ndim == 1 else wrong.mean(axis=1)
-            errors = np.abs(output.astype(np.float64) - y).mean(axis=1)
-        return np.minimum(np.nan_to_num(errors, nan=np.inf), self.most)
+                return _means(decided != self.truth(y))
+            errors = _means(np.abs(output.astype(np.float64) - y))
+        cut: Array = np.minimum(np.nan_to_num(errors, nan=np.inf), self.most)
+        return cut
 
     def baseline(self, y: Array) -> Array:
         """The same of the guess that needs no X."""
-        wrong = self.truth(y) != self.guess
         if self.is_classifier:
-            return wrong.astype(np.float64) if wrong.ndim == 1 else wrong.mean(axis=1)
-        return np.abs(y - self.guess).mean(axis=1).astype(np.float64)
+            return _means(self.truth(y) != self.guess)
+        return _means(np.abs(y - self.guess))
 
     def worst(self, n_samples: int) -> Array:
         """The errors of a network that has diverged."""
         return np.full(n_samples, 1.0 if self.is_classifier else self.most)
+
+
+def _means(errors: Array) -> Array:
+    """One a sample."""
+    means: Array = errors.astype(np.float64)
+    return means if means.ndim == 1 else means.mean(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,9 +163,9 @@ class Probe:
     ----------
     net : Network
         Is changed.
+    epochs : int
     factor : float
         Of the learning rate.
-    epochs : int
     rows : ndarray of int64, or None
         Of the training samples; None: all.
     class_weight : str or None

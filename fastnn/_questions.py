@@ -9,18 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._case import FACTORS, LEAST_Z, Case, lost_share
-from fastnn._probes import Gain, Outcome, gain
+from fastnn._columns import errors_alone
+from fastnn._probes import Outcome, gain, output_of
 from fastnn._scaling import named_columns
 from fastnn.findings import Finding
 
 Array = npt.NDArray[Any]
 
-# Fewer samples are few for whatever task: a share among them is known to 10 % at best (1 / sqrt(n)).
+# Fewer samples are few for any task: a share among them is known to 10 % at best, 1 / sqrt(n).
 _FEW = 100
 # A network with a larger share of the baseline's errors left has not learnt a small task well ...
 _WELL = 0.1
 # ... and with more left than this, though nothing can be mended, most of the targets is not in X.
 _MOST_LEFT = 0.5
+
+# A column tells nearly all where it leaves this share of the baseline's errors, ...
+_NEARLY_ALL = 0.05
+# ... and leaks where all others leave this share at least: among honest columns, the second best is
+# not five times as bad.
+_LITTLE = 0.25
 
 # Between the errors for seen and unseen samples, in shares of the baseline's: what regularisation
 # removes is a part of it, so it must be more than LEAST_OF_BASELINE.
@@ -32,21 +39,26 @@ _SLOPE = 0.1
 # In standard errors, of one comparison that is not picked among others.
 _LIKELY_Z = 2.0
 
-# Samples that the networks are surest of. Where classes overlap, there are few mistakes among them;
-# where labels are wrong, as many as elsewhere.
-_SUREST = 1 / 3
-# Of the mistakes among them: at least this share of what there is elsewhere, ...
-_LIKE_ALL = 0.7
-# ... at least this share of them, and so many: less is what careful labelling leaves.
-_LEAST_WRONG, _FEWEST_WRONG = 0.05, 5
+# Where labels are wrong, the networks are as often wrong where they are surest as where they are
+# sure: the curve of mistakes by sureness ends in a plateau, as high as their share.
+# Where classes overlap, or the networks know too little, it falls to its end.
+_SUREST, _SURE = 0.2, 0.5
+# The mistakes among the surest ones are at least these shares of those among the sure and among all.
+_PLATEAU, _LIKE_ALL = 0.85, 0.6
+# They are at least this share of them, as less is what careful labelling leaves; and so many, as
+# their number is known to 30 % then.
+_LEAST_WRONG, _FEWEST_WRONG = 0.05, 12
 # Networks that leave more of the baseline's error know too little to judge labels.
-_KNOWS = 0.75
-# Targets that lie as many times the typical residual away: Gaussian noise has one of 10^9.
-_OUTLIER = 6.0
+_KNOWS = 0.8
+# Targets that lie as many times the typical residual away: Gaussian noise has one of 16,000 there.
+_OUTLIER = 4.0
 # A normal distribution's standard deviation in median absolute deviations.
 _PER_MAD = 1.4826
 # Rows that a sentence names; `Finding.rows` has them all.
 _MOST_NAMED = 10
+
+# Dead units that cost nothing are worth a word where they are as many of the layer's.
+_HALF = 0.5
 
 # The recall of a rare class: below this, and as much below the share of all that is right.
 _LOW_RECALL, _BELOW_OTHERS = 0.8, 0.15
@@ -59,7 +71,7 @@ class _Ranked(NamedTuple):
 
     finding: Finding
     weight: float
-    outcome: Outcome | None = None
+    outcome: Outcome
 
 
 def findings_of(case: Case, labels: Sequence[Any], rows: Array) -> list[Finding]:
@@ -83,8 +95,8 @@ def findings_of(case: Case, labels: Sequence[Any], rows: Array) -> list[Finding]
     is_rare_first = rare is not None and rare.evidence.get("recall with class weights", 0) >= (
         rare.evidence["recall"] + _MORE_RECALL
     )
-    causes = say.causes()
-    last = [*say.variance(), None if is_rare_first else rare]
+    causes, dead = say.causes()
+    last = [None if is_rare_first else rare, *say.variance(), dead]
     found = [*first, rare if is_rare_first else None, *causes, *last]
     result = [each for each in found if each is not None]
     return result or [say.nothing()]
@@ -118,30 +130,28 @@ class _Questions:
         )
 
     def leak(self) -> Finding | None:
-        """Whether one column has the target in it."""
+        """Whether a column has the target in it."""
         case = self.case
-        if case.without is None:
+        if case.is_sparse or case.train.X.shape[1] < 2 or case.n_train < 2 * case.n_classes:
             return None
-        alone = float(case.column_errors.mean())
-        errors = case.without.validation
-        n = min(len(errors), len(case.column_errors))
-        spread = np.sqrt(np.var(errors) / len(errors) + np.var(case.column_errors) / n)
-        difference = errors.mean() - alone
-        if difference < max(0.05 * case.baseline_error, LEAST_Z * spread):
+        columns, errors, baseline = errors_alone(self.task, case.train, case.trainer.seed)
+        tells = errors <= _NEARLY_ALL * baseline
+        if not tells.any() or tells.all() or errors[~tells].min() < _LITTLE * baseline:
             return None
-        name = self.named(np.array([case.column]))
+        leaking = columns[tells]
+        name = self.named(leaking)
         return Finding(
             "leaking column",
-            f"{name[0].upper()}{name[1:]} of X alone predicts nearly every target: it may be made "
-            f"of the target, or be known only after it.",
+            f"{name[0].upper()}{name[1:]} of X alone predicts nearly every target, and no other "
+            f"column comes near: it may be made of the target, or be known only after it.",
             {
-                "error by this column alone": alone,
-                "error without it": float(errors.mean()),
-                "baseline error": case.baseline_error,
+                "error by this column alone": float(errors.min()),
+                "by the best of the others": float(errors[~tells].min()),
+                "baseline error": baseline,
             },
             f"Ask where the column comes from. If it is not known when the network is to predict, "
-            f"train without it: X = np.delete(X, {case.column}, axis=1).",
-            columns=(case.column,),
+            f"train without it: X = np.delete(X, {leaking.tolist()}, axis=1).",
+            columns=tuple(leaking.tolist()),
         )
 
     def has_signal(self) -> bool:
@@ -149,20 +159,27 @@ class _Questions:
         case = self.case
         if gain(case.baseline, case.reference.validation).z >= LEAST_Z:
             return True
-        return self._signal().z >= LEAST_Z
+        return self._signal() >= LEAST_Z
 
-    def _signal(self) -> Gain:
-        """What the networks of the folds predict better than a guess: of losses, which are finer."""
-        truth, output = self.task.truth(self.case.train.y), self.case.output
-        if self.task.has_classes:
-            rows = np.arange(len(truth))
-            given = np.clip(self.task.probabilities(output)[rows, truth], 1e-3, 1.0)
-            return gain(-np.log(self.case.shares[truth]), -np.log(given))
-        y = np.asarray(self.case.train.y, np.float64)
-        centre = y.mean(axis=0)
-        most = self.task.most**2
-        guessed = np.minimum(np.square(y - centre).mean(axis=1), most)
-        return gain(guessed, np.minimum(np.square(y - output).mean(axis=1), most))
+    def _signal(self) -> float:
+        """By how many standard errors networks know more than nothing of unseen samples."""
+        case = self.case
+        output = output_of(case.reference.net, case.validation.X, case.trainer.threads)
+        found = [self._knows(case.output, case.train.y)]
+        if output is not None:
+            found.append(self._knows(output, case.validation.y))
+        return max(found)
+
+    def _knows(self, output: Array, y: Array) -> float:
+        """The same of these outputs."""
+        if not self.task.has_classes:
+            return gain(self.task.baseline(y), self.task.errors(output, y)).z
+        truth, probabilities = self.task.truth(y), self.task.probabilities(output)
+        # Of a rare class hardly a sample is called so, but it may well be ranked above the others.
+        # A class more is a chance more: the largest of k normal numbers is about sqrt(2 log k).
+        # With two classes one says what the other one says
+        found = [_rank_z(probabilities[:, k], truth == k) for k in range(probabilities.shape[1])]
+        return max(found) - float(np.sqrt(2 * np.log(len(found) - 1)))
 
     def no_signal(self) -> Finding:
         """Said where `has_signal` is false."""
@@ -171,13 +188,13 @@ class _Questions:
             f"For samples that they have not seen, no network predicts better than "
             f"{self.guess()}: the columns of X tell nothing of the targets, or the rows of X and y "
             f"do not belong together.",
-            {**self._both_errors(), "gain over the baseline in standard errors": self._signal().z},
+            {**self._both_errors(), "signal in standard errors": self._signal()},
             "Check that X and y are in the same order (shuffled together, sorted together), and "
             "that the target is one that these columns can tell.",
         )
 
-    def labels_wrong(self) -> _Ranked | None:
-        """Whether labels are wrong, and which ones may be."""
+    def labels_wrong(self) -> tuple[Finding, float] | None:
+        """Whether labels are wrong, and which ones may be; and a weight, as of `_Ranked`."""
         case = self.case
         if case.n_train < _FEW or self.task.guess.size > 1:
             return None
@@ -193,6 +210,8 @@ class _Questions:
         rows = tuple(self.rows[order[:n_wrong]].tolist())
         named = ", ".join(map(str, rows[:_MOST_NAMED]))
         weight = share / case.baseline_error if self.task.is_classifier else share
+        is_classifier = self.task.is_classifier
+        remedy = "label_smoothing=0.1 in net.fit" if is_classifier else "the loss fastnn.Huber()"
         finding = Finding(
             "suspicious labels",
             f"About {100 * share:.0f} % of the targets seem to be wrong: networks that have not "
@@ -203,13 +222,10 @@ class _Questions:
                 **self._both_errors(),
             },
             "Look at the rows in Finding.rows, correct or drop those that are wrong, and train "
-            "again; label_smoothing=0.1 in net.fit makes those that stay count less."
-            if self.task.has_classes
-            else "Look at the rows in Finding.rows, correct or drop those that are wrong, and train "
-            "again; the loss fastnn.Huber() makes those that stay count less.",
+            f"again; {remedy} makes those that stay count less.",
             rows=rows,
         )
-        return _Ranked(finding, weight)
+        return finding, weight
 
     def _fold_error(self) -> float:
         return float(self.task.errors(self.case.output, self.case.train.y).mean())
@@ -223,16 +239,15 @@ class _Questions:
         wrong = decided != truth
         given = probabilities[np.arange(len(truth)), truth]
         order = np.lexsort((-sureness, np.where(wrong, given, 2.0)))
-        surest = np.argsort(-sureness, kind="stable")[: round(_SUREST * len(truth))]
-        share, n_wrong = float(wrong[surest].mean()), int(wrong[surest].sum())
-        baseline = float((truth != self.task.guess).mean())
+        in_order = wrong[np.argsort(-sureness, kind="stable")]
+        surest, sure = (in_order[: round(part * len(wrong))] for part in (_SUREST, _SURE))
+        share = float(surest.mean())
         is_likely = (
-            share >= _LEAST_WRONG
-            and n_wrong >= _FEWEST_WRONG
-            and share >= _LIKE_ALL * wrong.mean()
-            and wrong.mean() <= _KNOWS * baseline
+            share >= max(_LEAST_WRONG, _PLATEAU * sure.mean(), _LIKE_ALL * wrong.mean())
+            and surest.sum() >= _FEWEST_WRONG
+            and wrong.mean() <= _KNOWS * (truth != self.task.guess).mean()
         )
-        return (share if is_likely else None), order
+        return (float(sure.mean()) if is_likely else None), order
 
     def _wrong_numbers(self) -> tuple[float | None, Array]:
         """The same of numbers: by their distance from what is predicted."""
@@ -278,31 +293,33 @@ class _Questions:
 
     # ---- how it was trained --------------------------------------------------------------------
 
-    def causes(self) -> list[Finding]:
-        """What can be mended, the one that explains most first; without what another one explains."""
+    def causes(self) -> tuple[list[Finding], Finding | None]:
+        """What can be mended, the one that explains most first; without what another one explains.
+
+        And dead units apart, where they are an effect or cost nothing.
+        """
         scale = self.scale()
         found = [self.rate(), self.size(), self.epochs(), self.start()]
         ranked = sorted((each for each in found if each), key=lambda each: -each.weight)
         if scale is not None:  # where it holds, the others look for ways around it
             ranked.insert(0, scale)
-        dead, kept, placed = self.dead(), [], []
+        dead = self.dead()
+        kept: list[_Ranked] = []
         for each in ranked:
-            if all(self.case.is_material(before, each.outcome) for before in placed):
+            if all(self.case.is_material(before.outcome, each.outcome) for before in kept):
                 kept.append(each)
-                placed.append(each.outcome)
         is_effect = any(
             each.finding.verdict in ("rate too high", "inputs not scaled") for each in kept
         )
         if dead is not None and dead.weight > 0 and not is_effect:
             kept = [each for each in kept if each.finding.verdict != "unlucky start"]
             kept.insert(0, dead)
-        elif dead is not None:
-            kept.append(dead)
+            dead = None
         wrong = self.labels_wrong()
+        findings = [each.finding for each in kept]
         if wrong is not None:
-            place = sum(each.weight > wrong.weight for each in kept)
-            kept.insert(place, wrong)
-        return [each.finding for each in kept]
+            findings.insert(sum(each.weight > wrong[1] for each in kept), wrong[0])
+        return findings, None if dead is None else dead.finding
 
     def _ranked(self, finding: Finding, outcome: Outcome) -> _Ranked:
         mean = self.case.gain_of(outcome).mean
@@ -344,8 +361,9 @@ class _Questions:
         best = case.rates[factor]
         which, way = ("high", "slower") if factor < 1 else ("low", "faster")
         rate = case.trainer.training.optimizer.learning_rate
-        is_number = isinstance(rate, float)
-        told = f"learning_rate={factor * rate:.2g}" if is_number else f"{factor:g} times its rates"
+        told = f"{factor:g} times its rates"
+        if isinstance(rate, float):
+            told = f"learning_rate={factor * rate:.2g}"
         evidence = {f"validation error at x{f:g}": case.rates[f].validation_error for f in FACTORS}
         evidence = {
             "validation error": self.subject.validation_error,
@@ -374,6 +392,8 @@ class _Questions:
         better = [each for each in (case.again, case.leaky) if each is not None]
         best = min(better, key=lambda each: each.validation_error)
         helps = case.is_material(case.net_outcome, best)
+        if not helps and share < _HALF:
+            return None
         what = "give 0 for every sample and learn nothing" if kind == "dead" else "hardly learn"
         remedy = (
             'the activation "leaky_relu"' if best is case.leaky else "other initial weights (seed)"
@@ -394,7 +414,7 @@ class _Questions:
             "net.statistics(X) shows each layer.",
         )
         mean = gain(case.net_outcome.validation, best.validation).mean
-        return _Ranked(finding, mean / case.baseline_error if helps else 0.0)
+        return _Ranked(finding, mean / case.baseline_error if helps else 0.0, best)
 
     def start(self) -> _Ranked | None:
         """Whether the same training, from other initial weights, does better."""
@@ -444,6 +464,7 @@ class _Questions:
         case = self.case
         if not case.learns_better(case.longer):
             return None
+        assert case.longer is not None
         finding = Finding(
             "too few epochs",
             f"The network still learns: {case.epochs} epochs more make it better.",
@@ -560,3 +581,18 @@ class _Questions:
     def _linear_evidence(self) -> dict[str, float]:
         linear = self.case.linear
         return {} if linear is None else {"of a linear model": linear.validation_error}
+
+
+def _rank_z(values: Array, is_in: Array) -> float:
+    """Mann and Whitney's test: by how many standard errors values rank higher inside than outside.
+
+    Equal values rank alike.
+    """
+    n_in, n_out = int(is_in.sum()), int((~is_in).sum())
+    if n_in == 0 or n_out == 0:
+        return 0.0
+    in_order = np.sort(values)
+    ranks = (np.searchsorted(in_order, values) + np.searchsorted(in_order, values, "right")) / 2
+    excess = float(ranks[is_in].mean() - ranks[~is_in].mean())
+    n = n_in + n_out
+    return excess / float(np.sqrt(n * n * (n + 1) / (12 * n_in * n_out)))

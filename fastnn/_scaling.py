@@ -62,8 +62,9 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
         (np.flatnonzero(varies & (sizes * _FAR < typical)), "smaller"),
     ):
         if len(columns) > 0:
+            named = named_columns(columns, _frames.labels(given))
             warnings.warn(
-                f"{named_columns(columns, _frames.labels(given))} of X {'is' if len(columns) == 1 else 'are'} more than "
+                f"{named} of X {'is' if len(columns) == 1 else 'are'} more than "
                 f"{_FAR:,.0f} times {what} than usual among its columns: a root mean square of "
                 f"{_range(sizes[columns])}, where the median column has {typical:.2g}. Training "
                 f"goes badly on such data: standardise X, as (X - X.mean(axis=0)) / X.std(axis=0), "
