@@ -19,6 +19,7 @@ from fastnn._probes import (
     gain,
     larger,
     others,
+    output_of,
     without_dead_ends,
 )
 from fastnn._sparse import SparseRows
@@ -116,8 +117,7 @@ class Case:
         self.baseline_error = float(self.baseline.mean())
         was_trained = self.net.training is not None
         if was_trained:
-            statistics = self.net.statistics(self.train.X) if self._is_finite() else []
-            self.lost = [row for row in statistics[:-1] if lost_share(row) >= MOST_LOST]
+            self.lost = self._lost_in(self.net)
         self._train_anew()
         own = self.again
         if was_trained:
@@ -172,6 +172,26 @@ class Case:
         return best if self.learns_better(found[best]) else 1.0
 
     @property
+    def sparing_rate(self) -> float:
+        """The factor of a lower rate that is better and spares units that its own kills; or 1.
+
+        A few units that are left may do as well as all of them, so that errors alone do not tell.
+        """
+        if self.lost and self._lost_in(self.again.net):
+            for factor in (each for each in sorted(self.rates, reverse=True) if each < 1):
+                is_better = self.is_material(self.net_outcome, self.rates[factor])
+                if is_better and not self._lost_in(self.rates[factor].net):
+                    return factor
+        return 1.0
+
+    def _lost_in(self, net: Network) -> list[LayerStatistics]:
+        """The hidden layers of which many units are lost."""
+        if output_of(net, self.train.X, self.trainer.threads) is None:
+            return []
+        hidden = net.statistics(self.train.X)[:-1]
+        return [row for row in hidden if lost_share(row) >= MOST_LOST]
+
+    @property
     def shares(self) -> Array:
         """Of the classes among the training samples."""
         counts = np.bincount(self.task.truth(self.train.y), minlength=self.n_classes)
@@ -188,9 +208,6 @@ class Case:
         if not self.task.has_classes:
             return np.empty(0, np.int64)
         return np.flatnonzero((self.shares > 0) & (self.shares * self.n_classes < RARE))
-
-    def _is_finite(self) -> bool:
-        return bool(np.isfinite(self.net.parameters).all())
 
     def fresh(self, layers: Any = None, loss: Any = None) -> Network:
         """A new network like the one that is looked at, or with other layers, or another loss."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastnn._case import FACTORS, LEAST_Z, Case, lost_share
 from fastnn._columns import errors_alone
+from fastnn._out_of_fold import knowledge, wrong_targets
 from fastnn._probes import Outcome, gain, output_of
 from fastnn._scaling import named_columns
 from fastnn.findings import Finding
@@ -29,9 +30,9 @@ _NEARLY_ALL = 0.05
 # not five times as bad.
 _LITTLE = 0.25
 
-# Between the errors for seen and unseen samples, in shares of the baseline's: what regularisation
-# removes is a part of it, so it must be more than LEAST_OF_BASELINE.
-_GAP = 0.1
+# Between the errors for seen and unseen samples, in shares of the baseline's: regularisation
+# removes about a third of it, which must be as much as LEAST_OF_BASELINE.
+_GAP = 0.15
 # ... and unseen samples have as many times the errors of seen ones.
 _GAP_FACTOR = 1.5
 # Half of the samples: the error with all of them is less by this share where more of them help.
@@ -39,21 +40,6 @@ _SLOPE = 0.1
 # In standard errors, of one comparison that is not picked among others.
 _LIKELY_Z = 2.0
 
-# Where labels are wrong, the networks are as often wrong where they are surest as where they are
-# sure: the curve of mistakes by sureness ends in a plateau, as high as their share.
-# Where classes overlap, or the networks know too little, it falls to its end.
-_SUREST, _SURE = 0.2, 0.5
-# The mistakes among the surest ones are at least these shares of those among the sure and among all.
-_PLATEAU, _LIKE_ALL = 0.85, 0.6
-# They are at least this share of them, as less is what careful labelling leaves; and so many, as
-# their number is known to 30 % then.
-_LEAST_WRONG, _FEWEST_WRONG = 0.05, 12
-# Networks that leave more of the baseline's error know too little to judge labels.
-_KNOWS = 0.8
-# Targets that lie as many times the typical residual away: Gaussian noise has one of 16,000 there.
-_OUTLIER = 4.0
-# A normal distribution's standard deviation in median absolute deviations.
-_PER_MAD = 1.4826
 # Rows that a sentence names; `Finding.rows` has them all.
 _MOST_NAMED = 10
 
@@ -88,10 +74,10 @@ def findings_of(case: Case, labels: Sequence[Any], rows: Array) -> list[Finding]
     """
     say = _Questions(case, labels, rows)
     first = [say.few_samples(), say.leak()]
-    if not say.has_signal():
-        found = [*first, say.no_signal()]
-        return [each for each in found if each is not None]
     rare = say.imbalance()
+    if not say.has_signal():
+        found = [*first, rare if say.has_few_rare else None, say.no_signal()]
+        return [each for each in found if each is not None]
     is_rare_first = rare is not None and rare.evidence.get("recall with class weights", 0) >= (
         rare.evidence["recall"] + _MORE_RECALL
     )
@@ -154,9 +140,17 @@ class _Questions:
             columns=tuple(leaking.tolist()),
         )
 
+    @property
+    def has_few_rare(self) -> bool:
+        """Whether a class is so rare that a signal cannot be excluded."""
+        rare = self.case.rare_classes
+        return len(rare) > 0 and self.case.n_train * self.case.shares[rare].min() < _FEW
+
     def has_signal(self) -> bool:
         """Whether X tells anything about the targets, by networks that have not seen them."""
         case = self.case
+        if case.again.diverged and case.best_rate == 1:  # nothing is known then
+            return True
         if gain(case.baseline, case.reference.validation).z >= LEAST_Z:
             return True
         return self._signal() >= LEAST_Z
@@ -165,21 +159,10 @@ class _Questions:
         """By how many standard errors networks know more than nothing of unseen samples."""
         case = self.case
         output = output_of(case.reference.net, case.validation.X, case.trainer.threads)
-        found = [self._knows(case.output, case.train.y)]
+        found = [knowledge(self.task, case.output, case.train.y)]
         if output is not None:
-            found.append(self._knows(output, case.validation.y))
+            found.append(knowledge(self.task, output, case.validation.y))
         return max(found)
-
-    def _knows(self, output: Array, y: Array) -> float:
-        """The same of these outputs."""
-        if not self.task.has_classes:
-            return gain(self.task.baseline(y), self.task.errors(output, y)).z
-        truth, probabilities = self.task.truth(y), self.task.probabilities(output)
-        # Of a rare class hardly a sample is called so, but it may well be ranked above the others.
-        # A class more is a chance more: the largest of k normal numbers is about sqrt(2 log k).
-        # With two classes one says what the other one says
-        found = [_rank_z(probabilities[:, k], truth == k) for k in range(probabilities.shape[1])]
-        return max(found) - float(np.sqrt(2 * np.log(len(found) - 1)))
 
     def no_signal(self) -> Finding:
         """Said where `has_signal` is false."""
@@ -196,15 +179,11 @@ class _Questions:
     def labels_wrong(self) -> tuple[Finding, float] | None:
         """Whether labels are wrong, and which ones may be; and a weight, as of `_Ranked`."""
         case = self.case
-        if case.n_train < _FEW or self.task.guess.size > 1:
+        is_known = self.task.has_classes or not self.task.is_classifier
+        if case.n_train < _FEW or self.task.guess.size > 1 or not is_known:
             return None
-        if self.task.has_classes:
-            share, order = self._wrong_classes()
-        elif not self.task.is_classifier:
-            share, order = self._wrong_numbers()
-        else:
-            return None
-        if share is None:
+        share, order = wrong_targets(self.task, case.output, case.train.y)
+        if share == 0:
             return None
         n_wrong = max(1, round(share * case.n_train))
         rows = tuple(self.rows[order[:n_wrong]].tolist())
@@ -229,35 +208,6 @@ class _Questions:
 
     def _fold_error(self) -> float:
         return float(self.task.errors(self.case.output, self.case.train.y).mean())
-
-    def _wrong_classes(self) -> tuple[float | None, Array]:
-        """The estimated share, None for too few, and all samples, the least likely label first."""
-        case = self.case
-        truth = self.task.truth(case.train.y)
-        probabilities = self.task.probabilities(case.output)
-        decided, sureness = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        wrong = decided != truth
-        given = probabilities[np.arange(len(truth)), truth]
-        order = np.lexsort((-sureness, np.where(wrong, given, 2.0)))
-        in_order = wrong[np.argsort(-sureness, kind="stable")]
-        surest, sure = (in_order[: round(part * len(wrong))] for part in (_SUREST, _SURE))
-        share = float(surest.mean())
-        is_likely = (
-            share >= max(_LEAST_WRONG, _PLATEAU * sure.mean(), _LIKE_ALL * wrong.mean())
-            and surest.sum() >= _FEWEST_WRONG
-            and wrong.mean() <= _KNOWS * (truth != self.task.guess).mean()
-        )
-        return (float(sure.mean()) if is_likely else None), order
-
-    def _wrong_numbers(self) -> tuple[float | None, Array]:
-        """The same of numbers: by their distance from what is predicted."""
-        case = self.case
-        y = np.asarray(case.train.y, np.float64)
-        residuals = np.abs(y - case.output).mean(axis=1)
-        typical = _PER_MAD * float(np.median(residuals))
-        share = float((residuals > _OUTLIER * typical).mean())
-        order = np.argsort(-residuals, kind="stable")
-        return (share if share >= _LEAST_WRONG and typical > 0 else None), order
 
     def imbalance(self) -> Finding | None:
         """Whether a class is rare, and found too rarely."""
@@ -355,9 +305,9 @@ class _Questions:
     def rate(self) -> _Ranked | None:
         """Whether another learning rate learns more."""
         case = self.case
-        factor = case.best_rate
+        factor = case.best_rate if case.best_rate != 1 else case.sparing_rate
         if factor == 1:
-            return None
+            return self._divergence() if case.again.diverged else None
         best = case.rates[factor]
         which, way = ("high", "slower") if factor < 1 else ("low", "faster")
         rate = case.trainer.training.optimizer.learning_rate
@@ -380,6 +330,25 @@ class _Questions:
             f"the range.",
         )
         return self._ranked(finding, best)
+
+    def _divergence(self) -> _Ranked:
+        """Said where a copy leaves the finite numbers, and a hundredth of its rate is no better."""
+        finding = Finding(
+            "rate too high",
+            "A copy that was trained in the same way diverges, and a hundredth of the learning "
+            "rate does not help.",
+            {
+                "validation error": self.subject.validation_error,
+                **{
+                    f"validation error at x{factor:g}": each.validation_error
+                    for factor, each in self.case.rates.items()
+                },
+                "baseline error": self.case.baseline_error,
+            },
+            "Find a rate from far below, fastnn.find_learning_rate(net, X, y, smallest=1e-9), and "
+            "train a new network with it; look at the sizes of X and y.",
+        )
+        return _Ranked(finding, 1.0, self.case.again)
 
     def dead(self) -> _Ranked | None:
         """Whether units are dead or saturated; the weight is 0 where that costs nothing."""
@@ -581,18 +550,3 @@ class _Questions:
     def _linear_evidence(self) -> dict[str, float]:
         linear = self.case.linear
         return {} if linear is None else {"of a linear model": linear.validation_error}
-
-
-def _rank_z(values: Array, is_in: Array) -> float:
-    """Mann and Whitney's test: by how many standard errors values rank higher inside than outside.
-
-    Equal values rank alike.
-    """
-    n_in, n_out = int(is_in.sum()), int((~is_in).sum())
-    if n_in == 0 or n_out == 0:
-        return 0.0
-    in_order = np.sort(values)
-    ranks = (np.searchsorted(in_order, values) + np.searchsorted(in_order, values, "right")) / 2
-    excess = float(ranks[is_in].mean() - ranks[~is_in].mean())
-    n = n_in + n_out
-    return excess / float(np.sqrt(n * n * (n + 1) / (12 * n_in * n_out)))

@@ -293,7 +293,7 @@ def _epochs_of(net: Network, training: Training, n_samples: int) -> int:
     if net._state is None:
         return _EPOCHS
     steps = -(-n_samples // (training.batch_size or n_samples))
-    return round(net._state.n_updates / steps) or _EPOCHS
+    return net._state.n_updates // steps or _EPOCHS
 
 
 def _parts(
