@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import Dense, Layer, Network, diagnose
+from fastnn import Dense, Layer, Network, ScalingWarning, diagnose
 from fastnn.datasets import load_digits, make_spirals
 
 Array = npt.NDArray[Any]
@@ -218,7 +219,8 @@ def trained(task: Task, seed: int) -> Network:
     net = Network(task.layers, task.X.shape[1], seed=seed)
     for bias in net.biases[:-1]:
         bias[: round(task.n_dead * len(bias))] = -100.0 * task.X.std()
-    with suppress(FloatingPointError):
+    with suppress(FloatingPointError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScalingWarning)
         net.fit(task.X[: task.n_train], task.y[: task.n_train], **task.fit)
     return net
 

@@ -25,6 +25,9 @@ _LEAST_WRONG, _FEWEST_WRONG = 0.05, 15
 _KNOWS = 0.8
 # Targets that lie as many times the typical residual away: Gaussian noise has one of 16,000 there.
 _OUTLIER = 4.0
+# Samples whose typical residual is theirs: in tenths by the output, and in no fewer than whose median
+# is known to a fifth.
+_MOST_GROUPS, _GROUP = 10, 30
 # A normal distribution's standard deviation in median absolute deviations.
 _PER_MAD = 1.4826
 
@@ -76,10 +79,16 @@ def wrong_targets(task: Task, output: Array, y: Array) -> tuple[float, Array]:
     if task.has_classes:
         return _wrong_classes(task, output, y)
     distances = np.abs(y - output).mean(axis=1).astype(np.float64)
-    order = np.argsort(-distances, kind="stable")
-    typical = _PER_MAD * float(np.median(distances))
-    share = float((distances > _OUTLIER * typical).mean())
-    return (share if share >= _LEAST_WRONG and typical > 0 else 0.0), order
+    # Where large numbers are less exact than small ones, they are compared with their like
+    by_size = np.argsort(output.mean(axis=1), kind="stable")
+    n_groups = max(1, min(_MOST_GROUPS, len(y) // _GROUP))
+    times = np.zeros(len(y))
+    for group in np.array_split(by_size, n_groups):
+        typical = _PER_MAD * float(np.median(distances[group]))
+        if typical > 0:
+            times[group] = distances[group] / typical
+    share = float((times > _OUTLIER).mean())
+    return (share if share >= _LEAST_WRONG else 0.0), np.argsort(-times, kind="stable")
 
 
 def _wrong_classes(task: Task, output: Array, y: Array) -> tuple[float, Array]:
