@@ -1,16 +1,17 @@
-"""Does `fastnn.diagnose` find what was planted? Twelve cases, in four families of tasks.
+"""Does `fastnn.diagnose` find what was planted? Twelve cases, in five families.
 
-    python -m bench.diagnose [--families binary,digits,regression,spirals] [--seeds 3] [--show]
+    python -m bench.diagnose [--families binary,digits] [--seeds 3] [--first-seed 0] [--show]
 
 A case is a task with one thing done to it (a network that is too small, a rate that is 100 times
 too high, a column times 1000, a fifth of the labels wrong, ...); data, network and copies follow
 from the seed. For each the table has the verdicts by seed, in their order, and whether the planted
 one is the first (F), among the first two (T), or neither (-). `--show` prints each diagnosis.
 
-The thresholds were chosen on the family "binary" and on reasons; the other three were written
-before the first run and judge them. The exit status is 1 where less than eleven of twelve cases
-of a family (ten of eleven of "regression", which has no classes) are found first, on the mean over
-the seeds, or where "all well" is missed.
+The thresholds were chosen by reasons, and corrected where the first four families had shown them
+to be wrong, on seeds 0 to 7. The fifth, "gaussians", was written afterwards, and nothing was
+changed for it; so it judges them, as other seeds do. The exit status is 1 where less than eleven
+of twelve cases of a family (ten of eleven of "regression", which has no classes) are found first,
+on the mean over the seeds, or where "all well" is missed.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Task:
 def binary(seed: int) -> Task:
     """Two classes that a bent boundary parts; relu, Adam."""
     random = np.random.default_rng(seed)
-    X = random.standard_normal((2000, 8))
+    X = random.standard_normal((2000, 5))
     score = X[:, 0] ** 2 + X[:, 1] ** 2 + X[:, 2] - 2
     y = (score + 0.05 * random.standard_normal(len(X)) > 0).astype(np.int64)
     layers: list[Layer] = [Dense(32, "relu"), Dense(32, "relu"), Dense(1, "sigmoid")]
@@ -127,11 +128,23 @@ def spirals(seed: int) -> Task:
     return Task(X, y[order].astype(np.int64), 2000, layers, fit)
 
 
+def gaussians(seed: int) -> Task:
+    """Five classes, each of two Gaussian clouds in ten dimensions; relu, plain SGD."""
+    random = np.random.default_rng(seed)
+    centres = 1.6 * random.standard_normal((10, 10))
+    cloud = random.integers(0, 10, 3000)
+    X = centres[cloud] + random.standard_normal((3000, 10))
+    layers: list[Layer] = [Dense(32, "relu"), Dense(5, "softmax")]
+    fit = {"epochs": 30, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.05}
+    return Task(X / X.std(axis=0), cloud % 5, 2000, layers, fit)
+
+
 FAMILIES: dict[str, Callable[[int], Task]] = {
     "binary": binary,
     "digits": digits,
     "regression": regression,
     "spirals": spirals,
+    "gaussians": gaussians,
 }
 
 

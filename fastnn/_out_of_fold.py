@@ -25,8 +25,8 @@ _LEAST_WRONG, _FEWEST_WRONG = 0.05, 15
 _KNOWS = 0.8
 # Targets that lie as many times the typical residual away: Gaussian noise has one of 16,000 there.
 _OUTLIER = 4.0
-# Samples whose typical residual is theirs: in tenths by the output, and in no fewer than whose median
-# is known to a fifth.
+# Samples that have a typical residual in common: tenths by the output, and no fewer than so many,
+# as their median is known to a fifth then.
 _MOST_GROUPS, _GROUP = 10, 30
 # A normal distribution's standard deviation in median absolute deviations.
 _PER_MAD = 1.4826

@@ -1,6 +1,7 @@
 """`diagnose`: what was planted is found, with its evidence; nothing else changes."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from doc_snippets import DOCS
 
 import fastnn
 from fastnn import Dense, Diagnosis, Network, diagnose
@@ -346,3 +348,33 @@ def test_ctrl_c_ends_it_within_a_second() -> None:
         diagnose(net, many, y, epochs=1000)
     assert time.monotonic() - sent[0] < 1.5  # and some for a busy machine
     np.testing.assert_array_equal(net.parameters, before)
+
+
+# ---- docs/diagnose.md ----------------------------------------------------------------------------
+
+PAGE = (DOCS / "diagnose.md").read_text()
+
+
+def test_the_page_prints_what_it_says_and_its_snippets_run() -> None:
+    """Up to the last digits, which differ between CPUs."""
+    pytest.importorskip("matplotlib")
+    first, *later = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(first, names)
+    printed = "".join(re.findall(r"^    (.*\n)|^(?=\n)", PAGE.split("```")[2], re.M))
+    assert without_numbers(printed) == without_numbers(str(names["diagnosis"]))
+    for snippet in later:
+        exec(snippet, names)
+    assert names["diagnosis"].epochs == 20
+
+
+def without_numbers(text: str) -> str:
+    return " ".join(re.sub(r"\d+(\.\d+)?", "#", text).split())
+
+
+def test_the_page_names_every_verdict() -> None:
+    table = "\n".join(re.findall(r"^\| `.*", PAGE, re.M))
+    named = [
+        name for row in table.splitlines() for name in re.findall(r"`(.*?)`", row.split("|")[1])
+    ]
+    assert sorted(named) == sorted(VERDICTS)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fastnn._validation import shown
 from fastnn.diagnosis import Diagnosis
-from fastnn.plots.curves import learning_curves
+from fastnn.plots.curves import draw_by_epoch
 from fastnn.plots.figures import COLOURS, GREY, Panels, legend, panels, plain
 
 if TYPE_CHECKING:
@@ -47,10 +49,10 @@ def diagnosis(found: Diagnosis, ax: Axes | None = None) -> Panels:
         raise TypeError(f"found must be what diagnose returns, got {shown(found)}")
     axes = panels(ax, 2, n_columns=2, width=4.8, height=3.6)
     curve, history = found.learning_curve, found.history
-    losses = {name: history[name] for name in ("loss", "val_loss") if history.get(name)}
+    names = [name for name in ("loss", "val_loss") if history.get(name)]
+    losses = {name: [np.array(history[name])] for name in names}
     if losses:  # a copy may have diverged in its first epoch
-        place = axes[0]
-        (axes[0],) = learning_curves(losses, place)
+        draw_by_epoch(axes[0], "loss", losses)
     right = axes[1]
     for i, (name, values) in enumerate(
         (("training", curve.training_error), ("validation", curve.validation_error))
