@@ -25,8 +25,9 @@ _NEARLY_ALL = 0.05
 _LITTLE = 0.25
 # Rows that a sentence names; `Finding.rows` has them all.
 _MOST_NAMED = 10
-# The recall of a rare class: below this, and as much below the share of all that is right.
-_LOW_RECALL, _BELOW_OTHERS = 0.8, 0.15
+# The recall of a rare class: below this, and as much below the share of all that is right; and of
+# so many samples, as it is known to a quarter then.
+_LOW_RECALL, _BELOW_OTHERS, _FEWEST_RARE = 0.9, 0.1, 5
 
 
 class SampleQuestions(Questions):
@@ -145,7 +146,7 @@ class SampleQuestions(Questions):
         """Whether a class is rare, and found too rarely."""
         case = self.case
         truth = self.task.truth(case.validation.y)
-        present = [k for k in case.rare_classes.tolist() if (truth == k).any()]
+        present = [k for k in case.rare_classes.tolist() if (truth == k).sum() >= _FEWEST_RARE]
         if not present:
             return None
         recalls = [1 - float(self.subject.validation[truth == k].mean()) for k in present]

@@ -89,11 +89,11 @@ class Diagnosis:
     Examples
     --------
     >>> from fastnn import Dense, Network, diagnose
-    >>> from fastnn.datasets import make_moons
-    >>> X, y = make_moons(600, noise=0.1, seed=0)
+    >>> from fastnn.datasets import make_moons, train_test_split
+    >>> X, X_test, y, y_test = train_test_split(*make_moons(1000, noise=0.1, seed=0))
     >>> net = Network([Dense(1, "sigmoid")], seed=0)
-    >>> history = net.fit(X[:400], y[:400], epochs=100, batch_size=32, learning_rate=0.03)
-    >>> diagnosis = diagnose(net, X[:400], y[:400], (X[400:], y[400:]))
+    >>> history = net.fit(X, y, epochs=100, batch_size=32, learning_rate=0.03)
+    >>> diagnosis = diagnose(net, X, y, (X_test, y_test))
     >>> diagnosis.verdicts
     ['bias']
     """
