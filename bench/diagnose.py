@@ -9,9 +9,9 @@ one is the first (F), among the first two (T), or neither (-). `--show` prints e
 
 The thresholds were chosen by reasons, and corrected where the first four families had shown them
 to be wrong, on seeds 0 to 7. The fifth, "gaussians", was written afterwards, and nothing but the
-recall of rare classes was changed for it; so it judges them, as other seeds do. The exit status is 1 where less than eleven
-of twelve cases of a family (ten of eleven of "regression", which has no classes) are found first,
-on the mean over the seeds, or where "all well" is missed.
+recall of rare classes was changed for it; so it judges them, as other seeds do. The exit status is
+1 where less than eleven of twelve cases of a family (ten of eleven of "regression", which has no
+classes) are found first, on the mean over the seeds, or where "all well" is missed.
 """
 
 from __future__ import annotations
