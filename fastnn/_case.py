@@ -71,8 +71,8 @@ class Case:
     linear : Outcome or None
         Without hidden layers, where the network has some.
     rates : dict of float to Outcome
-        At other learning rates, by factor. Empty where the samples that are trained on could not be
-        learnt much better, and for an optimiser without a rate.
+        At other learning rates, by factor. Empty where no unit is lost and the samples that are
+        trained on could not be learnt much better, and for an optimiser without a rate.
     larger : Outcome or None
         A larger network; None where `rates` are empty for the first reason.
     longer : Outcome or None
@@ -125,7 +125,8 @@ class Case:
         self.net_outcome = own
         self.subject = own if self.is_apart else self.again
         self.reference = min(self.subject, self.again, key=lambda each: each.validation_error)
-        if self.reference.training_error >= LEAST_OF_BASELINE * self.baseline_error:
+        could_learn = self.reference.training_error >= LEAST_OF_BASELINE * self.baseline_error
+        if could_learn or self.lost:
             self._train_otherwise()
         self._scale()
         self._predict_folds()
@@ -134,11 +135,26 @@ class Case:
         """Whether the second one is so much better for the validation samples that it counts."""
         return after is not None and self.counts(before.validation, after.validation)
 
-    def counts(self, before: Array, after: Array) -> bool:
+    def counts(self, before: Array, after: Array, least_z: float = LEAST_Z) -> bool:
         """The same of errors."""
         found = gain(before, after)
         least = max(LEAST_OF_ERROR * before.mean(), LEAST_OF_BASELINE * self.baseline_error)
-        return bool(found.mean >= least > 0 and found.z >= LEAST_Z)
+        return bool(found.mean >= least > 0 and found.z >= least_z)
+
+    @property
+    def scales_better(self) -> bool:
+        """Whether the copy on standardised columns is better.
+
+        It is not picked among others, and columns on other scales are a reason to expect it. So it
+        may be proved by the samples that it was trained on, of which there are more.
+        """
+        if self.scaled is None:
+            return False
+        before, after = self.reference, self.scaled
+        return self.is_material(before, after) or (
+            self.counts(before.training, after.training)
+            and self.counts(before.validation, after.validation, least_z=0.0)
+        )
 
     def learns_better(self, after: Outcome | None) -> bool:
         """Whether a copy is better than the reference, for samples that it was trained on too.
@@ -173,14 +189,14 @@ class Case:
 
     @property
     def sparing_rate(self) -> float:
-        """The factor of a lower rate that is better and spares units that its own kills; or 1.
+        """The factor of a lower rate that spares the units that its own kills; or 1.
 
         A few units that are left may do as well as all of them, so that errors alone do not tell.
         """
         if self.lost and self._lost_in(self.again.net):
             for factor in (each for each in sorted(self.rates, reverse=True) if each < 1):
-                is_better = self.is_material(self.net_outcome, self.rates[factor])
-                if is_better and not self._lost_in(self.rates[factor].net):
+                is_worse = self.is_material(self.rates[factor], self.net_outcome)
+                if not is_worse and not self._lost_in(self.rates[factor].net):
                     return factor
         return 1.0
 
@@ -286,7 +302,7 @@ class Case:
     def _predict_folds(self) -> None:
         """Each sample by a network that has not seen it, in the best way that was found."""
         samples, layers = self.train, None
-        if self.is_material(self.reference, self.scaled):
+        if self.scales_better:
             samples = samples.mapped(Standard(samples.X))
         elif self.learns_better(self.larger):
             layers = larger(self.net.layers)

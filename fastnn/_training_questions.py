@@ -72,9 +72,7 @@ class TrainingQuestions(Questions):
     def scale(self) -> Ranked | None:
         """Whether columns on one scale would be learnt from better."""
         case = self.case
-        if case.far is None or case.scaled is None:
-            return None
-        if not case.is_material(case.reference, case.scaled):
+        if case.far is None or case.scaled is None or not case.scales_better:
             return None
         n_far, n_all = len(case.far), case.train.X.shape[1]
         who = "The columns of X are" if n_far == n_all else (
@@ -104,6 +102,9 @@ class TrainingQuestions(Questions):
             return self._divergence() if case.again.diverged else None
         best = case.rates[factor]
         which, way = ("high", "slower") if factor < 1 else ("low", "faster")
+        what = "is better after as many epochs"
+        if case.best_rate == 1:
+            what = "is no worse after as many epochs, and spares units that die at this rate"
         rate = case.trainer.training.optimizer.learning_rate
         told = f"{factor:g} times its rates"
         if isinstance(rate, float):
@@ -118,7 +119,7 @@ class TrainingQuestions(Questions):
         finding = Finding(
             f"rate too {which}",
             f"The learning rate is too {which}: a copy that learns {way}, at {factor:g} times the "
-            f"rate, is better after as many epochs.",
+            f"rate, {what}.",
             evidence,
             f"Train a new network with {told}; fastnn.find_learning_rate(net, X, y).plot() shows "
             f"the range.",
