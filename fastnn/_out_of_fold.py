@@ -18,15 +18,15 @@ _SUREST, _SURE = 0.2, 0.5
 # The mistakes among the surest are at least these shares of those among the sure (to a standard
 # error) and among all: both are 1 where wrong labels are the only mistakes, and near 0 for overlap.
 _PLATEAU, _LIKE_ALL = 0.85, 0.55
-# They are at least this share of them, as less is what careful labelling leaves; and so many, as
-# their number is known to a quarter then.
+# They are at least this share of them, as less is what careful labelling leaves; and at least this
+# number, as it is known to a quarter then.
 _LEAST_WRONG, _FEWEST_WRONG = 0.05, 15
 # Networks that leave more of the baseline's error know too little to judge labels.
 _KNOWS = 0.8
 # Targets that lie as many times the typical residual away: Gaussian noise has one of 16,000 there.
 _OUTLIER = 4.0
-# Samples that have a typical residual in common: tenths by the output, and no fewer than so many,
-# as their median is known to a fifth then.
+# Samples that have a typical residual in common: tenths by the output, and at least this number, as
+# their median is known to a fifth then.
 _MOST_GROUPS, _GROUP = 10, 30
 # A normal distribution's standard deviation in median absolute deviations.
 _PER_MAD = 1.4826

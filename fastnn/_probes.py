@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 
 #: Errors are cut here, in times the baseline's: that a network has diverged says no more than this.
 _MOST_ERROR = 10.0
-# An early-stopped copy waits for this share of its epochs, and at least for so many.
+# An early-stopped copy waits for this share of its epochs, and at least for this number.
 _PATIENCE_SHARE, _LEAST_PATIENCE = 0.2, 5
 #: A larger network has twice the units of each hidden layer, and no fewer than these: 64 units bend
 #: in enough places for most tables, and cost little.
