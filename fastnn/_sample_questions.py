@@ -25,8 +25,8 @@ _NEARLY_ALL = 0.05
 _LITTLE = 0.25
 # Rows that a sentence names; `Finding.rows` has them all.
 _MOST_NAMED = 10
-# The recall of a rare class: below this, and as much below the share of all that is right; and of at
-# least this number of samples, as it is known to a quarter then.
+# The recall of a rare class: below this, and as much below the share of all that is right; of this
+# number of samples at least, as it is known to a quarter then.
 _LOW_RECALL, _BELOW_OTHERS, _FEWEST_RARE = 0.9, 0.1, 5
 
 
