@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from fastnn import datasets, plots, reference
     from fastnn import sklearn as sklearn  # not in __all__: it needs an extra
     from fastnn.cross_validation import CrossValidation, cross_validate
+    from fastnn.diagnosis import Diagnosis, diagnose
     from fastnn.ensemble import Ensemble
     from fastnn.hyperparameters import Integers, LogUniform, SearchResult, Trial, Uniform, search
     from fastnn.many import fit_many
@@ -114,6 +115,7 @@ __all__ = [
     "CosineDecay",
     "CrossValidation",
     "Dense",
+    "Diagnosis",
     "Dropout",
     "EarlyStopping",
     "Ensemble",
@@ -164,6 +166,7 @@ __all__ = [
     "config",
     "cross_validate",
     "datasets",
+    "diagnose",
     "find_learning_rate",
     "fit_many",
     "get_num_threads",
@@ -183,6 +186,7 @@ __all__ = [
 # Names that most programs do without, and their modules.
 _LATER = {
     "CrossValidation": "cross_validation",
+    "Diagnosis": "diagnosis",
     "Ensemble": "ensemble",
     "Integers": "hyperparameters",
     "LogUniform": "hyperparameters",
@@ -190,6 +194,7 @@ _LATER = {
     "Trial": "hyperparameters",
     "Uniform": "hyperparameters",
     "cross_validate": "cross_validation",
+    "diagnose": "diagnosis",
     "fit_many": "many",
     "search": "hyperparameters",
 }

@@ -13,7 +13,7 @@ from fastnn._averages import Average
 from fastnn._checkpoint import Before, FitProgress, with_states, write
 from fastnn._core.training import Trainer
 from fastnn._data import FitData, Samples
-from fastnn._diagnosis import explain_failure
+from fastnn._divergence import explain_failure
 from fastnn._evaluation import evaluate
 from fastnn._options import FitOptions
 from fastnn._progress import Report, epoch_report

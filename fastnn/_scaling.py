@@ -59,7 +59,7 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
     first = layers[isinstance(layers[0], Rescale)]
     if X.shape[1] == 1 or isinstance(first, BatchNorm):
         return
-    sizes, varies = _sizes(X)
+    sizes, varies = column_sizes(X)
     if not varies.any():
         return
     in_order = np.sort(sizes[varies])
@@ -69,8 +69,9 @@ def warn_of_scales(X: Array, given: Any, layers: Sequence[Layer], stacklevel: in
         (np.flatnonzero(varies & (sizes * _FAR < typical)), "smaller"),
     ):
         if len(columns) > 0:
+            named = named_columns(columns, _frames.labels(given))
             warnings.warn(
-                f"{_named(columns, given)} of X {'is' if len(columns) == 1 else 'are'} more than "
+                f"{named} of X {'is' if len(columns) == 1 else 'are'} more than "
                 f"{_FAR:,.0f} times {what} than usual among its columns: a root mean square of "
                 f"{_range(sizes[columns])}, where the median column has {typical:.2g}. Training "
                 f"goes badly on such data: standardise X, as (X - X.mean(axis=0)) / X.std(axis=0), "
@@ -106,7 +107,7 @@ def rows_to_look_at(n_samples: int, n_features: int) -> npt.NDArray[np.intp]:
     return np.linspace(0, n_samples - 1, n_rows).astype(np.intp)
 
 
-def _sizes(X: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+def column_sizes(X: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     """The size of each column, 0 where it has nothing but 0, and whether its numbers differ."""
     rows = X[rows_to_look_at(*X.shape)].astype(np.float64)
     varies = rows.min(axis=0) < rows.max(axis=0)
@@ -115,9 +116,8 @@ def _sizes(X: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
         return np.sqrt(squares / np.maximum(np.count_nonzero(rows, axis=0), 1)), varies
 
 
-def _named(columns: npt.NDArray[np.intp], given: Any) -> str:
-    """Such as ``"columns 3 ('income') and 7"``."""
-    labels = _frames.labels(given)
+def named_columns(columns: npt.NDArray[np.intp], labels: Sequence[Any]) -> str:
+    """Such as ``"columns 3 ('income') and 7"``; `labels` are those of a data frame's columns."""
     names = []
     for j in columns[:_MOST_NAMED].tolist():
         label = labels[j] if j < len(labels) else None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fastnn import Dense, Dropout, History, Network, find_learning_rate, plots
+from fastnn import Dense, Dropout, History, Network, diagnose, find_learning_rate, plots
 from fastnn.datasets import load_digits
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -60,6 +60,7 @@ def every_picture() -> dict[str, tuple[Callable[..., Any], bool]]:
     planar = Network.from_sizes([2, 3, 1], seed=0)
     probabilities, predicted = net.predict_proba(X), net.predict(X)
     found = find_learning_rate(net, X, y, n_steps=20)
+    diagnosed = diagnose(planar, np.tile(PLANE, (5, 1)), [0, 1, 1, 0] * 5, epochs=1)
     history, zeros = History(HISTORY), [0] * 4
     return {
         "activations": (lambda ax: plots.activations(net, X, ax), True),
@@ -67,6 +68,8 @@ def every_picture() -> dict[str, tuple[Callable[..., Any], bool]]:
         "calibration": (lambda ax: plots.calibration(y, probabilities, ax), False),
         "confusion_matrix": (lambda ax: plots.confusion_matrix(y, predicted, ax), False),
         "decision_boundary": (lambda ax: plots.decision_boundary(planar, PLANE, zeros, ax), False),
+        "diagnosis": (lambda ax: plots.diagnosis(diagnosed, ax), True),
+        "diagnosis.plot": (lambda ax: diagnosed.plot(ax), True),
         "history.plot": (lambda ax: history.plot(ax), True),
         "importance": (lambda ax: plots.importance({"a": 0.5}, ax), False),
         "learning_curves": (lambda ax: plots.learning_curves(history, ax), True),

@@ -16,6 +16,7 @@ matplotlib is imported by the first picture. The extra ``plot`` brings it.
 from fastnn.plots.classifiers import calibration, confusion_matrix, precision_recall, roc
 from fastnn.plots.columns import importance
 from fastnn.plots.curves import learning_curves, learning_rate_range
+from fastnn.plots.diagnoses import diagnosis
 from fastnn.plots.durations import bar_chart, format_duration
 from fastnn.plots.images import least_sure, misclassified, weights
 from fastnn.plots.networks import activations, decision_boundary, network
@@ -27,6 +28,7 @@ __all__ = [
     "calibration",
     "confusion_matrix",
     "decision_boundary",
+    "diagnosis",
     "format_duration",
     "importance",
     "learning_curves",

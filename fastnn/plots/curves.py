@@ -72,7 +72,7 @@ def learning_curves(history: HistoryLike | Sequence[HistoryLike], ax: Axes | Non
     kinds = {kind: names for kind, names in kinds.items() if names}
     axes = panels(ax, len(kinds), n_columns=len(kinds), width=4.8, height=3.6)
     for panel, (kind, names) in zip(axes, kinds.items(), strict=True):
-        _draw_by_epoch(panel, kind, {name: [run[name] for run in runs] for name in names})
+        draw_by_epoch(panel, kind, {name: [run[name] for run in runs] for name in names})
     return axes
 
 
@@ -88,7 +88,7 @@ def _kind(name: str) -> str:
     return "score" if larger_is_better(name) else "loss"
 
 
-def _draw_by_epoch(ax: Axes, kind: str, curves: Mapping[str, Sequence[Array]]) -> None:
+def draw_by_epoch(ax: Axes, kind: str, curves: Mapping[str, Sequence[Array]]) -> None:
     """`curves` has the values of each training under a name."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 

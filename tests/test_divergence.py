@@ -18,7 +18,7 @@ from fastnn import (
     Network,
     Rescale,
     ScalingWarning,
-    _diagnosis,
+    _divergence,
     _scaling,
 )
 
@@ -167,7 +167,7 @@ def test_a_failure_of_its_own_does_not_hide_the_first(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(_diagnosis._Failure, "forward", fail)
+    monkeypatch.setattr(_divergence._Failure, "forward", fail)
     net = Network([Dense(8, "exponential"), Dense(1)], 4, dtype="float64", seed=0)
     message = failure(net, 1e4 * X, Y)
     assert message.startswith("the loss is ")
@@ -176,7 +176,7 @@ def test_a_failure_of_its_own_does_not_hide_the_first(
 
 def test_it_takes_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a full batch, what there is time for: here the first samples alone."""
-    monkeypatch.setattr(_diagnosis, "_SECONDS", -1.0)
+    monkeypatch.setattr(_divergence, "_SECONDS", -1.0)
     many, y = np.tile(X, (60, 1)), np.tile(Y, 60)
     many[11_500] *= 1e4
     net = Network([Dense(4, "exponential"), Dense(1)], 4, dtype="float64", seed=0)
@@ -406,5 +406,5 @@ def test_large_data_are_not_read_through() -> None:
             return super().__getitem__(index)
 
     for shape, n_rows in (((5000, 3), 1000), ((500, 3), 500), ((2000, 10_000), 26)):
-        _scaling._sizes(np.zeros(shape, np.float32).view(Counting))
+        _scaling.column_sizes(np.zeros(shape, np.float32).view(Counting))
         assert looked_at.pop() == n_rows
