@@ -204,19 +204,30 @@ def validation_of(net: Network, options: FitOptions, n_features: int | None) -> 
 
         n_epochs = options.epochs - options.n_done
         return EvaluationChunks(net, data, n_features, name=name, n_passes=n_epochs)
+    return validation_samples(
+        net,
+        data,
+        n_features,
+        may_be_zero=options.is_part,
+        remedy="; an iterable of such chunks, or a function that returns one, does too",
+    )
+
+
+def validation_samples(
+    net: Network, data: Any, n_features: int | None, may_be_zero: bool = False, remedy: str = ""
+) -> Samples:
+    """Validation data that are at hand, checked."""
+    name = "validation_data"
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         got = type(data).__name__
         if isinstance(data, (tuple, list)):
             got += f" of length {len(data)}"
-        raise TypeError(
-            f"{name} must be (X, y) or (X, y, sample_weight), got {got}; an iterable of such "
-            f"chunks, or a function that returns one, does too"
-        )
+        raise TypeError(f"{name} must be (X, y) or (X, y, sample_weight), got {got}{remedy}")
     names = (f"{name}[0]", f"{name}[1]")
     X, y, given = data if len(data) == 3 else (*data, None)
     X, y = apart_from(net._state, *net._architecture.checked_data(X, y, n_features, names=names))
     weights = _weights.sample_weights(
-        net._architecture, y, given, None, name=f"{name}[2]", may_be_zero=options.is_part
+        net._architecture, y, given, None, name=f"{name}[2]", may_be_zero=may_be_zero
     )
     return Samples(X, y, weights)
 

@@ -17,7 +17,7 @@ from doc_snippets import DOCS
 
 import fastnn
 from fastnn import Dense, Diagnosis, Network, diagnose
-from fastnn.findings import VERDICTS, Finding
+from fastnn.diagnosis import VERDICTS, Finding
 
 # At the end, so that an installed fastnn is found before the one beside bench.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -93,7 +93,7 @@ def test_rows_with_wrong_labels_are_listed_the_least_likely_first() -> None:
 def test_rows_and_columns_are_those_of_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where samples are drawn and set aside, and a data frame has names."""
     pandas = pytest.importorskip("pandas")
-    monkeypatch.setattr(fastnn.diagnosis, "MOST_ROWS", 1000)
+    monkeypatch.setattr(fastnn.diagnosis.diagnosis, "MOST_ROWS", 1000)
     rng = np.random.default_rng(0)
     many = rng.standard_normal((3000, 4))
     y = (many[:, 0] > 0).astype(np.int64) ^ (rng.random(3000) < 0.2)

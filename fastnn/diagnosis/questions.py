@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastnn._case import Case
-from fastnn._sample_questions import SampleQuestions
-from fastnn._training_questions import TrainingQuestions
-from fastnn.findings import Finding
+from fastnn.diagnosis.case import Case
+from fastnn.diagnosis.findings import Finding
+from fastnn.diagnosis.sample_questions import SampleQuestions
+from fastnn.diagnosis.training_questions import TrainingQuestions
 
 Array = npt.NDArray[Any]
 

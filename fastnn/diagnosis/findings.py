@@ -33,7 +33,7 @@ class Finding:
     Attributes
     ----------
     verdict : str
-        One of ``fastnn.findings.VERDICTS``: a name to compare with.
+        One of ``fastnn.diagnosis.VERDICTS``: a name to compare with.
     sentence : str
         What was found.
     evidence : dict of str to float
@@ -48,7 +48,7 @@ class Finding:
 
     Examples
     --------
-    >>> from fastnn.findings import Finding
+    >>> from fastnn.diagnosis import Finding
     >>> print(Finding("bias", "It is too small.", {"training error": 0.25}, "Take more units."))
     bias: It is too small.
       Evidence: training error 0.2500

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastnn._case import Case
-from fastnn._probes import gain
 from fastnn._scaling import named_columns
+from fastnn.diagnosis.case import Case
+from fastnn.diagnosis.probes import gain
 
 Array = npt.NDArray[Any]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._columns import Standard, far_columns
-from fastnn._probes import (
+from fastnn._sparse import SparseRows
+from fastnn.diagnosis.columns import Standard, far_columns
+from fastnn.diagnosis.probes import (
     Gain,
     Outcome,
     Part,
@@ -22,7 +23,6 @@ from fastnn._probes import (
     output_of,
     without_dead_ends,
 )
-from fastnn._sparse import SparseRows
 from fastnn.layers import BatchNorm, Dense, Layer, Rescale
 from fastnn.network import Network
 from fastnn.optimizers import LBFGS

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _frames, _validation
-from fastnn._case import Case
 from fastnn._data import rows_aside, validation_samples
 from fastnn._html import html_table
 from fastnn._keywords import checked_keywords
 from fastnn._options import FIRST
-from fastnn._probes import Part, Task, Trainer
-from fastnn._questions import findings_of
 from fastnn._state import Training
 from fastnn.config import choose_threads
 from fastnn.cross_validation import checked_seed
-from fastnn.findings import Finding
+from fastnn.diagnosis.case import Case
+from fastnn.diagnosis.findings import Finding
+from fastnn.diagnosis.probes import Part, Task, Trainer
+from fastnn.diagnosis.questions import findings_of
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import LBFGS

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._case import FACTORS, LEAST_Z, lost_share
-from fastnn._evidence import FEW, Questions
-from fastnn._probes import Outcome, gain
-from fastnn.findings import Finding
+from fastnn.diagnosis.case import FACTORS, LEAST_Z, lost_share
+from fastnn.diagnosis.evidence import FEW, Questions
+from fastnn.diagnosis.findings import Finding
+from fastnn.diagnosis.probes import Outcome, gain
 
 Array = npt.NDArray[Any]
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._case import LEAST_Z
-from fastnn._columns import errors_alone
-from fastnn._evidence import FEW, Questions
-from fastnn._out_of_fold import knowledge, wrong_targets
-from fastnn._probes import gain, output_of
-from fastnn.findings import Finding
+from fastnn.diagnosis.case import LEAST_Z
+from fastnn.diagnosis.columns import errors_alone
+from fastnn.diagnosis.evidence import FEW, Questions
+from fastnn.diagnosis.findings import Finding
+from fastnn.diagnosis.out_of_fold import knowledge, wrong_targets
+from fastnn.diagnosis.probes import gain, output_of
 
 Array = npt.NDArray[Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._probes import Part, Task
 from fastnn._scaling import column_sizes
+from fastnn.diagnosis.probes import Part, Task
 
 Array = npt.NDArray[Any]
 

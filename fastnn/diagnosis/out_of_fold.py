@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._probes import Task
+from fastnn.diagnosis.probes import Task
 
 Array = npt.NDArray[Any]
 
