@@ -47,6 +47,7 @@ cdef class Access:
     cdef bint write_in_turn(self, ident, double limit) except -1
     # These enter one
     cdef int start_reading(self) except -1
+    cdef int wait_to_read(self) except -1
     cdef int stop_reading(self) except -1
     cdef int start_writing(self) except -1
     cdef int stop_writing(self) except -1

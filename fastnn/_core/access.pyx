@@ -197,12 +197,18 @@ cdef class Access:
         return 0
 
     cdef int start_reading(self) except -1:
-        cdef unsigned long round = 0
         cdef bint is_in
         with cython.critical_section(self):
             is_in = self.read_at_once()
+        return 0 if is_in else self.wait_to_read()
+
+    cdef int wait_to_read(self) except -1:
+        cdef unsigned long round = 0
+        cdef bint is_in
+        ident = this_thread()
+        with cython.critical_section(self):
+            is_in = self.read_at_once()  # again: without a GIL the writer may have gone out since
             if not is_in:
-                ident = this_thread()
                 round = self.await_turn_to_read(ident)
         while not is_in:
             try:
