@@ -49,7 +49,7 @@ CYTHON_DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": DEBUG,
     "cdivision": True,
-    "freethreading_compatible": False,
+    "freethreading_compatible": True,
 }
 
 

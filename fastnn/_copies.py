@@ -26,24 +26,27 @@ def copy(
     """See `Network.copy`; without the attributes that a subclass has added."""
     architecture = net._architecture.changed(dtype, layers)
     twin = net._bare(architecture)
-    if net._plan is not None and net._state is not None:
-        plan = net._plan  # shared: copies have the same, and take turns with its buffers
+    plan, built = net._plan, net._state
+    if plan is not None and built is not None:
+        # The plan is shared: copies have the same, and take turns with its buffers
         if twin.dtype != net.dtype or layers is not None:
             plan = architecture.plan(plan.n_features)
         with net._access.reading():
-            state = net._state.copy(twin.dtype, net._shapes)
+            state = built.copy(twin.dtype, net._shapes)
         twin._adopt(plan, state.with_output(architecture, plan.n_features))
     return twin
 
 
 def to_data(net: Network) -> tuple[dict[str, Any], dict[str, Array]]:
     """See `Network.to_data`."""
-    description = {**net._architecture.description(), "n_features": net.n_features}
-    if net._state is None or net._plan is None:
+    plan, state = net._plan, net._state
+    n_features = None if plan is None else plan.n_features
+    description = {**net._architecture.description(), "n_features": n_features}
+    if state is None or plan is None:
         return description | NO_STATE, {}
     with net._access.reading():
-        net._state.check(net._architecture, net._plan.n_features)
-        return description | net._state.description(), net._state.tensors()
+        state.check(net._architecture, plan.n_features)
+        return description | state.description(), state.tensors()
 
 
 def many_to_data(networks: Sequence[Network]) -> tuple[list[dict[str, Any]], dict[str, Array]]:

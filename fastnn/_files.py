@@ -1,8 +1,9 @@
 """Model files: safetensors with a description and a checksum in the metadata.
 
-The file is written here and not by the safetensors library (0.8), which ends the process when
-memory runs out, cannot be interrupted, and makes every file readable by its owner only. A header
-that comes from outside is checked by the library; the tensors are then read into NumPy's memory.
+The file is written and read here and not by the safetensors library (0.8), which ends the process
+when memory runs out, cannot be interrupted, makes every file readable by its owner only, and has no
+wheels for Python without a GIL. A header that comes from outside is checked before anything is
+allocated; the tensors are then read into NumPy's memory.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from itertools import chain
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -145,15 +147,11 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
         From the operating system.
     """
     name = checked_path(path)
-    while True:
-        with open_regular(name) as file:
-            try:
-                metadata, layout = _read_header(name, file)
-                # The library opens the file a second time; a save in between starts us again.
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(name)):
-                    return _read_content(file, metadata, layout)
-            except _DamageError as damage:
-                raise ValueError(f"cannot load {name!r}: {damage}") from damage.__cause__
+    with open_regular(name) as file:
+        try:
+            return _read_content(file, *_read_header(file))
+        except _DamageError as damage:
+            raise ValueError(f"cannot load {name!r}: {damage}") from damage.__cause__
 
 
 class _DamageError(Exception):
@@ -161,14 +159,12 @@ class _DamageError(Exception):
 
 
 def _read_header(
-    path: str, file: BufferedReader
+    file: BufferedReader,
 ) -> tuple[dict[str, str], list[tuple[str, list[int], str]]]:
     """Metadata, and (name, shape, dtype name) of each tensor in the order of their bytes.
 
     Leaves `file` at the first tensor.
     """
-    from safetensors import SafetensorError, safe_open
-
     file_size = os.fstat(file.fileno()).st_size
     prefix = file.read(8)
     header_size = int.from_bytes(prefix, "little")
@@ -182,14 +178,46 @@ def _read_header(
             f"are read"
         )
     try:
-        with safe_open(path, framework="numpy") as header:
-            metadata = header.metadata() or {}
-            slices = [(name, header.get_slice(name)) for name in header.offset_keys()]
-            layout = [(name, entry.get_shape(), entry.get_dtype()) for name, entry in slices]
-    except SafetensorError as error:
+        entries = _parse_object(file.read(header_size).decode())
+        metadata = entries.pop("__metadata__", {})
+        if not _is_mapping_of(str, metadata):
+            raise ValueError("its metadata are no texts by name")
+        return metadata, _layout(entries, file_size - 8 - header_size)
+    except (ValueError, RecursionError) as error:
         raise _DamageError(f"not a safetensors file, or damaged: {error}") from error
-    file.seek(8 + header_size)
-    return metadata, layout
+
+
+def _layout(entries: dict[str, Any], n_bytes: int) -> list[tuple[str, list[int], str]]:
+    """Name, shape and dtype name of the tensors that fill so many bytes, in their order there."""
+    if not _is_mapping_of(dict, entries):
+        raise ValueError("it does not describe tensors by name")
+    layout, position = [], 0
+    for name, entry in sorted(entries.items(), key=_offsets):
+        begin, end = _offsets((name, entry))
+        shape, dtype = entry["shape"], entry["dtype"]
+        if dtype not in _DTYPES:
+            raise _DamageError(f"tensor {name!r} has dtype {dtype}, which fastnn does not use")
+        if begin != position or end - begin != prod(shape) * _DTYPES[dtype].itemsize:
+            raise ValueError(f"tensor {name!r} is not where it must be, or not as long")
+        layout.append((name, shape, dtype))
+        position = end
+    if position != n_bytes:
+        raise ValueError(f"its tensors take {position} bytes, and {n_bytes} are there")
+    return layout
+
+
+def _offsets(item: tuple[str, dict[str, Any]]) -> tuple[int, int]:
+    """Where a tensor begins and ends; ValueError for an entry that is none of a tensor's."""
+    name, entry = item
+    match entry:
+        case {"dtype": str(), "shape": [*shape], "data_offsets": [int(begin), int(end)], **rest}:
+            if not rest and all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
+                return begin, end
+    raise ValueError(f"the entry of tensor {name!r} is none of a tensor's")
+
+
+def _is_mapping_of(kind: type, values: Any) -> bool:
+    return isinstance(values, dict) and all(isinstance(value, kind) for value in values.values())
 
 
 def _read_content(
@@ -201,7 +229,7 @@ def _read_content(
     if metadata["checksum"] != _checksum(text, _in_file_order(tensors)):
         raise _DamageError("damaged: the checksum does not match the content")
     try:
-        description = _parse_description(text)
+        description = _parse_object(text)
     except (ValueError, RecursionError) as error:
         raise _DamageError(f"its description is not valid: {error}") from error
     return description, {name: _native(array) for name, array in tensors.items()}
@@ -221,8 +249,6 @@ def _check_format(metadata: dict[str, str]) -> None:
 
 
 def _read_tensor(file: BufferedReader, name: str, shape: list[int], dtype: str) -> Array:
-    if dtype not in _DTYPES:
-        raise _DamageError(f"tensor {name!r} has dtype {dtype}, which fastnn does not use")
     try:
         array = np.empty(shape, _DTYPES[dtype])
     except (ValueError, OverflowError) as error:
@@ -255,7 +281,7 @@ def _description_text(description: dict[str, Any]) -> str:
         raise TypeError(f"description must be a dict, got {type(description).__name__}")
     try:
         text = json.dumps(description, allow_nan=False)
-        _parse_description(text)
+        _parse_object(text)
     except TypeError as error:
         raise TypeError(f"description must hold only what JSON can: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -263,7 +289,9 @@ def _description_text(description: dict[str, Any]) -> str:
     return text
 
 
-def _parse_description(text: str) -> dict[str, Any]:
+def _parse_object(text: str) -> dict[str, Any]:
+    """An object of JSON, of finite numbers, without a key twice; ValueError for anything else."""
+
     def refuse_constant(constant: str) -> None:
         raise ValueError(f"{constant} is not a finite number")
 
@@ -273,10 +301,10 @@ def _parse_description(text: str) -> dict[str, Any]:
             raise ValueError("a key occurs twice in one object")
         return result
 
-    description = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
-    if not isinstance(description, dict):
-        raise ValueError(f"expected an object, got {type(description).__name__}")
-    return description
+    value = json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {type(value).__name__}")
+    return value
 
 
 def _stored_tensors(tensors: dict[str, Array]) -> dict[str, Array]:

@@ -136,12 +136,13 @@ def get_num_threads() -> int:
     share: int | None = getattr(_of_thread, "n", None)
     if share is not None:
         return share
-    if _n_threads is not None:
-        return _n_threads
-    if _default is None:
-        _default = _default_threads()
+    n, default = _n_threads, _default  # read once: other threads may set them
+    if n is not None:
+        return n
+    if default is None:
+        _default = default = _default_threads()
     n_tasks = _tasks_at_once()
-    return _default if n_tasks == 1 else max(1, min(_default, _available_cpus() // n_tasks))
+    return default if n_tasks == 1 else max(1, min(default, _available_cpus() // n_tasks))
 
 
 @contextmanager

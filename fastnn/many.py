@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
-from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -410,7 +409,7 @@ class _Crew:
         self._held = [net._access.training() for net in networks]
         self._share = share
         self._loops: list[FitLoop | None] = []
-        self._order, self._turns = list(range(n)), count()
+        self._waiting = deque(range(n))  # for their turn
         self._results: list[History | Exception | None] = [None] * n
         self._totals, self._done = [0] * n, [0.0] * n
         self._ended: SimpleQueue[int] = SimpleQueue()
@@ -436,7 +435,7 @@ class _Crew:
             n_epochs * (loop.n_samples or 0) * loop.state.parameters.size
             for n_epochs, loop in zip(self._totals, loops, strict=True)
         ]
-        self._order.sort(key=lambda i: -work[i])
+        self._waiting = deque(sorted(self._waiting, key=lambda i: -work[i]))
 
     def run(self, n_threads: int, progress: bool) -> list[History | Exception]:
         """Trains them all.
@@ -471,7 +470,7 @@ class _Crew:
     def _wait(self, progress: bool) -> None:
         """Until all have ended, or one of them ends the call."""
         total = sum(self._totals) if progress else None
-        n_ended, n = 0, len(self._order)
+        n_ended, n = 0, len(self._held)
         with progress_bar(total, "epochs", unit_scale=False, bar_format=_LAYOUT) as bar:
             while n_ended < n:
                 with suppress(Empty):
@@ -486,8 +485,10 @@ class _Crew:
 
     def _next(self) -> int | None:
         """Whose turn it is: whoever asks gets another one."""
-        turn = next(self._turns)
-        return self._order[turn] if turn < len(self._order) else None
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
 
     def _work(self) -> None:
         try:

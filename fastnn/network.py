@@ -196,7 +196,8 @@ class Network:
     @property
     def n_features(self) -> int | None:
         """Columns of the inputs, or None before the first `fit` of a network not told."""
-        return None if self._plan is None else self._plan.n_features
+        plan = self._plan  # once: another thread's refused call may take it back
+        return None if plan is None else plan.n_features
 
     @property
     def n_outputs(self) -> int:
@@ -220,7 +221,9 @@ class Network:
         length. A refused call changes nothing. The history is neither copied nor saved with the
         network.
         """
-        return self._history.copy()
+        history = self._history.copy()
+        history.cut(history.n_epochs)  # another thread may be at an epoch's end
+        return history
 
     @property
     def n_parameters(self) -> int:
@@ -1073,11 +1076,12 @@ class Network:
     # ---- inside --------------------------------------------------------------------------------
 
     def _built(self) -> tuple[Plan, State]:
-        if self._plan is None or self._state is None:
+        plan, state = self._plan, self._state
+        if plan is None or state is None:
             raise ValueError(
                 "the network is not built yet: give n_features, or call fit or partial_fit first"
             )
-        return self._plan, self._state
+        return plan, state
 
     @property
     def _shapes(self) -> list[_blocks.Shapes]:

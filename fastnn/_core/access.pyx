@@ -1,11 +1,12 @@
 """Who may read and who may change a network's parameters at the same time.
 
 Compiled, because signal handlers (Ctrl-C) run between Python's byte codes and can raise there: in
-here nothing is left half done. What these methods do between two waits is one piece, under the
-GIL.
+here nothing is left half done. What is done between two waits is one piece: under the GIL, and where
+Python has none, in a critical section of the `Access`. Signal handlers run outside of these: they may
+take long, and wait for other threads. CPython stops all threads before a fork, and a thread that is
+stopped is in no critical section: a child finds none taken.
 """
-import threading
-
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from posix.time cimport nanosleep, timespec
 
@@ -47,6 +48,28 @@ cdef int keep_forker(list idents) except -1:
     return 0
 
 
+cdef object this_thread():
+    """Its ident, as `threading.get_ident` gives it."""
+    return PyThread_get_thread_ident()
+
+
+cdef int forget(list idents, ident) except -1:
+    idents.remove(ident)
+    return 0
+
+
+cdef int pause() except -1:
+    """Waits a little, and runs the handlers of signals."""
+    cdef timespec duration
+    duration.tv_sec = 0
+    duration.tv_nsec = PAUSE_NANOSECONDS
+    with nogil:
+        nanosleep(&duration, NULL)
+    PyErr_CheckSignals()
+    return 0
+
+
+@cython.final
 cdef class Access:
     """Any number of readers, or one writer, who goes in and out many times a second.
 
@@ -118,89 +141,163 @@ cdef class Access:
             "its copy may be half updated; load or make the network again"
         )
 
-    cdef int pause(self) except -1:
-        cdef timespec duration
-        duration.tv_sec = 0
-        duration.tv_nsec = PAUSE_NANOSECONDS
-        with nogil:
-            nanosleep(&duration, NULL)
-        PyErr_CheckSignals()
-        self.look_around()
-        return 0
-
     cdef bint may_read_again(self) except -1:
         """Whether a writer waits for this very thread, which a signal handler has interrupted."""
-        ident = threading.get_ident()
+        ident = this_thread()
         return self.writer is None and (
             ident in self.reading_threads or ident in self.waiting_writers
         )
 
-    cdef int start_reading(self) except -1:
-        cdef unsigned long round
+    cdef bint read_at_once(self) except -1:
+        """Comes in, where nobody has to be waited for."""
         if self.forks != forks:
             self.look_around()
         if self.writer is None and not self.waiting_writers or self.may_read_again():
             if self.half_written:
                 self.refuse_half_written()
             self.readers += 1
-            return 0
-        ident = threading.get_ident()
+            return True
+        return False
+
+    cdef unsigned long await_turn_to_read(self, ident) except? 0:
+        """From now on this thread is one of those who wait; the round in which it begins."""
         if self.writer == ident:
             raise RuntimeError(
                 "this network is being trained by this very thread, which a signal handler has "
                 "interrupted; use a copy made before"
             )
-        round = self.round
         self.waiting_readers.append(ident)
         self.count_waiting_readers()
-        try:
-            while self.writer is not None or self.waiting_writers:
-                if self.round != round and self.admitted > 0:
-                    break
-                round = self.round  # another one, where this reader was absent from its turn
-                self.pause()
-                if ident in self.absent:
-                    self.absent.remove(ident)
-                    self.count_waiting_readers()
-        finally:
-            self.waiting_readers.remove(ident)
-            if ident in self.absent:
-                self.absent.remove(ident)
-            elif self.round != round:
-                self.admitted = max(0, self.admitted - 1)
+        return self.round
+
+    cdef bint read_in_turn(self, ident, unsigned long *round) except -1:
+        """Comes in, where it is this thread's turn; `round` is the one that it waits in."""
+        self.look_around()
+        if ident in self.absent:
+            forget(self.absent, ident)
             self.count_waiting_readers()
+        if ((self.writer is not None or self.waiting_writers)
+                and not (self.round != round[0] and self.admitted > 0)):
+            round[0] = self.round  # another one, where this reader was absent from its turn
+            return False
+        self.give_up_turn_to_read(ident, round[0])
         if self.half_written:
             self.refuse_half_written()
         self.readers += 1
+        return True
+
+    cdef int give_up_turn_to_read(self, ident, unsigned long round) except -1:
+        self.look_around()
+        forget(self.waiting_readers, ident)
+        if ident in self.absent:
+            forget(self.absent, ident)
+        elif self.round != round:
+            self.admitted = max(0, self.admitted - 1)
+        self.count_waiting_readers()
+        return 0
+
+    cdef int start_reading(self) except -1:
+        cdef bint is_in
+        with cython.critical_section(self):
+            is_in = self.read_at_once()
+        return 0 if is_in else self.wait_to_read()
+
+    cdef int wait_to_read(self) except -1:
+        cdef unsigned long round = 0
+        cdef bint is_in
+        ident = this_thread()
+        with cython.critical_section(self):
+            is_in = self.read_at_once()  # again: without a GIL the writer may have gone out since
+            if not is_in:
+                round = self.await_turn_to_read(ident)
+        while not is_in:
+            try:
+                pause()
+            except BaseException:
+                with cython.critical_section(self):
+                    self.give_up_turn_to_read(ident, round)
+                raise
+            with cython.critical_section(self):
+                is_in = self.read_in_turn(ident, &round)
         return 0
 
     cdef int stop_reading(self) except -1:
-        self.readers -= 1
+        with cython.critical_section(self):
+            self.readers -= 1
         return 0
 
-    cdef int start_writing(self) except -1:
-        cdef double limit = now() + ADMISSION_SECONDS
-        ident = threading.get_ident()
+    cdef bint write_in_turn(self, ident, double limit) except -1:
+        """Comes in, where nobody else is in, and no reader's turn is before; `limit`: when those whose
+        turn it is have been waited for."""
         self.look_around()
-        self.waiting_writers.append(ident)
-        try:
-            while self.writer is not None or self.readers > 0 or self.admitted > 0:
-                self.pause()
-                if self.readers == 0 and self.admitted > 0 and now() > limit:
-                    self.absent = list(self.waiting_readers)
-                    self.admitted = 0
-                    self.count_waiting_readers()
-        finally:
-            self.waiting_writers.remove(ident)
+        if self.readers == 0 and self.admitted > 0 and now() > limit:
+            self.absent = list(self.waiting_readers)
+            self.admitted = 0
+            self.count_waiting_readers()
+        if self.writer is not None or self.readers > 0 or self.admitted > 0:
+            return False
+        forget(self.waiting_writers, ident)
         if self.half_written:
             self.refuse_half_written()
         self.writer = ident
+        return True
+
+    cdef int start_writing(self) except -1:
+        cdef double limit = now() + ADMISSION_SECONDS
+        cdef bint is_in
+        ident = this_thread()
+        with cython.critical_section(self):
+            self.waiting_writers.append(ident)
+            is_in = self.write_in_turn(ident, limit)
+        while not is_in:
+            try:
+                pause()
+            except BaseException:
+                with cython.critical_section(self):
+                    self.look_around()
+                    forget(self.waiting_writers, ident)
+                raise
+            with cython.critical_section(self):
+                is_in = self.write_in_turn(ident, limit)
         return 0
 
     cdef int stop_writing(self) except -1:
-        self.writer = None
-        self.round += 1
-        self.admitted = len(self.waiting_readers) - len(self.absent)
+        with cython.critical_section(self):
+            self.look_around()
+            self.writer = None
+            self.round += 1
+            self.admitted = len(self.waiting_readers) - len(self.absent)
+        return 0
+
+    cdef int start_training(self) except -1:
+        ident = this_thread()
+        with cython.critical_section(self):
+            self.look_around()
+            if self.trainer is not None:
+                raise RuntimeError(
+                    "this network is being trained by another call; train a copy (net.copy()) "
+                    "instead"
+                )
+            if ident in self.reading_threads or ident in self.waiting_readers:
+                raise RuntimeError(
+                    "this network is being used by this very thread, which a signal handler has "
+                    "interrupted; train a copy (net.copy()) instead"
+                )
+            self.trainer = ident
+        return 0
+
+    cdef int note_reader(self) except -1:
+        """Says that this thread's call is one which a signal handler may interrupt."""
+        ident = this_thread()
+        with cython.critical_section(self):
+            self.reading_threads.append(ident)
+        return 0
+
+    cdef int forget_reader(self) except -1:
+        ident = this_thread()
+        with cython.critical_section(self):
+            self.look_around()
+            forget(self.reading_threads, ident)
         return 0
 
 
@@ -212,11 +309,10 @@ cdef class Reading:
 
     def __enter__(self):
         self.access.start_reading()
-        self.access.reading_threads.append(threading.get_ident())
+        self.access.note_reader()
 
     def __exit__(self, *_):
-        self.access.look_around()
-        self.access.reading_threads.remove(threading.get_ident())
+        self.access.forget_reader()
         self.access.stop_reading()
 
 
@@ -230,7 +326,6 @@ cdef class Writing:
         self.access.start_writing()
 
     def __exit__(self, *_):
-        self.access.look_around()
         self.access.stop_writing()
 
 
@@ -242,18 +337,7 @@ cdef class Training:
         self.access = access
 
     def __enter__(self):
-        ident = threading.get_ident()
-        self.access.look_around()
-        if self.access.trainer is not None:
-            raise RuntimeError(
-                "this network is being trained by another call; train a copy (net.copy()) instead"
-            )
-        if ident in self.access.reading_threads or ident in self.access.waiting_readers:
-            raise RuntimeError(
-                "this network is being used by this very thread, which a signal handler has "
-                "interrupted; train a copy (net.copy()) instead"
-            )
-        self.access.trainer = ident
+        self.access.start_training()
         self.is_in = True
 
     def __exit__(self, *_):

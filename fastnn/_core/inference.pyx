@@ -5,6 +5,7 @@ scratch memory of its own.
 """
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 
 from fastnn._core.clock cimport now
@@ -309,7 +310,8 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
         flops = step_flops(g, n_samples, X.starts[n_samples] - X.starts[0]) / 2
     cdef Tuner *tuner = plan.tuner_for(flops) if n_threads > 1 else NULL
     if tuner != NULL:
-        n_threads = choose_threads(tuner, n_threads, flops, begin)
+        with cython.critical_section(plan):
+            n_threads = choose_threads(tuner, n_threads, flops, begin)
     n_tiles = (n_samples + g.row_tile - 1) // g.row_tile
     job.by_units = (n_tiles == 1 and n_threads > 1 and is_free_to_cut(&job.net)
                     and g.n_layers > 1 and len(outputs) == 1 and targets is None
@@ -370,7 +372,8 @@ def infer(Plan plan, parameters, running, X, outputs, int n_threads, targets=Non
                        min(n_samples, (i + 1) * job.tile_rows))
         job.first = job.end
     if tuner != NULL:
-        record_run(tuner, flops, now() - begin, now())
+        with cython.critical_section(plan):
+            record_run(tuner, flops, now() - begin, now())
     if targets is not None:
         for i in range(n_blocks):
             total += job.block_losses[i]

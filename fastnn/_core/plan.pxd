@@ -9,6 +9,7 @@ cdef class Pool:
     cdef list arrays
 
     cdef object take(self, size_t n_bytes)
+    cdef object find(self, size_t n_bytes)
     cdef int refill(self, list arrays) except -1
 
 cdef class Plan:

@@ -5,6 +5,7 @@ any result.
 """
 import numpy as np
 
+cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -68,15 +69,23 @@ cdef class Pool:
         From `numpy.empty`: `numpy.zeros` does not ask for huge pages, and touching 100 MB took
         150 ms instead of 6.
         """
+        cdef object array
+        with cython.critical_section(self):
+            array = self.find(n_bytes)
+        return np.empty(n_bytes, np.uint8) if array is None else array
+
+    cdef object find(self, size_t n_bytes):
+        """One that was kept, or None; in a critical section of this."""
         cdef size_t i
         for i in range(<size_t> len(self.arrays)):
             if <size_t> self.arrays[i].nbytes == n_bytes:
                 return self.arrays.pop(i)
-        return np.empty(n_bytes, np.uint8)
+        return None
 
     cdef int refill(self, list arrays) except -1:
         """Keeps these instead of those that are there."""
-        self.arrays = arrays
+        with cython.critical_section(self):
+            self.arrays, arrays = arrays, self.arrays  # which go when others may come in
         return 0
 
 
@@ -275,7 +284,8 @@ cdef class Plan:
     cdef Geometry *training_geometry(self, bint is_sparse) except NULL:
         if not is_sparse:
             return &self.geometry
-        self.take_sparse()
+        with cython.critical_section(self):
+            self.take_sparse()
         return &self.sparse
 
     def loss_rows(self, bint is_sparse):
@@ -285,7 +295,8 @@ cdef class Plan:
     cdef Geometry *inference_geometry(self, bint is_sparse) except NULL:
         if not is_sparse:
             return &self.inference
-        self.take_sparse()
+        with cython.critical_section(self):
+            self.take_sparse()
         return &self.sparse_inference
 
     cdef int add_layer(self, size_t i, size_t n_in, object description) except -1:
@@ -358,8 +369,10 @@ cdef class Plan:
 
     cdef fnn_gemm prepare_gemm(self, int n_threads=1) except NULL:
         """The product, ready for `n_threads` callers at the same time."""
-        self.gemm = gemm_for(self.geometry.kernels, n_threads)
-        return self.gemm
+        cdef fnn_gemm gemm = gemm_for(self.geometry.kernels, n_threads)
+        with cython.critical_section(self):
+            self.gemm = gemm
+        return gemm
 
     cdef Tuner *tuner_for(self, double flops) noexcept:
         """Of the predictions of about this size."""

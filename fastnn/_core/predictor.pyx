@@ -7,7 +7,7 @@ cimport numpy as cnp
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from fastnn._core.access cimport Access
+from fastnn._core.access cimport Access, claim, release
 from fastnn._core.geometry cimport (
     Geometry,
     LayerPass,
@@ -90,16 +90,19 @@ cdef void prepare_pass(Plan plan, parameters, running, size_t rows, char *memory
 
 
 cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, char *output,
-                  double flops, bint *busy) except -1:
-    """All layers for a few rows, on this thread; what is not finite. `busy`: while the pass is used."""
+                  double flops, int *busy, char *input_copy, size_t input_bytes) except -1:
+    """All layers for a few rows, on this thread; what is not finite. `busy`: while the pass is used.
+    X is copied to `input_copy` first, where that is not NULL."""
     cdef LayerPass *last = &net.layers[net.geometry.n_layers - 1]
     cdef uint64_t state
     cdef int status
     access.start_reading()  # signal handlers may run in here, and call the same predictor
-    if busy[0]:
+    if not claim(busy):
         access.stop_reading()
         raise RuntimeError("this predictor is being called by another thread: make one for each")
-    busy[0] = True
+    if input_copy != NULL:
+        memcpy(input_copy, X, input_bytes)
+        X = input_copy
     net.batch.X = X
     last.a.data = output
     if last != net.layers:
@@ -111,7 +114,7 @@ cdef int run_rows(Pass *net, const Rows *rows, Access access, const char *X, cha
         with nogil:
             status = infer_tile(net, rows)
     set_float_state(state)
-    busy[0] = False
+    release(busy)
     access.stop_reading()
     return status
 
@@ -144,8 +147,7 @@ def predict_rows(Plan plan, Access access, parameters, running, X):
     cdef cnp.npy_intp rows, n_bytes
     cdef Pass net
     cdef Rows all_rows
-    cdef bint busy = False
-    cdef int status
+    cdef int busy = 0, status
     if plan.gemm == NULL or not is_plain(X, type_number_of(plan)) or cnp.PyArray_NDIM(X) != 2:
         return None
     rows = cnp.PyArray_DIM(X, 0)
@@ -161,7 +163,7 @@ def predict_rows(Plan plan, Access access, parameters, running, X):
     output = cnp.PyArray_EMPTY(2, shape, type_number_of(plan), 0)
     prepare_pass(plan, parameters, running, rows, memory, &net, &all_rows)
     status = run_rows(&net, &all_rows, access, <const char *> cnp.PyArray_DATA(X),
-                      <char *> cnp.PyArray_DATA(output), flops, &busy)
+                      <char *> cnp.PyArray_DATA(output), flops, &busy, NULL, 0)
     if status != ALL_FINITE:
         refuse(status, output, 0, rows)
     return output
@@ -189,7 +191,7 @@ cdef class Predictor:
     cdef char *data  # of `result`
     cdef Pass net
     cdef Rows all_rows
-    cdef bint busy
+    cdef int busy
     cdef size_t rows
     cdef size_t input_bytes
     cdef size_t output_bytes
@@ -267,6 +269,7 @@ cdef class Predictor:
         cdef Geometry *g = &self.plan.geometry
         cdef const char *x
         cdef char *data = self.data
+        cdef char *input_copy = NULL
         cdef int ndim, status
         if not is_plain(X, self.type_number):
             self.refuse_array(X, "X")
@@ -283,10 +286,10 @@ cdef class Predictor:
             data = <char *> cnp.PyArray_DATA(<cnp.ndarray> out)
         x = <const char *> cnp.PyArray_DATA(<cnp.ndarray> X)
         if x < data + self.output_bytes and data < x + self.input_bytes:
-            memcpy(cnp.PyArray_DATA(self.input_copy), x, self.input_bytes)
             X = self.input_copy  # where it is not finite, it must still be there to be named
-            x = <const char *> cnp.PyArray_DATA(self.input_copy)
-        status = run_rows(&self.net, &self.all_rows, self.access, x, data, self.flops, &self.busy)
+            input_copy = <char *> cnp.PyArray_DATA(self.input_copy)
+        status = run_rows(&self.net, &self.all_rows, self.access, x, data, self.flops, &self.busy,
+                          input_copy, self.input_bytes)
         if status != ALL_FINITE:
             self.explain_not_finite(status, X, out)
         return out
