@@ -52,7 +52,7 @@ def show() -> bool:
         print(f"{'ok  ' if size <= MOST_BYTES else 'FAIL'} {wheel.name}: {size / 2**20:.2f} MiB")
         venv.create(folder / "venv", with_pip=True)
         python = folder / "venv" / "bin" / "python"
-        run(python, "-m", "pip", "install", "-q", wheel)
+        run(python, "-I", "-m", "pip", "install", "-q", wheel)
         train = (python, "-I", "-c", TRAIN)
         print(f"ok   trains in a new environment: {run(*train, PATH='')}", flush=True)
         emulator = shutil.which("qemu-x86_64")
