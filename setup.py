@@ -2,19 +2,27 @@
 
 FASTNN_DEBUG=1 builds with bounds checks, assertions and debugging symbols.
 FASTNN_SANITIZE=address,undefined (or thread) adds a sanitizer to the C and Cython code.
+On Windows the compiler is MinGW-w64's GCC, or CC=clang (docs/platforms.md).
 """
 
 import os
 import platform
+import sysconfig
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 DEBUG = os.environ.get("FASTNN_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
-IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+
+TARGET = sysconfig.get_platform()  # of the build, which may be for another machine
+if TARGET.endswith("universal2"):  # python.org's for macOS is of two architectures: one of them
+    TARGET = os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")
+IS_X86_64 = TARGET.endswith(("x86_64", "amd64"))
+IS_WINDOWS = TARGET.startswith("win")
 
 C_FLAGS = ["-std=c11", "-fvisibility=hidden", *(["-O1", "-g"] if DEBUG else ["-O3", "-g0"])]
 if SANITIZE:
@@ -36,6 +44,17 @@ if IS_X86_64:
         "-mprefer-vector-width=512",
     ]  # fmt: skip
 
+if IS_WINDOWS and "clang" not in os.environ.get("CC", ""):
+    # GCC's stack is aligned to 16 bytes there, whatever a vector needs
+    # (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412).
+    KERNEL_FLAGS.append("-Wa,-muse-unaligned-vector-move")
+
+LINK_FLAGS = [] if IS_WINDOWS else ["-pthread"]
+if SANITIZE:
+    LINK_FLAGS.append(f"-fsanitize={SANITIZE}")
+else:
+    LINK_FLAGS.append("-Wl,-x" if platform.system() == "Darwin" else "-Wl,-s")
+
 # One translation unit for each instruction set and element type.
 FLAGS_OF_FILES = {
     f"csrc/{isa}_{dtype}.c": flags for isa, flags in ISA_FLAGS.items() for dtype in ("f32", "f64")
@@ -56,7 +75,17 @@ CYTHON_DIRECTIVES = {
 class BuildExt(build_ext):
     """Gives each C file of the kernels its own flags."""
 
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        if IS_WINDOWS:
+            self.compiler = "mingw32"
+
     def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "msvc":
+            raise CompileError(
+                "fastnn's kernels use the vector types of GCC and Clang, which MSVC does not have: "
+                "build with MinGW-w64's gcc on PATH, or with CC=clang"
+            )
         compile_one = self.compiler._compile
 
         def compile_with_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
@@ -77,8 +106,11 @@ def extension(name: str, c_sources: list[str] | None = None) -> Extension:
         include_dirs=["csrc", np.get_include()],
         depends=C_HEADERS,
         extra_compile_args=C_FLAGS,
-        extra_link_args=["-pthread", *([f"-fsanitize={SANITIZE}"] if SANITIZE else ["-Wl,-s"])],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        extra_link_args=LINK_FLAGS,
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+            *([("MS_WIN64", "")] if IS_WINDOWS else []),  # Python 3.11 says so to MSVC only
+        ],
     )
 
 

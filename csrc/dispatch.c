@@ -1,6 +1,7 @@
 /* Which kernels this CPU can run, and its caches: the only file that asks it anything. */
+#include "system.h"
+
 #include <string.h>
-#include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -91,26 +92,9 @@ static size_t ask_cpu(unsigned level)
     return 0;
 }
 
-/* The same, from the operating system. */
-static size_t ask_system(unsigned level)
-{
-#if defined(_SC_LEVEL1_DCACHE_SIZE)
-    static const int names[] = {
-        _SC_LEVEL1_DCACHE_SIZE,
-        _SC_LEVEL2_CACHE_SIZE,
-        _SC_LEVEL3_CACHE_SIZE,
-    };
-    const long size = sysconf(names[level - 1]);
-    return size > 0 ? (size_t)size : 0;
-#else
-    (void)level;
-    return 0;
-#endif
-}
-
 static size_t find_cache(unsigned level, size_t least)
 {
-    const size_t answers[] = {ask_cpu(level), ask_system(level), limits[level - 1].usual};
+    const size_t answers[] = {ask_cpu(level), fnn_system_cache(level), limits[level - 1].usual};
     size_t i = 0;
     while (answers[i] < limits[level - 1].least || answers[i] > limits[level - 1].most)
         i++; /* the usual size is within the limits */

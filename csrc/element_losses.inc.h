@@ -69,13 +69,19 @@ static double NAME(sum_elements)(NAME(element_loss) element_loss, void *d_, cons
 
 /* ---- by numbers: cheap ones, that compilers make vectors of ---- */
 
+#if defined(__clang__)
+#define INDEPENDENT /* it looks at run time whether the arrays overlap */
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 /* From value(out, target, parameters, &derivative). */
 #define SCALAR_ELEMENTS(value)                                                                    \
     static void NAME(value##_elements)(real *d, double *losses, const real *out,                  \
                                        const real *targets, size_t n, real factor,                \
                                        const double *parameters)                                  \
     {                                                                                             \
-        _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++)                                       \
+        INDEPENDENT for (size_t i = 0; i < n; i++)                                                \
         {                                                                                         \
             real derivative;                                                                      \
             losses[i] = NAME(value)(out[i], targets[i], parameters, &derivative);                 \

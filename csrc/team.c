@@ -5,10 +5,8 @@
  * spinning, then asleep on a condition variable. A thread that changes the counter looks for
  * sleepers after the change, and a sleeper looks at the counter after it has said that it sleeps; all
  * four accesses are sequentially consistent, so one of the two sees the other. */
-#define _POSIX_C_SOURCE 200809L
+#include "system.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 #include "fastnn.h"
@@ -19,47 +17,38 @@ enum {
     STACK_BYTES = 2 << 20
 };
 
-static void pause_briefly(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 /* A counter that can be waited for. */
 typedef struct signal_counter {
     _Atomic unsigned value;
     _Atomic unsigned sleepers;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    fnn_mutex mutex;
+    fnn_condition changed;
 } signal_counter;
 
-#define SIGNAL_COUNTER_INIT {0, 0, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER}
+#define SIGNAL_COUNTER_INIT {0, 0, FNN_MUTEX_INIT, FNN_CONDITION_INIT}
 
 static void wait_while_equal(signal_counter *counter, unsigned value)
 {
     for (int spin = 0; spin < SPINS; spin++) {
         if (atomic_load(&counter->value) != value)
             return;
-        pause_briefly();
+        fnn_pause();
     }
-    pthread_mutex_lock(&counter->mutex);
+    fnn_lock(&counter->mutex);
     atomic_fetch_add(&counter->sleepers, 1);
     while (atomic_load(&counter->value) == value)
-        pthread_cond_wait(&counter->changed, &counter->mutex);
+        fnn_wait(&counter->changed, &counter->mutex);
     atomic_fetch_sub(&counter->sleepers, 1);
-    pthread_mutex_unlock(&counter->mutex);
+    fnn_unlock(&counter->mutex);
 }
 
 static void advance(signal_counter *counter)
 {
     atomic_fetch_add(&counter->value, 1);
     if (atomic_load(&counter->sleepers) != 0) {
-        pthread_mutex_lock(&counter->mutex);
-        pthread_cond_broadcast(&counter->changed);
-        pthread_mutex_unlock(&counter->mutex);
+        fnn_lock(&counter->mutex);
+        fnn_wake_all(&counter->changed);
+        fnn_unlock(&counter->mutex);
     }
 }
 
@@ -124,7 +113,7 @@ int fnn_team_barrier(fnn_team *team, int vote)
 
 /* What the workers run now. The caller writes it before `jobs` advances. */
 static struct {
-    pthread_mutex_t in_use;
+    fnn_mutex in_use;
     int n_workers;
     fnn_region region;
     void *context;
@@ -133,7 +122,7 @@ static struct {
     signal_counter jobs; /* advances when a job is there */
     signal_counter done; /* advances when the last worker has finished it */
 } shared = {
-    .in_use = PTHREAD_MUTEX_INITIALIZER,
+    .in_use = FNN_MUTEX_INIT,
     .jobs = SIGNAL_COUNTER_INIT,
     .done = SIGNAL_COUNTER_INIT,
 };
@@ -155,7 +144,7 @@ typedef struct worker_start {
 
 static worker_start starts[MAX_WORKERS];
 
-static void *work(void *argument)
+static FNN_THREAD work(void *argument)
 {
     const worker_start *start = argument;
     const int member = start->member;
@@ -168,14 +157,14 @@ static void *work(void *argument)
         if (atomic_fetch_sub(&shared.running, 1) == 1)
             advance(&shared.done);
     }
-    return NULL;
+    return 0;
 }
 
 /* A forked child has this thread only: it starts with no workers and nothing in use, whatever the
  * parent's other threads were doing. If it is a caller itself, it goes on alone. */
 static void forget_workers(void)
 {
-    static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static const fnn_mutex mutex = FNN_MUTEX_INIT;
     static const signal_counter counter = SIGNAL_COUNTER_INIT;
     shared.in_use = mutex;
     shared.n_workers = 0;
@@ -192,34 +181,23 @@ static void forget_workers(void)
 static void start_workers(int n_workers)
 {
     static int registered = 0;
-    if (!registered && pthread_atfork(NULL, NULL, forget_workers) != 0)
+    if (!registered && fnn_at_fork(forget_workers) != 0)
         return; /* without it a fork would not be safe: run alone */
     registered = 1;
 
-    pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes) != 0)
-        return;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigset_t all, before; /* workers inherit a blocked mask: signals go to the caller's threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (shared.n_workers < n_workers) {
         worker_start *start = &starts[shared.n_workers];
         start->member = shared.n_workers + 1;
         start->jobs_before = atomic_load(&shared.jobs.value);
-        pthread_t thread;
-        if (pthread_create(&thread, &attributes, work, start) != 0)
+        if (fnn_start_thread(work, start, STACK_BYTES) != 0)
             break;
         shared.n_workers++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
 }
 
 void fnn_team_run(fnn_region region, void *context, int n_threads)
 {
-    if (n_threads <= 1 || pthread_mutex_trylock(&shared.in_use) != 0) {
+    if (n_threads <= 1 || !fnn_try_lock(&shared.in_use)) {
         fnn_team alone = {.n_members = 1};
         run_member(region, context, &alone, 0);
         return;
@@ -248,5 +226,5 @@ void fnn_team_run(fnn_region region, void *context, int n_threads)
         return; /* nothing of what is shared is this call's any more */
     if (n_workers > 0)
         wait_while_equal(&shared.done, finished);
-    pthread_mutex_unlock(&shared.in_use);
+    fnn_unlock(&shared.in_use);
 }

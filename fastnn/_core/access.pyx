@@ -8,20 +8,19 @@ stopped is in no critical section: a child finds none taken.
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from posix.time cimport nanosleep, timespec
 
 from fastnn._core.clock cimport now
 
-cdef extern from "<pthread.h>" nogil:
-    int pthread_atfork(void (*prepare)() noexcept, void (*parent)() noexcept,
-                       void (*child)() noexcept)
+cdef extern from "system.h" nogil:
+    int at_fork "fnn_at_fork"(void (*in_child)() noexcept)
+    void sleep "fnn_sleep"(unsigned int microseconds)
 
 cdef extern from "pythread.h" nogil:
     unsigned long PyThread_get_thread_ident()
 
 # Between two looks at a turn that is waited for: far below what a person notices, far above what a
 # look costs.
-cdef long PAUSE_NANOSECONDS = 100_000
+cdef unsigned int PAUSE_MICROSECONDS = 100
 # How long a writer waits for readers whose turn it is.
 cdef double ADMISSION_SECONDS = 0.1
 
@@ -35,7 +34,7 @@ cdef void count_fork() noexcept nogil:
     forker = PyThread_get_thread_ident()
 
 
-if pthread_atfork(NULL, NULL, count_fork) != 0:
+if at_fork(count_fork) != 0:
     raise MemoryError("no memory to be told of forks")
 
 
@@ -60,11 +59,8 @@ cdef int forget(list idents, ident) except -1:
 
 cdef int pause() except -1:
     """Waits a little, and runs the handlers of signals."""
-    cdef timespec duration
-    duration.tv_sec = 0
-    duration.tv_nsec = PAUSE_NANOSECONDS
     with nogil:
-        nanosleep(&duration, NULL)
+        sleep(PAUSE_MICROSECONDS)
     PyErr_CheckSignals()
     return 0
 

@@ -11,12 +11,12 @@ import builtins
 import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
-from posix.time cimport nanosleep, timespec
 
 from fastnn._core.clock cimport now
 
-cdef extern from "<sched.h>" nogil:
-    int sched_yield()
+cdef extern from "system.h" nogil:
+    void give_way "fnn_yield"()
+    void sleep "fnn_sleep"(unsigned int microseconds)
 
 # Between two looks at signals while waiting.
 cdef double SIGNAL_SECONDS = 0.05
@@ -24,7 +24,7 @@ cdef double SIGNAL_SECONDS = 0.05
 # seconds with pauses.
 cdef int EAGER_LOOKS = 200
 cdef double EAGER_SECONDS = 0.02
-cdef long PAUSE_NANOSECONDS = 100_000
+cdef unsigned int PAUSE_MICROSECONDS = 100
 # How long one that has failed waits for the others, who are to be told.
 cdef double LEAVE_SECONDS = 7
 
@@ -236,9 +236,7 @@ cdef class Exchange:
 
     cdef int wait(self, request) except -1:
         cdef double start = now(), next_look = start + SIGNAL_SECONDS, t
-        cdef timespec pause
         cdef int looks = 0
-        pause.tv_sec, pause.tv_nsec = 0, PAUSE_NANOSECONDS
         while not request.Test():
             looks += 1
             if looks < EAGER_LOOKS:
@@ -246,9 +244,9 @@ cdef class Exchange:
             t = now()
             with nogil:
                 if t - start < EAGER_SECONDS:
-                    sched_yield()
+                    give_way()
                 else:
-                    nanosleep(&pause, NULL)
+                    sleep(PAUSE_MICROSECONDS)
             if t > next_look:
                 next_look = t + SIGNAL_SECONDS
                 self.look_at_signals()

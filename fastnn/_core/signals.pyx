@@ -6,11 +6,13 @@ alone: it tells its helpers when they are to end.
 import threading
 
 from cpython.exc cimport PyErr_CheckSignals
-from posix.unistd cimport getpid, pid_t
 
 from fastnn._core.clock cimport now
 from fastnn._core.kernels cimport flush_denormals, set_float_state
 from fastnn._core.state cimport TrainingState
+
+cdef extern from "system.h" nogil:
+    int number_of_process "fnn_process"()
 
 # Seconds between two looks at pending signals, inside a step.
 cdef double SIGNAL_SECONDS = 0.05
@@ -123,15 +125,15 @@ cdef int pending_signals(Signals *signals) noexcept nogil:
     """
     cdef double t = now()
     cdef int vote
-    cdef pid_t pid
+    cdef int process
     if t < signals.next_check:
         return RUNNING
     signals.next_check = t + SIGNAL_SECONDS
-    pid = getpid()
+    process = number_of_process()
     set_float_state(signals.caller_float_state)  # handlers are the user's code
     with gil:
         vote = (<UserCode> signals.user_code).check_signals()
     flush_denormals()
-    if vote == RUNNING and getpid() != pid:
+    if vote == RUNNING and number_of_process() != process:
         return FORKED
     return vote
