@@ -72,15 +72,16 @@ def fit(net: Network, X_local: Any, y_local: Any, comm: Any = None, **arguments:
 
     Examples
     --------
-    Run with ``mpiexec -n 2 python -m mpi4py train.py``:
+    A script that ``mpiexec -n 2 python -m mpi4py train.py`` runs on two ranks:
 
     >>> import numpy as np
-    >>> from fastnn import Network, mpi  # doctest: +SKIP
-    >>> from mpi4py import MPI  # doctest: +SKIP
-    >>> rng = np.random.default_rng(MPI.COMM_WORLD.rank)  # doctest: +SKIP
-    >>> X = rng.standard_normal((1000, 4))
+    >>> from fastnn import Network, mpi
+    >>> from mpi4py import MPI
+    >>> X = np.random.default_rng(MPI.COMM_WORLD.rank).standard_normal((1000, 4))
     >>> net = Network.from_sizes([4, 16, 1], seed=0)
-    >>> history = mpi.fit(net, X, X[:, 0] > 0, batch_size=128)  # doctest: +SKIP
+    >>> history = mpi.fit(net, X, X[:, 0] > 0, epochs=2, batch_size=128)
+    >>> history.n_epochs
+    2
     """
 
     def train(exchange: _ranks.Exchange) -> History:
@@ -103,6 +104,15 @@ def together(function: Callable[[_ranks.Exchange], Result], comm: Any = None) ->
     -------
     object
         What the function returns.
+
+    Raises
+    ------
+    TypeError
+        If `comm` is no communicator of mpi4py.
+    ImportError
+        If mpi4py is not installed.
+    Exception
+        What the function raises: its own error on one rank, one of the same class on the others.
     """
     MPI = import_extra("mpi4py.MPI", "mpi4py", "mpi")
     if comm is None:
