@@ -51,7 +51,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         improve, until 1e-6. A schedule or a function of the step, as for `Network.fit`, serves all
         solvers but "lbfgs".
     learning_rate_init : float
-        The learning rate, or the first one, of solvers that are named; above 0.
+        The learning rate, or the first one, of all solvers that are named but "lbfgs"; above 0.
     power_t : float
         The exponent of "invscaling", of at least 0.
     max_iter : int

@@ -245,6 +245,8 @@ class TabularModel:
         ------
         TypeError, ValueError
             If an argument is not as above, or there is nothing to learn. Nothing has changed then.
+        OSError
+            If a file cannot be read.
         ImportError
             If a file needs a library that is not installed.
 
@@ -354,8 +356,10 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
-            If a column is missing, or the model is not fitted yet.
+        TypeError, ValueError
+            If `frame` is no table, a column is missing, or the model is not fitted yet.
+        OSError
+            If a file cannot be read.
 
         Warns
         -----
@@ -391,7 +395,7 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`; or if the target is a number.
 
         Examples
@@ -423,7 +427,7 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`.
 
         Warns
@@ -440,7 +444,6 @@ class TabularModel:
         >>> inputs = model.transform(table_path())
         >>> inputs.shape == (400, model.network.n_features), inputs.dtype
         (True, dtype('float32'))
-
         """
         return self._inputs(frame)[0]
 
@@ -462,7 +465,7 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`.
 
         Examples
@@ -497,7 +500,7 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`; or if no row has a target, or one has a class that is not known.
 
         Warns
@@ -540,7 +543,7 @@ class TabularModel:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, OSError
             As `evaluate`.
 
         Examples
@@ -575,7 +578,7 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `evaluate`; or if the target is a number.
 
         Examples
@@ -613,7 +616,7 @@ class TabularModel:
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, OSError
             As `evaluate`; or if `repeats` is no positive int.
 
         Examples
@@ -653,8 +656,8 @@ class TabularModel:
         ------
         OSError
             If it cannot be written. A file that was there stays as it was.
-        ValueError
-            If the model is not fitted yet.
+        TypeError, ValueError
+            If `path` is no path, or the model is not fitted yet.
 
         Examples
         --------
@@ -689,8 +692,8 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
-            If the file is not such a file, or is damaged.
+        TypeError, ValueError
+            If `path` is no path, or the file is not such a file, or is damaged.
         OSError
             If it cannot be read.
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 class Recipe:
     """How a table becomes inputs, and how the networks behind it are trained.
 
-    The numbers are not checked here: training refuses what `Network` and its `fit` refuse.
-
     Parameters
     ----------
     bins : int
