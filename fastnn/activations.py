@@ -5,14 +5,17 @@ The arithmetic is in ``csrc/activations.inc.h``, the textbook form in `fastnn.re
 
 from dataclasses import dataclass
 
+__all__ = ["ACTIVATIONS", "ALIASES", "Activation"]
+
 
 @dataclass(frozen=True)
 class Activation:
     """What is known of an activation by name.
 
-    Attributes
+    Parameters
     ----------
     name : str
+        What `Dense` and ``hidden=`` know it by.
     formula : str
         Of the output a, in terms of the logit z.
     default_loss : str
@@ -23,6 +26,15 @@ class Activation:
         Whether outputs are probabilities, so that `Network.predict` gives labels.
     output_only : bool
         Whether it mixes the units of a layer and so only stands at the end, with its own loss.
+
+    Examples
+    --------
+    >>> from fastnn.activations import ACTIVATIONS
+    >>> relu = ACTIVATIONS["relu"]
+    >>> relu.formula, relu.default_initializer, relu.is_classifier
+    ('max(z, 0)', 'he_normal', False)
+    >>> [name for name, each in ACTIVATIONS.items() if each.is_classifier]
+    ['sigmoid', 'softmax']
     """
 
     name: str

@@ -20,6 +20,22 @@ from fastnn import _validation
 if TYPE_CHECKING:
     from fastnn._architecture import Architecture
 
+__all__ = [
+    "METRICS",
+    "Metric",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "larger_is_better",
+    "mae",
+    "precision",
+    "r2",
+    "recall",
+    "rmse",
+    "roc_auc",
+    "top_k_accuracy",
+]
+
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
 MetricsLike = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
@@ -45,6 +61,12 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     ------
     TypeError, ValueError
         If an argument is not as above, or the shapes differ.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.accuracy([0, 1, 2, 2], [0, 1, 2, 1])
+    0.75
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(true == predicted))
@@ -65,7 +87,16 @@ def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Raises
     ------
-    As `accuracy`.
+    TypeError, ValueError
+        As `accuracy`.
+
+    Examples
+    --------
+    Of 8 samples of class 0 all are right, of 2 of class 1 one:
+
+    >>> from fastnn import metrics
+    >>> metrics.balanced_accuracy([0] * 8 + [1, 1], [0] * 8 + [1, 0])
+    0.75
     """
     true, predicted = _pair(y_true, y_pred)
     if true.ndim == 2:
@@ -90,7 +121,14 @@ def precision(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Raises
     ------
-    As `accuracy`.
+    TypeError, ValueError
+        As `accuracy`.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.precision([0, 1, 1, 0], [1, 1, 0, 0])  # of two predicted as 1, one is
+    0.5
     """
     return _of_classes(y_true, y_pred, lambda hits, n_true, n_predicted: hits / n_predicted)
 
@@ -110,7 +148,14 @@ def recall(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Raises
     ------
-    As `accuracy`.
+    TypeError, ValueError
+        As `accuracy`.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.recall([0, 1, 1, 1, 1], [1, 1, 0, 0, 0])  # of four 1, one is found
+    0.25
     """
     return _of_classes(y_true, y_pred, lambda hits, n_true, n_predicted: hits / n_true)
 
@@ -131,7 +176,14 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Raises
     ------
-    As `accuracy`.
+    TypeError, ValueError
+        As `accuracy`.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> round(metrics.f1([0, 1, 1, 0], [0, 1, 0, 0]), 3)  # precision 1, recall 1/2
+    0.667
     """
     return _of_classes(
         y_true, y_pred, lambda hits, n_true, n_predicted: 2 * hits / (n_true + n_predicted)
@@ -164,6 +216,7 @@ def top_k_accuracy(y_true: ArrayLike, probabilities: ArrayLike, k: int = 5) -> f
     y_true : array-like of shape (n_samples,)
         Classes, in ``[0, n_classes)``.
     probabilities : array-like of shape (n_samples, n_classes)
+        Of each class. Any numbers that rise with the probability do.
     k : int
         From ``n_classes`` on every sample counts.
 
@@ -176,6 +229,13 @@ def top_k_accuracy(y_true: ArrayLike, probabilities: ArrayLike, k: int = 5) -> f
     ------
     TypeError, ValueError
         If an argument is not as above.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> probabilities = [[0.5, 0.3, 0.2], [0.6, 0.3, 0.1]]
+    >>> [metrics.top_k_accuracy([1, 2], probabilities, k=k) for k in (1, 2, 3)]
+    [0.0, 0.5, 1.0]
     """
     k = _validation.positive_int(k, "k")
     true, scores = _with_scores(y_true, probabilities)
@@ -208,6 +268,12 @@ def roc_auc(y_true: ArrayLike, probabilities: ArrayLike) -> float:
     ------
     TypeError, ValueError
         If an argument is not as above.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.roc_auc([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.9])  # 3 of 4 pairs are in order
+    0.75
     """
     true, scores = _with_scores(y_true, probabilities)
     if scores.ndim == 2 and scores.shape[1] == 1:
@@ -244,15 +310,23 @@ def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        True and predicted values, in the same unit.
 
     Returns
     -------
     float
+        At least 0, in the unit of the values.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not as above, or the shapes differ.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.mae([1.0, 2.0, 3.0], [1.0, 2.0, 6.0])
+    1.0
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.mean(np.abs(predicted - true), dtype=np.float64))
@@ -264,14 +338,25 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        True and predicted values, in the same unit.
 
     Returns
     -------
     float
+        At least 0, in the unit of the values.
 
     Raises
     ------
-    As `mae`.
+    TypeError, ValueError
+        As `mae`.
+
+    Examples
+    --------
+    One large error counts more than in `mae`:
+
+    >>> from fastnn import metrics
+    >>> round(metrics.rmse([1.0, 2.0, 3.0], [1.0, 2.0, 6.0]), 3)
+    1.732
     """
     true, predicted = _pair(y_true, y_pred)
     return float(np.sqrt(np.mean(np.square(predicted - true), dtype=np.float64)))
@@ -283,6 +368,7 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        True and predicted values, in the same unit.
 
     Returns
     -------
@@ -292,7 +378,14 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     Raises
     ------
-    As `mae`.
+    TypeError, ValueError
+        As `mae`.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> metrics.r2([1.0, 2.0, 3.0], [1.5, 2.0, 2.5]), metrics.r2([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    (0.75, 0.0)
     """
     true, predicted = _pair(y_true, y_pred)
     true, predicted = true.reshape(len(true), -1), predicted.reshape(len(true), -1)
@@ -347,7 +440,7 @@ def _mean_over_columns(metric: Callable[[Any, Any], float], true: Array, predict
 class Metric:
     """A metric as `Network.fit` and `Network.evaluate` compute it.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Its key in the results.
@@ -356,6 +449,15 @@ class Metric:
     takes : {"labels", "probabilities", "values"}
         What `y_pred` is: of a classifier the labels of `Network.predict` or the output activations,
         of other networks their values.
+
+    Examples
+    --------
+    >>> from fastnn import metrics
+    >>> import numpy as np
+    >>> from fastnn.metrics import Metric
+    >>> worst = Metric("worst", lambda y_true, y_pred: np.abs(y_pred - y_true).max(), "values")
+    >>> worst(np.array([1.0, 2.0]), np.array([1.5, 4.0]))
+    2.0
     """
 
     name: str
@@ -430,10 +532,12 @@ def checked_metrics(metrics: MetricsLike, architecture: Architecture) -> tuple[M
     Returns
     -------
     tuple of Metric
+        In the order of `metrics`.
 
     Raises
     ------
     TypeError, ValueError
+        If one is not known, two have the same name, or one does not suit the output.
     """
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
@@ -497,7 +601,18 @@ def larger_is_better(name: str) -> bool | None:
     ----------
     name : str
         A key of the history, such as ``"val_accuracy"``. Of a function, it tells if it ends as in
-        ``my_score`` or ``my_loss``.
+            ``my_score`` or ``my_loss``.
+
+    Returns
+    -------
+    bool or None
+        True for a score, False for a loss or an error, None for any other name.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import larger_is_better
+    >>> [larger_is_better(name) for name in ("val_accuracy", "rmse", "learning_rate")]
+    [True, False, None]
     """
     if name.endswith(_SMALLER):
         return False

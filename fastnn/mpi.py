@@ -104,6 +104,15 @@ def together(function: Callable[[_ranks.Exchange], Result], comm: Any = None) ->
     -------
     object
         What the function returns.
+
+    Raises
+    ------
+    TypeError
+        If `comm` is no communicator of mpi4py.
+    ImportError
+        If mpi4py is not installed.
+    Exception
+        What the function raises: its own error on one rank, one of the same class on the others.
     """
     MPI = import_extra("mpi4py.MPI", "mpi4py", "mpi")
     if comm is None:

@@ -23,6 +23,7 @@ def table_path() -> Path:
     Returns
     -------
     pathlib.Path
+        Inside the package: it is there to be read, not written.
 
     Examples
     --------

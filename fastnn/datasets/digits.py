@@ -19,6 +19,13 @@ def load_digits() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
     Repository, 1998, https://doi.org/10.24432/C50P49, licensed CC BY 4.0; the test part, in the
     order of the source, pixels stored as bytes.
+
+    Examples
+    --------
+    >>> from fastnn.datasets import load_digits
+    >>> X, y = load_digits()
+    >>> X.shape, y[:5].tolist()
+    ((1797, 64), [0, 1, 2, 3, 4])
     """
     from importlib import resources
 

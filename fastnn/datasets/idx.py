@@ -38,7 +38,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
 
     Returns
     -------
-    array : ndarray
+    ndarray
         With the shape and type the file says (uint8, int8, int16, int32, float32 or float64), in
         native byte order.
 
@@ -53,6 +53,16 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ----------
     Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", 1998, section
     "The IDX file format".
+
+    Examples
+    --------
+    >>> import pathlib, struct, tempfile
+    >>> from fastnn.datasets import read_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "labels-idx1-ubyte"
+    ...     _ = path.write_bytes(struct.pack(">BBBBI", 0, 0, 8, 1, 3) + bytes([5, 0, 4]))
+    ...     read_idx(path)
+    array([5, 0, 4], dtype=uint8)
     """
     name = checked_path(path)
     try:

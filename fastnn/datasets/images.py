@@ -25,13 +25,14 @@ def read_image(path: str | os.PathLike[str], size: Size = (64, 64)) -> npt.NDArr
     Parameters
     ----------
     path : str or os.PathLike
+        An image of a format that Pillow reads.
     size : int or (int, int)
         Height and width in pixels that the image is resized to; an int is both.
 
     Returns
     -------
-    X : ndarray of shape (1, height * width * 3), float32
-        Red, green and blue in [0, 1]; ``X[0].reshape(height, width, 3)`` is the image.
+    ndarray of shape (1, height * width * 3), float32
+        Red, green and blue in [0, 1]; row 0, reshaped to (height, width, 3), is the image.
 
     Raises
     ------
@@ -44,7 +45,14 @@ def read_image(path: str | os.PathLike[str], size: Size = (64, 64)) -> npt.NDArr
 
     Examples
     --------
-    ``net.predict(read_image("my_cat.jpg", 64))``
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from fastnn.datasets import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (100, 80), "red").save(f"{folder}/my_cat.png")
+    ...     X = read_image(f"{folder}/my_cat.png", size=2)
+    >>> X.reshape(2, 2, 3)[0, 0].tolist()  # what `net.predict(X)` is to get
+    [1.0, 0.0, 0.0]
     """
     name = _validation.checked_path(path)
     height, width = _checked_size(size)
@@ -90,6 +98,19 @@ def read_image_folder(
     -----
     UserWarning
         For each file that is left out: it is no image, and its name does not say that it is one.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> from fastnn.datasets import read_image_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         (pathlib.Path(folder) / name).mkdir()
+    ...         Image.new("RGB", (100, 80)).save(f"{folder}/{name}/0.png")
+    ...     X, y, class_names = read_image_folder(folder, size=(6, 8))
+    >>> X.shape, y.tolist(), class_names
+    ((2, 144), [0, 1], ['cat', 'dog'])
     """
     folder = _validation.checked_path(path)
     height, width = _checked_size(size)

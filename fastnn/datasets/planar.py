@@ -29,13 +29,26 @@ def make_flower(n_samples: int = 400, seed: int | None = 1) -> tuple[Points, Lab
     Returns
     -------
     X : ndarray of shape (n_samples, 2), float64
+        Points of the plane, class by class.
     y : ndarray of shape (n_samples,), int64
-        Class, 0 or 1.
+            Class, 0 or 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
 
     References
     ----------
     A. Ng, K. Katanforoosh and Y. Bensouda Mourri, "Neural Networks and Deep Learning", week 3,
     "Planar data classification with one hidden layer", Coursera.
+
+    Examples
+    --------
+    >>> from fastnn.datasets import make_flower
+    >>> X, y = make_flower()
+    >>> X.shape, y[[0, -1]].tolist()
+    ((400, 2), [0, 1])
     """
     sizes = _class_sizes(n_samples, 2)
     # The course's numbers come from NumPy's legacy generator.
@@ -64,17 +77,31 @@ def make_halves(
     noise : float
         Standard deviation of the Gaussian noise on each coordinate.
     seed : int or None
+        The same seed gives the same points; None gives others at each call.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2), float64
+        Points of the plane, class by class.
     y : ndarray of shape (n_samples,), int64
         Where the point was before the noise: 0 for ``x0 + x1 < 0``, else 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
 
     References
     ----------
     A. Ng, K. Katanforoosh and Y. Bensouda Mourri, "Improving deep neural networks", week 1,
     "Regularization", Coursera.
+
+    Examples
+    --------
+    >>> from fastnn.datasets import make_halves
+    >>> X, y = make_halves(noise=0.0)
+    >>> bool(((X.sum(axis=1) > 0) == y).all())
+    True
     """
     sizes = _class_sizes(n_samples, 2)
     noise = _validation.non_negative_number(noise, "noise")
@@ -98,12 +125,26 @@ def make_moons(
     noise : float
         Standard deviation of the Gaussian noise on each coordinate.
     seed : int or None
+        The same seed gives the same points; None gives others at each call.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2), float64
+        Points of the plane, class by class.
     y : ndarray of shape (n_samples,), int64
         0 for the upper moon, 1 for the lower one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(3, noise=0.0)
+    >>> X.round(3).tolist(), y.tolist()
+    ([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.5]], [0, 0, 1])
     """
     sizes = _class_sizes(n_samples, 2)
     upper, lower = (np.linspace(0, np.pi, size) for size in sizes)
@@ -127,14 +168,29 @@ def make_circles(
     noise : float
         Standard deviation of the Gaussian noise on each coordinate.
     seed : int or None
+        The same seed gives the same points; None gives others at each call.
     factor : float
         Radius of the inner circle.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2), float64
+        Points of the plane, class by class.
     y : ndarray of shape (n_samples,), int64
         0 for the outer circle, 1 for the inner one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.datasets import make_circles
+    >>> X, y = make_circles(4, noise=0.0, factor=0.25)
+    >>> np.hypot(*X.T).round(3).tolist()
+    [1.0, 1.0, 0.25, 0.25]
     """
     sizes = _class_sizes(n_samples, 2)
     circles = []
@@ -159,14 +215,29 @@ def make_spirals(
     noise : float
         Standard deviation of the Gaussian noise on each coordinate.
     seed : int or None
+        The same seed gives the same points; None gives others at each call.
     n_classes : int
         Number of arms.
 
     Returns
     -------
     X : ndarray of shape (n_samples, 2), float64
+        Points of the plane, class by class.
     y : ndarray of shape (n_samples,), int64
-        Arm, in ``[0, n_classes)``.
+            Arm, in ``[0, n_classes)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.datasets import make_spirals
+    >>> X, y = make_spirals(8, n_classes=3)
+    >>> np.bincount(y).tolist()
+    [3, 3, 2]
     """
     sizes = _class_sizes(n_samples, _validation.positive_int(n_classes, "n_classes"))
     arms = []

@@ -16,21 +16,26 @@ Array = npt.NDArray[Any]
 def train_test_split(
     X: npt.ArrayLike, y: npt.ArrayLike, test_size: float = 0.2, seed: int | None = 0
 ) -> tuple[Array, Array, Array, Array]:
-    """Shuffle the samples and set some of them aside.
+    """Shuffles the samples and sets some of them aside.
 
     Parameters
     ----------
     X : array_like of shape (n_samples, ...)
+        Samples, one a row.
     y : array_like of shape (n_samples, ...)
+        Their targets, which are shuffled alike.
     test_size : float or int
         A float in (0, 1) is the fraction of the samples to set aside, rounded to a whole number
         of them; an int is their number. At least one sample must remain on either side.
     seed : int or None
+        The same seed gives the same split; None gives another at each call.
 
     Returns
     -------
-    X_train, X_test, y_train, y_test : ndarray
-        Copies, of the types of `X` and `y`; a data frame with columns of several types is float64.
+    X_train, X_test : ndarray of shape (n_train, ...) and (n_test, ...)
+        Copies, of the type of `X`; a data frame with columns of several types is float64.
+    y_train, y_test : ndarray of shape (n_train, ...) and (n_test, ...)
+        Likewise of `y`.
 
     Raises
     ------
@@ -38,6 +43,13 @@ def train_test_split(
         If `test_size` is no number, or a column of a data frame cannot become numbers.
     ValueError
         If `X` and `y` are no arrays or differ in length, or `test_size` leaves one side empty.
+
+    Examples
+    --------
+    >>> from fastnn.datasets import load_digits, train_test_split
+    >>> X_train, X_test, y_train, y_test = train_test_split(*load_digits(), test_size=0.2)
+    >>> X_train.shape, y_test.shape
+    ((1438, 64), (359,))
     """
     X, y = _as_array(X, "X"), _as_array(y, "y")
     if X.ndim == 0 or y.ndim == 0 or len(X) != len(y):

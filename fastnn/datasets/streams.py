@@ -246,8 +246,14 @@ def record_batches(
     batches : iterable of pyarrow.RecordBatch, or callable
         For several epochs one that can be iterated over again, such as a list, or a function that
         returns one, such as ``dataset.to_batches``. Tables will do too.
-    target, columns, sample_weight, dtype
-        As for `parquet`.
+    target : str or sequence of str
+        The column of y, which keeps its dtype, or several: y is of `dtype` then.
+    columns : sequence of str, optional
+        Those of X. None: all but `target` and `sample_weight`.
+    sample_weight : str, optional
+        The column of the samples' weights.
+    dtype : {"float32", "float64"}
+        Of X.
 
     Returns
     -------

@@ -36,7 +36,7 @@ _KEYWORDS = frozenset(
 class CSource:
     """What `to_c` says of the file that it wrote.
 
-    Attributes
+    Parameters
     ----------
     name : str
         In front of everything that the file defines.
@@ -47,6 +47,17 @@ class CSource:
     largest_difference, mean_difference : float or None
         With ``dtype="int8"``: between an output of the model and the same one with the weights of
         the file, over rows and outputs. Else None.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from fastnn import Network
+    >>> from fastnn.exchange import to_c
+    >>> net = Network.from_sizes([4, 16, 3], output="softmax", seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     source = to_c(net, os.path.join(folder, "iris.c"), dtype="int8")
+    >>> source.name, source.flash < 4096, source.largest_difference < 0.1
+    ('iris', True, True)
     """
 
     name: str
@@ -117,11 +128,14 @@ def to_c(
 
     Examples
     --------
+    >>> import pathlib, tempfile
     >>> from fastnn import Network
     >>> from fastnn.exchange import to_c
     >>> net = Network.from_sizes([4, 16, 3], output="softmax", seed=0)
-    >>> to_c(net, "iris.c").name
-    'iris'
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "iris.c"
+    ...     print(to_c(net, path).name, "iris_predict" in path.read_text())
+    iris True
     """
     if not isinstance(net, (Network, TabularModel)):
         raise TypeError(f"net must be a Network or a TabularModel, got {_validation.shown(net)}")

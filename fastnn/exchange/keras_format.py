@@ -47,6 +47,7 @@ def to_keras(net: Network) -> Any:
     Parameters
     ----------
     net : Network
+        Built, with finite parameters.
 
     Returns
     -------

@@ -87,7 +87,7 @@ def from_onnx(path_or_model: Any, loss: str | Loss | None = None) -> Network:
     Returns
     -------
     Network
-        float32 or float64, as the model is. Its seed is 0.
+        Of float32 or float64, as the model is. Its seed is 0.
 
     Raises
     ------

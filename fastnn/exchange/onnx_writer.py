@@ -39,6 +39,7 @@ def to_onnx(net: Network | TabularModel, path: str | PathLike[str] | None = None
     Parameters
     ----------
     net : Network or fastnn.tabular.TabularModel
+        Built or fitted, with finite parameters.
     path : str or path-like, optional
         A file to write the model to: beside its place, and then moved there.
 

@@ -16,6 +16,7 @@ def from_sklearn(estimator: Any) -> Network:
     Parameters
     ----------
     estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+        Fitted; one of fastnn has its network as ``estimator.network_``.
 
     Returns
     -------

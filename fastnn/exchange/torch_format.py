@@ -50,6 +50,7 @@ def to_torch(net: Network) -> Any:
     Parameters
     ----------
     net : Network
+        Built, with finite parameters.
 
     Returns
     -------

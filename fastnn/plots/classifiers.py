@@ -37,10 +37,12 @@ def confusion_matrix(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | No
         Classes: numbers or texts, of at most 2,000 different ones. With up to 20 of them, the
         counts are written into the cells.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
     Axes
+        With the classes in ascending order on both axes.
 
     Raises
     ------
@@ -92,6 +94,7 @@ def roc(y_true: npt.ArrayLike, probabilities: npt.ArrayLike, ax: Axes | None = N
         the classes from 0, or those of `y_true` in order. Any numbers that rise with the
         probability do.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -144,6 +147,7 @@ def precision_recall(
     y_true, probabilities : array-like
         As for `roc`.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -152,7 +156,8 @@ def precision_recall(
 
     Raises
     ------
-    As `roc`.
+    TypeError, ValueError, ImportError
+        As `roc`.
 
     Examples
     --------
@@ -193,6 +198,7 @@ def calibration(
         at, with several labels that of all of them together, with more classes that of the class
         which is predicted.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------

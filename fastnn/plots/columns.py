@@ -25,10 +25,12 @@ def importance(falls: Mapping[str, float], ax: Axes | None = None) -> Axes:
         `fastnn.tabular.TabularModel.importance` gives. Of more than 25 columns, the 25 with the
         largest falls are drawn.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
     Axes
+        One bar a column.
 
     Raises
     ------

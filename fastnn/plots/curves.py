@@ -44,6 +44,7 @@ def learning_curves(history: HistoryLike | Sequence[HistoryLike], ax: Axes | Non
         learning rate is left out. Of several trainings, from other seeds say, the mean is drawn,
         and a band from the least to the greatest, over those that have reached the epoch.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -139,11 +140,14 @@ def learning_rate_range(found: RangeTest, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     found : RangeTest
+        What `fastnn.find_learning_rate` returned.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
     Axes
+        The rate is on a logarithmic axis.
 
     Raises
     ------

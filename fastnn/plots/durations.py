@@ -31,13 +31,16 @@ def bar_chart(
     groups : mapping of str to mapping of str to float
         The bars of each group, label to duration in seconds; one label has one colour throughout.
     title : str
+        Above the axis.
     caption : sequence of str, optional
         Lines of text below the axis; long ones are broken.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
     Axes
+        One panel with all groups.
 
     Raises
     ------
@@ -134,7 +137,24 @@ def _name(value: object, what: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in words: three digits and a unit, as in ``12.3 ms``."""
+    """A duration in words: up to three digits and a unit.
+
+    Parameters
+    ----------
+    seconds : float
+        The duration, in s.
+
+    Returns
+    -------
+    str
+        Such as ``"12.3 ms"``.
+
+    Examples
+    --------
+    >>> from fastnn.plots import format_duration
+    >>> [format_duration(seconds) for seconds in (1.5e-6, 0.0123, 90.0)]
+    ['1.5 us', '12.3 ms', '90 s']
+    """
     for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= unit * (1 - 1e-9):
             value = seconds / unit

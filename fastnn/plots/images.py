@@ -33,11 +33,13 @@ def weights(
     Parameters
     ----------
     net : Network
+        Built, with a `Dense` layer.
     shape : (height, width) or (height, width, 3), optional
         Of the images that the network is for. None: they are grey squares.
     n_images : int, optional
         The most units to draw.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -97,6 +99,7 @@ def misclassified(
         Or anything else with ``predict`` and ``predict_proba``, such as a classifier of
         scikit-learn's.
     X : array-like of shape (n_samples, n_pixels)
+        Images, as rows.
     y : array-like of shape (n_samples,)
         The class of each sample.
     shape : (height, width) or (height, width, 3), optional
@@ -104,6 +107,7 @@ def misclassified(
     n_images : int, optional
         The most to draw.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -152,8 +156,16 @@ def least_sure(
 
     Parameters
     ----------
-    model, X, shape, n_images, ax
-        As for `misclassified`.
+    model : Network
+        Or anything else with ``predict`` and ``predict_proba``.
+    X : array-like of shape (n_samples, n_pixels)
+        Images, as rows.
+    shape : (height, width) or (height, width, 3), optional
+        Of the images. None: they are grey squares.
+    n_images : int, optional
+        The most to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -162,7 +174,8 @@ def least_sure(
 
     Raises
     ------
-    As `misclassified`.
+    TypeError, ValueError, ImportError
+        As `misclassified`.
 
     Examples
     --------

@@ -50,6 +50,7 @@ def decision_boundary(
     y : array-like of shape (n_samples,)
         The class of each sample, of at most 2,000 different ones.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -146,9 +147,11 @@ def activations(net: Network, X: npt.ArrayLike, ax: Axes | None = None) -> Panel
     Parameters
     ----------
     net : Network
+        Built, trained or not.
     X : array-like of shape (n_samples, n_features)
         The activations of all layers are in memory at once: some thousand samples are enough.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------
@@ -199,7 +202,9 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     net : Network
+        Built, with finite weights.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------

@@ -24,7 +24,9 @@ def predicted_vs_true(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, ax: Axes | N
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted numbers, in the same unit.
     ax : matplotlib.axes.Axes, optional
+        Where to draw; None: into a figure of its own.
 
     Returns
     -------

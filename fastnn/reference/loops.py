@@ -7,9 +7,20 @@ with one row for each input and one column for each unit, and one ``bias`` for e
 In the formulas ``z`` is a logit, ``a`` an activation, ``y`` a target, ``L`` is the mean loss, and
 ``dZ``, ``dA``, ``dW``, ``db`` are the gradients of ``L`` with respect to what follows the ``d``.
 
+Functions of ``z`` and ``a`` take numbers, those of ``Z`` and ``A`` lists of rows.
+
 References
 ----------
 A. Ng, "Neural Networks and Deep Learning", deeplearning.ai, weeks 2 to 4.
+
+Examples
+--------
+>>> from fastnn.reference import loops
+>>> [round(loops.sigmoid(z), 3) for z in (-2.0, 0.0, 2.0)]
+[0.119, 0.5, 0.881]
+>>> function, derivative = loops.ACTIVATIONS["leaky_relu"]
+>>> function(-2.0), derivative(-2.0, function(-2.0))
+(-0.02, 0.01)
 """
 
 import math
@@ -164,6 +175,22 @@ def softmax(Z: Rows) -> Rows:
     """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum.
 
     The limit where one of a row is positive infinity: 1 there, 0 elsewhere.
+
+    Parameters
+    ----------
+    Z : list of n_samples lists of n_out floats
+        Logits.
+
+    Returns
+    -------
+    list of n_samples lists of n_out floats
+        Activations, whose rows sum to 1.
+
+    Examples
+    --------
+    >>> from fastnn.reference import loops
+    >>> loops.softmax([[2.0, 2.0]])
+    [[0.5, 0.5]]
     """
     A = []
     for z in Z:
@@ -197,7 +224,33 @@ ACTIVATIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], 
 
 
 def layer_forward(A_prev: Rows, W: Rows, b: Row, activation: str) -> tuple[Rows, Rows]:
-    """``Z = A_prev W + b`` and ``A = activation(Z)``."""
+    """``Z = A_prev W + b`` and ``A = activation(Z)``.
+
+    Parameters
+    ----------
+    A_prev : list of n_samples lists of n_in floats
+        Activations of the layer before, or the samples.
+    W : list of n_in lists of n_out floats
+        Weights.
+    b : list of n_out floats
+        Biases.
+    activation : str
+        Key of `ACTIVATIONS`, or ``"softmax"``.
+
+    Returns
+    -------
+    Z : list of n_samples lists of n_out floats
+        Logits.
+    A : list of n_samples lists of n_out floats
+        Activations.
+
+    Examples
+    --------
+    >>> from fastnn.reference import loops
+    >>> Z, A = loops.layer_forward([[1.0, 2.0]], [[1.0, 0.0], [1.0, -1.0]], [0.5, 0.5], "relu")
+    >>> Z, A
+    ([[3.5, -1.5]], [[3.5, 0.0]])
+    """
     Z = []
     for a_prev in A_prev:
         z = []
@@ -216,7 +269,36 @@ def layer_forward(A_prev: Rows, W: Rows, b: Row, activation: str) -> tuple[Rows,
 def loss_and_output_gradient(
     Z: Rows, A: Rows, Y: Rows, activation: str, loss: str, parameters: Sequence[float] = ()
 ) -> tuple[float, Rows]:
-    """Mean loss of the output layer, and its gradient ``dZ``."""
+    """Mean loss of the output layer, and its gradient ``dZ``.
+
+    Parameters
+    ----------
+    Z, A : list of n_samples lists of n_outputs floats
+        Logits and activations of the output layer.
+    Y : list of n_samples lists of n_outputs floats
+        Targets; of quantiles one a row.
+    activation : str
+        Of the output layer.
+    loss : str
+        Key of `LOSSES`.
+    parameters : sequence of float
+        Of the loss: delta, levels or gamma.
+
+    Returns
+    -------
+    loss : float
+        The mean over samples, and outputs.
+    dZ : list of n_samples lists of n_outputs floats
+        The gradient of it.
+
+    Examples
+    --------
+    >>> from fastnn.reference import loops
+    >>> Z, A, Y = [[0.0]], [[0.5]], [[1.0]]
+    >>> loss, dZ = loops.loss_and_output_gradient(Z, A, Y, "sigmoid", "binary_cross_entropy")
+    >>> round(loss, 3), dZ
+    (0.693, [[-0.5]])
+    """
     function, derivative = LOSSES[loss]
     dZ = derivative(A, Y, *parameters)
     if loss in FROM_LOGITS:
@@ -226,7 +308,30 @@ def loss_and_output_gradient(
 
 
 def parameter_gradients(A_prev: Rows, dZ: Rows) -> tuple[Rows, Row]:
-    """``dW = A_prev^T dZ`` and ``db``, the sum of the rows of ``dZ``."""
+    """``dW = A_prev^T dZ`` and ``db``, the sum of the rows of ``dZ``.
+
+    Parameters
+    ----------
+    A_prev : list of n_samples lists of n_in floats
+        What came into the layer.
+    dZ : list of n_samples lists of n_out floats
+        The gradient by the layer's logits.
+
+    Returns
+    -------
+    dW : list of n_in lists of n_out floats
+        The gradient by the weights.
+    db : list of n_out floats
+        The gradient by the biases.
+
+    Examples
+    --------
+    >>> from fastnn.reference import loops
+    >>> A_prev, dZ = [[1.0, 2.0], [3.0, 4.0]], [[1.0], [0.5]]
+    >>> dW, db = loops.parameter_gradients(A_prev, dZ)
+    >>> dW, db
+    ([[2.5], [4.0]], [1.5])
+    """
     n_in, n_out = len(A_prev[0]), len(dZ[0])
     dW = [[0.0] * n_out for _ in range(n_in)]
     db = [0.0] * n_out
@@ -242,6 +347,30 @@ def layer_backward(dZ: Rows, W: Rows, Z_prev: Rows, A_prev: Rows, activation: st
     """``dZ_prev = dA_prev * activation'(Z_prev)``, where ``dA_prev = dZ W^T``.
 
     ``Z_prev``, ``A_prev`` and `activation` are those of the layer before the one of `dZ` and `W`.
+
+    Parameters
+    ----------
+    dZ : list of n_samples lists of n_out floats
+        The gradient by the layer's logits.
+    W : list of n_in lists of n_out floats
+        Its weights.
+    Z_prev, A_prev : list of n_samples lists of n_in floats
+        Logits and activations of the layer before.
+    activation : str
+        Of the layer before, a key of `ACTIVATIONS`.
+
+    Returns
+    -------
+    list of n_samples lists of n_in floats
+        The gradient by the logits of the layer before.
+
+    Examples
+    --------
+    >>> from fastnn.reference import loops
+    >>> dZ, W = [[1.0]], [[2.0], [3.0]]
+    >>> Z_prev, A_prev = [[0.5, -1.0]], [[0.5, 0.0]]
+    >>> loops.layer_backward(dZ, W, Z_prev, A_prev, "relu")
+    [[2.0, 0.0]]
     """
     dZ_prev = []
     for dz in dZ:
@@ -285,14 +414,21 @@ class Network:
 
     Attributes
     ----------
-    weights : list of lists of lists of float
-    biases : list of lists of float
+    weights, biases : list of n_layers lists
         The parameters, which `fit` changes in place.
 
     Raises
     ------
     ValueError
         If a loss computed from logits does not belong to the output activation.
+
+    Examples
+    --------
+    >>> from fastnn.reference import loops
+    >>> W, b = [[[2.0]], [[0.5]]], [[1.0], [0.0]]
+    >>> net = loops.Network(W, b, ["relu", "linear"], "mean_squared_error")
+    >>> net.predict_proba([[3.0], [-3.0]])
+    [[3.5], [0.0]]
     """
 
     def __init__(
@@ -324,6 +460,7 @@ class Network:
         Parameters
         ----------
         X : n_samples sequences of n_features floats
+            Samples.
         masks : sequence of n_layers - 1 masks, each n_samples lists of n_out numbers 0 or 1
             Of dropout: what stays of the activations of each hidden layer. Empty: no dropout.
         keep_prob : float
@@ -331,8 +468,17 @@ class Network:
 
         Returns
         -------
-        caches : list of n_layers tuples (Z, A), each n_samples lists of n_out floats
-            A before dropout.
+        list of n_layers tuples (Z, A), each n_samples lists of n_out floats
+            Of each layer; A before dropout.
+
+        Examples
+        --------
+        >>> from fastnn.reference import loops
+        >>> W, b = [[[2.0]], [[0.5]]], [[1.0], [0.0]]
+        >>> net = loops.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> Z, A = net.forward([[3.0]])[0]  # of the first layer
+        >>> Z, A
+        ([[7.0]], [[7.0]])
         """
         A = _float_rows(X)
         caches = []
@@ -344,7 +490,26 @@ class Network:
         return caches
 
     def predict_proba(self, X: Iterable[Iterable[float]]) -> Rows:
-        """Activations of the output layer: n_samples lists of n_outputs floats."""
+        """Activations of the output layer.
+
+        Parameters
+        ----------
+        X : n_samples sequences of n_features floats
+            Samples.
+
+        Returns
+        -------
+        list of n_samples lists of n_outputs floats
+            Probabilities of a classifier, else the values.
+
+        Examples
+        --------
+        >>> from fastnn.reference import loops
+        >>> W, b = [[[2.0]], [[0.5]]], [[1.0], [0.0]]
+        >>> net = loops.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> net.predict_proba([[3.0]])
+        [[3.5]]
+        """
         return self.forward(X)[-1][1]
 
     def loss_and_gradients(
@@ -360,17 +525,31 @@ class Network:
         Parameters
         ----------
         X : n_samples sequences of n_features floats
+            Samples.
         y : n_samples numbers, or n_samples sequences of n_outputs numbers
             Targets. With softmax: class labels (int), or rows of probabilities.
         l2 : float
             Of the penalty ``l2 / 2 sum w^2 / n_samples`` over all weights.
-        masks, keep_prob
+        masks : sequence of n_layers - 1 masks
+            As for `forward`.
+        keep_prob : float
             As for `forward`.
 
         Returns
         -------
         loss : float
-        gradients : list of n_layers tuples (dW, db), shaped like the parameters
+            The mean with the penalty.
+        gradients : list of n_layers tuples (dW, db)
+            Shaped like the parameters.
+
+        Examples
+        --------
+        >>> from fastnn.reference import loops
+        >>> W, b = [[[2.0]], [[0.5]]], [[1.0], [0.0]]
+        >>> net = loops.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> loss, gradients = net.loss_and_gradients([[3.0]], [2.5])
+        >>> loss, gradients[1]  # of the last layer: dW and db
+        (1.0, ([[14.0]], [2.0]))
         """
         X = _float_rows(X)
         Y = self._target_rows(y)
@@ -414,14 +593,17 @@ class Network:
         Parameters
         ----------
         X : n_samples sequences of n_features floats
+            Samples.
         y : n_samples numbers, or n_samples sequences of n_outputs numbers
             As for `loss_and_gradients`.
         epochs : int
+            Passes over the samples.
         batch_size : int, optional
             Samples in a mini-batch; None for all of them.
         optimizer : str
             Key of `OPTIMIZERS`. Its slots and step number are kept until another is named.
         learning_rate : float
+            Of every step.
         l2 : float
             As for `loss_and_gradients`.
         masks : iterable of such masks as `forward` takes, optional
@@ -433,8 +615,17 @@ class Network:
 
         Returns
         -------
-        losses : list of `epochs` floats
+        list of `epochs` floats
             Mean over the samples, the loss of each mini-batch taken before its update.
+
+        Examples
+        --------
+        >>> from fastnn.reference import loops
+        >>> W, b = [[[2.0]], [[0.5]]], [[1.0], [0.0]]
+        >>> net = loops.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> losses = net.fit([[3.0], [1.0]], [1.0, 0.0], epochs=20, learning_rate=0.01)
+        >>> len(losses), bool(losses[-1] < losses[0])
+        (20, True)
         """
         X = _float_rows(X)
         Y = self._target_rows(y)

@@ -2,7 +2,16 @@
 
 Those of `FROM_LOGITS` take the logits ``Z``, so that no probability is ever logged, and their
 derivative is ``dZ``, which needs ``A`` only. The others take ``A``, and their derivative is ``dA``.
-Parameters of a loss come behind its targets ``Y``.
+Parameters of a loss come behind its targets ``Y``. ``Z``, ``A`` and ``Y`` are n_samples lists of
+n_outputs floats, and so is a derivative; a loss is a float.
+
+Examples
+--------
+>>> from fastnn.reference import loops
+>>> loss, derivative = loops.LOSSES["huber"]
+>>> A, Y = [[3.0], [0.5]], [[0.0], [0.0]]
+>>> loss(A, Y, 1.0), derivative(A, Y, 1.0)  # with delta = 1
+(1.3125, [[0.5], [0.25]])
 """
 
 import math

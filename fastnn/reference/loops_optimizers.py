@@ -1,4 +1,18 @@
-"""The optimisers of `fastnn.reference.loops`, one number at a time."""
+"""The optimisers of `fastnn.reference.loops`, one number at a time.
+
+Examples
+--------
+Two steps of momentum on one number, whose gradient is 1 both times:
+
+>>> from fastnn.reference import loops
+>>> update, n_slots = loops.OPTIMIZERS["momentum"]
+>>> w, slots = [0.0], [[0.0] for _ in range(n_slots)]
+>>> for t in (1, 2):
+...     update(w, [1.0], slots, t, learning_rate=0.5, momentum=0.5)
+...     print(w, slots)
+[-0.5] [[1.0]]
+[-1.25] [[1.5]]
+"""
 
 import math
 from collections.abc import Callable, Sequence

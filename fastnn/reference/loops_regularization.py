@@ -4,6 +4,14 @@ and inverted dropout.
 References
 ----------
 A. Ng, "Improving deep neural networks", deeplearning.ai, week 1.
+
+Examples
+--------
+>>> from fastnn.reference import loops_regularization as regularization
+>>> regularization.l2_penalty([[3.0], [-4.0]], l2=0.1)
+1.25
+>>> regularization.drop([[3.0, 4.0]], [[1.0, 0.0]], keep_prob=0.5)
+[[6.0, 0.0]]
 """
 
 from typing import TypeAlias

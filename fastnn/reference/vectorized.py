@@ -10,6 +10,15 @@ In the formulas ``Z`` are logits, ``A`` activations, ``Y`` targets, ``L`` is the
 References
 ----------
 A. Ng, "Neural Networks and Deep Learning", deeplearning.ai, weeks 2 to 4.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastnn.reference import vectorized
+>>> Z = np.array([[-2.0, 0.0, 2.0]])
+>>> A = vectorized.sigmoid(Z)
+>>> A.round(3).tolist(), vectorized.sigmoid_derivative(Z, A).round(3).tolist()
+([[0.119, 0.5, 0.881]], [[0.105, 0.25, 0.105]])
 """
 
 import math
@@ -170,6 +179,23 @@ def softmax(Z: Array) -> Array:
     """``exp(z_j) / sum_k exp(z_k)`` in each row, the same after subtracting the row's maximum.
 
     The limit where one of a row is positive infinity: 1 there, 0 elsewhere.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_out)
+        Logits.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_out)
+        Activations, whose rows sum to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import vectorized
+    >>> vectorized.softmax(np.array([[2.0, 2.0]])).tolist()
+    [[0.5, 0.5]]
     """
     A: Array = np.exp(Z - Z.max(axis=1, keepdims=True))
     infinite = np.isposinf(Z)
@@ -199,7 +225,35 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], 
 
 
 def layer_forward(A_prev: Array, W: Array, b: Array, activation: str) -> tuple[Array, Array]:
-    """``Z = A_prev W + b`` and ``A = activation(Z)``."""
+    """``Z = A_prev W + b`` and ``A = activation(Z)``.
+
+    Parameters
+    ----------
+    A_prev : ndarray of shape (n_samples, n_in)
+        Activations of the layer before, or the samples.
+    W : ndarray of shape (n_in, n_out)
+        Weights.
+    b : ndarray of shape (n_out,)
+        Biases.
+    activation : str
+        Key of `ACTIVATIONS`, or ``"softmax"``.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_samples, n_out)
+        Logits.
+    A : ndarray of shape (n_samples, n_out)
+        Activations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import vectorized
+    >>> X, W, b = np.array([[1.0, 2.0]]), np.array([[1.0, 0.0], [1.0, -1.0]]), np.array([0.5, 0.5])
+    >>> Z, A = vectorized.layer_forward(X, W, b, "relu")
+    >>> Z.tolist(), A.tolist()
+    ([[3.5, -1.5]], [[3.5, 0.0]])
+    """
     Z = A_prev @ W
     Z += b
     function = softmax if activation == "softmax" else ACTIVATIONS[activation][0]
@@ -218,6 +272,37 @@ def loss_and_output_gradient(
     """Mean loss of the output layer, and its gradient ``dZ``; by the weights of the samples.
 
     The weighted mean is ``sum_i w_i L_i / sum_i w_i``, and 0 where all weights are.
+
+    Parameters
+    ----------
+    Z, A : ndarray of shape (n_samples, n_outputs)
+        Logits and activations of the output layer.
+    Y : ndarray of shape (n_samples, n_outputs)
+        Targets; of quantiles one a row.
+    activation : str
+        Of the output layer.
+    loss : str
+        Key of `LOSSES`.
+    parameters : sequence of float
+        Of the loss: delta, levels or gamma.
+    weights : ndarray of shape (n_samples,), optional
+        Of the samples in the mean.
+
+    Returns
+    -------
+    loss : float
+        The mean over samples, and outputs.
+    dZ : ndarray of shape (n_samples, n_outputs)
+        The gradient of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import vectorized
+    >>> Z, A, Y = np.array([[0.0]]), np.array([[0.5]]), np.array([[1.0]])
+    >>> loss, dZ = vectorized.loss_and_output_gradient(Z, A, Y, "sigmoid", "binary_cross_entropy")
+    >>> round(loss, 3), dZ.tolist()
+    (0.693, [[-0.5]])
     """
     function, derivative = LOSSES[loss]
     out = Z if loss in FROM_LOGITS else A
@@ -232,7 +317,31 @@ def loss_and_output_gradient(
 
 
 def parameter_gradients(A_prev: Array, dZ: Array) -> tuple[Array, Array]:
-    """``dW = A_prev^T dZ`` and ``db``, the sum of the rows of ``dZ``."""
+    """``dW = A_prev^T dZ`` and ``db``, the sum of the rows of ``dZ``.
+
+    Parameters
+    ----------
+    A_prev : ndarray of shape (n_samples, n_in)
+        What came into the layer.
+    dZ : ndarray of shape (n_samples, n_out)
+        The gradient by the layer's logits.
+
+    Returns
+    -------
+    dW : ndarray of shape (n_in, n_out)
+        The gradient by the weights.
+    db : ndarray of shape (n_out,)
+        The gradient by the biases.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import vectorized
+    >>> A_prev, dZ = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0], [0.5]])
+    >>> dW, db = vectorized.parameter_gradients(A_prev, dZ)
+    >>> dW.tolist(), db.tolist()
+    ([[2.5], [4.0]], [1.5])
+    """
     return A_prev.T @ dZ, dZ.sum(axis=0)
 
 
@@ -240,6 +349,31 @@ def layer_backward(dZ: Array, W: Array, Z_prev: Array, A_prev: Array, activation
     """``dZ_prev = dA_prev * activation'(Z_prev)``, where ``dA_prev = dZ W^T``.
 
     ``Z_prev``, ``A_prev`` and `activation` are those of the layer before the one of `dZ` and `W`.
+
+    Parameters
+    ----------
+    dZ : ndarray of shape (n_samples, n_out)
+        The gradient by the layer's logits.
+    W : ndarray of shape (n_in, n_out)
+        Its weights.
+    Z_prev, A_prev : ndarray of shape (n_samples, n_in)
+        Logits and activations of the layer before.
+    activation : str
+        Of the layer before, a key of `ACTIVATIONS`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_in)
+        The gradient by the logits of the layer before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import vectorized
+    >>> dZ, W = np.array([[1.0]]), np.array([[2.0], [3.0]])
+    >>> Z_prev, A_prev = np.array([[0.5, -1.0]]), np.array([[0.5, 0.0]])
+    >>> vectorized.layer_backward(dZ, W, Z_prev, A_prev, "relu").tolist()
+    [[2.0, 0.0]]
     """
     dZ_prev = dZ @ W.T
     dZ_prev *= ACTIVATIONS[activation][1](Z_prev, A_prev)
@@ -274,6 +408,15 @@ class Network:
     ------
     ValueError
         If a loss computed from logits does not belong to the output activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference import vectorized
+    >>> W, b = [np.array([[2.0]]), np.array([[0.5]])], [np.array([1.0]), np.array([0.0])]
+    >>> net = vectorized.Network(W, b, ["relu", "linear"], "mean_squared_error")
+    >>> net.predict_proba([[3.0], [-3.0]]).tolist()
+    [[3.5], [0.0]]
     """
 
     def __init__(
@@ -304,10 +447,22 @@ class Network:
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
+            Samples.
 
         Returns
         -------
-        caches : list of n_layers tuples (Z, A), each of shape (n_samples, n_out)
+        list of n_layers tuples (Z, A), each of shape (n_samples, n_out)
+            Of each layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn.reference import vectorized
+        >>> W, b = [np.array([[2.0]]), np.array([[0.5]])], [np.array([1.0]), np.array([0.0])]
+        >>> net = vectorized.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> Z, A = net.forward([[3.0]])[0]  # of the first layer
+        >>> Z.tolist(), A.tolist()
+        ([[7.0]], [[7.0]])
         """
         A = np.asarray(X, dtype=self.dtype)
         caches = []
@@ -317,7 +472,27 @@ class Network:
         return caches
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """Activations of the output layer, of shape (n_samples, n_outputs)."""
+        """Activations of the output layer.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+            Probabilities of a classifier, else the values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn.reference import vectorized
+        >>> W, b = [np.array([[2.0]]), np.array([[0.5]])], [np.array([1.0]), np.array([0.0])]
+        >>> net = vectorized.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> net.predict_proba([[3.0]]).tolist()
+        [[3.5]]
+        """
         return self.forward(X)[-1][1]
 
     def loss_and_gradients(
@@ -333,6 +508,7 @@ class Network:
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
+            Samples.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
             Targets. With softmax: class labels (int), or rows of probabilities.
         l1, l2 : float
@@ -343,7 +519,19 @@ class Network:
         Returns
         -------
         loss : float
-        gradients : list of n_layers tuples (dW, db), shaped like the parameters
+            The mean with the penalties.
+        gradients : list of n_layers tuples (dW, db)
+            Shaped like the parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn.reference import vectorized
+        >>> W, b = [np.array([[2.0]]), np.array([[0.5]])], [np.array([1.0]), np.array([0.0])]
+        >>> net = vectorized.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> loss, gradients = net.loss_and_gradients([[3.0]], [2.5])
+        >>> loss, [g.tolist() for g in gradients[1]]  # of the last layer: dW and db
+        (1.0, [[[14.0]], [2.0]])
         """
         X = np.asarray(X, dtype=self.dtype)
         Y = self._target_rows(y)
@@ -385,14 +573,17 @@ class Network:
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
+            Samples.
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
             As for `loss_and_gradients`.
         epochs : int
+            Passes over the samples.
         batch_size : int, optional
             Samples in a mini-batch; None for all of them.
         optimizer : str
             Key of `OPTIMIZERS`. Its slots and step number are kept until another is named.
         learning_rate : float
+            Of every step.
         l1, l2 : float
             As for `loss_and_gradients`.
         weights : array_like of shape (n_samples,), optional
@@ -404,8 +595,18 @@ class Network:
 
         Returns
         -------
-        losses : list of `epochs` floats
+        list of `epochs` floats
             Mean over the samples, the loss of each mini-batch taken before its update.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn.reference import vectorized
+        >>> W, b = [np.array([[2.0]]), np.array([[0.5]])], [np.array([1.0]), np.array([0.0])]
+        >>> net = vectorized.Network(W, b, ["relu", "linear"], "mean_squared_error")
+        >>> losses = net.fit([[3.0], [1.0]], [1.0, 0.0], epochs=20, learning_rate=0.01)
+        >>> len(losses), bool(losses[-1] < losses[0])
+        (20, True)
         """
         X = np.asarray(X, dtype=self.dtype)
         Y = self._target_rows(y)

@@ -36,9 +36,27 @@ Array: TypeAlias = npt.NDArray[np.floating[Any]]
 def split_mix(key: int, counter: Any) -> npt.NDArray[np.uint64]:
     """The `counter`-th number of the generator SplitMix64 that starts at `key`.
 
+    Parameters
+    ----------
+    key : int
+        Below 2**64.
+    counter : int or array_like of int
+        From 0.
+
+    Returns
+    -------
+    ndarray of uint64
+        64 random bits for each number of `counter`.
+
     References
     ----------
     Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+
+    Examples
+    --------
+    >>> from fastnn.reference.vectorized_layers import split_mix
+    >>> hex(split_mix(0, 0))
+    '0xe220a8397b1dcdaf'
     """
     with np.errstate(over="ignore"):
         x = np.uint64(key) + (np.asarray(counter, np.uint64) + np.uint64(1)) * np.uint64(
@@ -58,16 +76,27 @@ def random_bits(
     Parameters
     ----------
     key : int
-        Of the network and the layer, below 2**64.
+        Of the network and the layer, below 2**64; see `noise_key`.
     step : int
         Steps before this one.
     samples : array_like of shape (n_samples,), int
         Places of the samples in the epoch.
     n_units : int
+        Units of the layer.
+    second : bool
+        Whether to give the others.
 
     Returns
     -------
     ndarray of shape (n_samples, n_units), uint32
+        The same for the same arguments.
+
+    Examples
+    --------
+    >>> from fastnn.reference.vectorized_layers import random_bits
+    >>> bits = random_bits(key=1, step=0, samples=[0, 1], n_units=3)
+    >>> bits.shape, bits.dtype
+    ((2, 3), dtype('uint32'))
     """
     rows = split_mix(int(split_mix(key, step)), samples)
     low = (rows & np.uint64(0xFFFFFFFF)).astype(np.uint32)[:, np.newaxis]
@@ -95,6 +124,7 @@ def noise_key(seed: int, layer: int) -> int:
     Returns
     -------
     int
+        Below 2**64.
 
     Examples
     --------
@@ -114,16 +144,65 @@ def noise_key(seed: int, layer: int) -> int:
 def dropout_mask(
     rate: float, key: int, step: int, samples: npt.ArrayLike, n_units: int
 ) -> npt.NDArray[np.bool_]:
-    """Which units stay, each with probability ``1 - rate``: of shape (n_samples, n_units).
+    """Which units stay, each with probability ``1 - rate``.
 
-    Those of `fastnn.Network`, where `key` is the layer's `noise_key`. See `random_bits`.
+    Those of `fastnn.Network`, where `key` is the layer's `noise_key`.
+
+    Parameters
+    ----------
+    rate : float
+        The share that is dropped in the mean, in [0, 1).
+    key : int
+        Of the network and the layer, below 2**64; see `noise_key`.
+    step : int
+        Steps before this one.
+    samples : array_like of shape (n_samples,), int
+        Places of the samples in the epoch.
+    n_units : int
+        Units of the layer.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_units), bool
+        True for what stays.
+
+    Examples
+    --------
+    >>> from fastnn.reference.vectorized_layers import dropout_mask
+    >>> mask = dropout_mask(0.25, key=1, step=0, samples=range(100), n_units=100)
+    >>> round(float(mask.mean()), 2)
+    0.75
     """
     limit = max(int((1 - rate) * 2**32 - 1), 0)
     return random_bits(key, step, samples, n_units) <= np.uint32(limit)
 
 
 def normal_numbers(key: int, step: int, samples: npt.ArrayLike, n_units: int) -> Array:
-    """Normal random numbers of shape (n_samples, n_units), by Box and Muller's method (1958)."""
+    """Normal random numbers, by Box and Muller's method (1958).
+
+    Parameters
+    ----------
+    key : int
+        Of the network and the layer, below 2**64; see `noise_key`.
+    step : int
+        Steps before this one.
+    samples : array_like of shape (n_samples,), int
+        Places of the samples in the epoch.
+    n_units : int
+        Units of the layer.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_units), float64
+        Of mean 0 and variance 1.
+
+    Examples
+    --------
+    >>> from fastnn.reference.vectorized_layers import normal_numbers
+    >>> numbers = normal_numbers(key=1, step=0, samples=range(100), n_units=100)
+    >>> numbers.shape, round(float(numbers.std()), 1)
+    ((100, 100), 1.0)
+    """
     u = (random_bits(key, step, samples, n_units) + 0.5) / 2**32
     v = random_bits(key, step, samples, n_units, second=True) / 2**32
     numbers: Array = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
@@ -136,12 +215,25 @@ def normal_numbers(key: int, step: int, samples: npt.ArrayLike, n_units: int) ->
 class Layer:
     """What all layers have; by itself, a layer that changes nothing.
 
+    Parameters
+    ----------
+    *parameters : array_like
+        Copied to float64.
+
     Attributes
     ----------
     parameters, gradients : list of ndarray
         Of the same shapes; the second after ``backward``.
     l1, l2, max_norm, trainable, learning_rate_factor
         As of `fastnn.Dense`; only a `Dense` has others than these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import Layer
+    >>> layer = Layer(np.ones(3, np.float32))
+    >>> layer.parameters[0].dtype, layer.l2, layer.trainable
+    (dtype('float64'), 0.0, True)
     """
 
     l1 = l2 = 0.0
@@ -154,22 +246,39 @@ class Layer:
         self.gradients: list[Array] = []
 
     def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
-        """The output, of shape (n_samples, n_units).
+        """The output, from the input.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_in)
+            What the layer before gives.
         training : bool
             Whether this is a step of training.
         step : int
             Steps before it.
         samples : array_like of shape (n_samples,), int
-            Places of the samples in the epoch.
+                Places of the samples in the epoch.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units)
+            What comes out.
         """
         return X
 
     def backward(self, dA: Array) -> Array:
-        """The gradient by the input, from the one by the output."""
+        """The gradient by the input, from the one by the output.
+
+        Parameters
+        ----------
+        dA : ndarray of shape (n_samples, n_units)
+            The gradient of the mean loss by the output of the last `forward`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_in)
+            The one by its input.
+        """
         return dA
 
     def finish_step(self) -> None:
@@ -177,7 +286,35 @@ class Layer:
 
 
 class Dense(Layer):
-    """``Z = X W + b; A = activation(Z)``; the output layer of a `Network` is a linear one."""
+    """``Z = X W + b; A = activation(Z)``; the output layer of a `Network` is a linear one.
+
+    Parameters
+    ----------
+    W : array_like of shape (n_in, n_units)
+        Weights.
+    b : array_like of shape (n_units,)
+        Biases.
+    activation : str
+        Key of `fastnn.reference.vectorized.ACTIVATIONS`.
+    l1, l2 : float
+        Penalties of the weights, beside those of the network.
+    max_norm : float or None
+        The largest norm of the weights into a unit.
+    trainable : bool
+        Whether `Network.fit` changes the parameters.
+    learning_rate_factor : float
+        What the learning rate is multiplied by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import Dense
+    >>> layer = Dense([[1.0], [2.0]], [0.5], "relu")
+    >>> layer.forward(np.array([[1.0, 1.0]]), True, 0, [0]).tolist()
+    [[3.5]]
+    >>> layer.backward(np.array([[1.0]])).tolist(), layer.gradients[0].tolist()
+    ([[1.0, 2.0]], [[1.0], [1.0]])
+    """
 
     def __init__(
         self,
@@ -212,7 +349,20 @@ class Dense(Layer):
 
 
 class Activation(Layer):
-    """``A = activation(X)``."""
+    """``A = activation(X)``.
+
+    Parameters
+    ----------
+    activation : str
+        Key of `fastnn.reference.vectorized.ACTIVATIONS`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import Activation
+    >>> Activation("relu").forward(np.array([[-1.0, 2.0]]), True, 0, [0]).tolist()
+    [[0.0, 2.0]]
+    """
 
     def __init__(self, activation: str) -> None:
         super().__init__()
@@ -229,7 +379,20 @@ class Activation(Layer):
 
 
 class Rescale(Layer):
-    """``A = scale X + offset``, the first layer: nothing goes back through it."""
+    """``A = scale X + offset``, the first layer: nothing goes back through it.
+
+    Parameters
+    ----------
+    scale, offset : float
+        Of all columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import Rescale
+    >>> Rescale(2.0, -1.0).forward(np.array([[0.0, 0.5, 1.0]]), True, 0, [0]).tolist()
+    [[-1.0, 0.0, 1.0]]
+    """
 
     def __init__(self, scale: float, offset: float = 0.0) -> None:
         super().__init__()
@@ -241,7 +404,20 @@ class Rescale(Layer):
 
 
 class PReLU(Layer):
-    """``A = X`` where it is above 0, else ``alpha X``, with an alpha for each unit."""
+    """``A = X`` where it is above 0, else ``alpha X``, with an alpha for each unit.
+
+    Parameters
+    ----------
+    *parameters : array_like of shape (n_units,)
+        One: the alphas.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import PReLU
+    >>> PReLU([0.5, 0.25]).forward(np.array([[-1.0, -1.0]]), True, 0, [0]).tolist()
+    [[-0.5, -0.25]]
+    """
 
     def forward(self, X: Array, training: bool, step: int, samples: Any) -> Array:
         """See `Layer`."""
@@ -259,6 +435,23 @@ class Dropout(Layer):
 
     The course's inverted dropout. D comes from `dropout_mask`, or from `masks`, if those are given:
     an array for each step.
+
+    Parameters
+    ----------
+    rate : float
+        The share that is dropped in the mean, in [0, 1).
+    key : int
+        As of `dropout_mask`.
+    masks : sequence of ndarray of shape (n_samples, n_units), optional
+        Of 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import Dropout
+    >>> layer = Dropout(0.5, masks=[np.array([[1, 0]])])
+    >>> layer.forward(np.array([[3.0, 4.0]]), True, 0, [0]).tolist()
+    [[6.0, 0.0]]
     """
 
     def __init__(self, rate: float, key: int = 0, masks: Sequence[Array] | None = None) -> None:
@@ -285,7 +478,23 @@ class Dropout(Layer):
 
 
 class GaussianNoise(Layer):
-    """In training ``A = X + scale E``, where E are normal random numbers."""
+    """In training ``A = X + scale E``, where E are normal random numbers.
+
+    Parameters
+    ----------
+    scale : float
+        The standard deviation.
+    key : int
+        As of `normal_numbers`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import GaussianNoise
+    >>> layer, X = GaussianNoise(0.1), np.zeros((1, 2))
+    >>> layer.forward(X, False, 0, [0]).tolist(), (layer.forward(X, True, 0, [0]) == 0).tolist()
+    ([[0.0, 0.0]], [[False, False]])
+    """
 
     def __init__(self, scale: float, key: int = 0) -> None:
         super().__init__()
@@ -303,6 +512,31 @@ class BatchNorm(Layer):
 
     In training mean and variance are those of the mini-batch; otherwise the running ones, which
     every step moves towards them (the variance without bias).
+
+    Parameters
+    ----------
+    gamma, beta : array_like of shape (n_units,)
+        The scale and the offset that are trained.
+    momentum : float
+        What the running ones keep in a step, in [0, 1].
+    epsilon : float
+        Added to the variance.
+
+    Attributes
+    ----------
+    running_mean, running_variance : ndarray of shape (n_units,)
+        From 0 and 1 on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import BatchNorm
+    >>> layer = BatchNorm([1.0], [0.0])
+    >>> layer.forward(np.array([[1.0], [3.0]]), True, 0, [0, 1]).round(2).tolist()
+    [[-1.0], [1.0]]
+    >>> layer.finish_step()
+    >>> layer.running_mean.round(2).tolist(), layer.running_variance.round(2).tolist()
+    ([0.2], [1.1])
     """
 
     def __init__(
@@ -348,7 +582,23 @@ class BatchNorm(Layer):
 
 
 class LayerNorm(Layer):
-    """The same over the units of a sample, in training and afterwards."""
+    """The same over the units of a sample, in training and afterwards.
+
+    Parameters
+    ----------
+    gamma, beta : array_like of shape (n_units,)
+        The scale and the offset that are trained.
+    epsilon : float
+        Added to the variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.reference.vectorized_layers import LayerNorm
+    >>> layer = LayerNorm([1.0, 1.0], [0.0, 0.0])
+    >>> layer.forward(np.array([[1.0, 3.0]]), False, 0, [0]).round(2).tolist()
+    [[-1.0, 1.0]]
+    """
 
     def __init__(self, gamma: npt.ArrayLike, beta: npt.ArrayLike, epsilon: float = 1e-5) -> None:
         super().__init__(gamma, beta)
@@ -380,8 +630,19 @@ class Network:
     Parameters
     ----------
     layers : sequence of Layer
-    output, loss : str
+        Not copied.
+    output : str
+        The activation behind the last layer, as in `fastnn.reference.vectorized`.
+    loss : str
         As in `fastnn.reference.vectorized`.
+
+    Examples
+    --------
+    >>> from fastnn.reference.vectorized_layers import Dense, Network
+    >>> layers = [Dense([[2.0]], [1.0], "relu"), Dense([[0.5]], [0.0])]
+    >>> net = Network(layers, "linear", "mean_squared_error")
+    >>> net.forward([[3.0]])[1].tolist()
+    [[3.5]]
     """
 
     def __init__(self, layers: Sequence[Layer], output: str, loss: str) -> None:
@@ -393,7 +654,31 @@ class Network:
     def forward(
         self, X: npt.ArrayLike, training: bool = False, samples: Any = None
     ) -> tuple[Array, Array]:
-        """The output's logits and activations, of shape (n_samples, n_outputs)."""
+        """The output's logits and activations.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+        training : bool
+            Whether this is a step of training.
+        samples : array_like of shape (n_samples,), int
+            Places of the samples in the epoch; by default 0, 1, ...
+
+        Returns
+        -------
+        Z, A : ndarray of shape (n_samples, n_outputs), float64
+            Logits, and activations.
+
+        Examples
+        --------
+        >>> from fastnn.reference.vectorized_layers import Dense, Network
+        >>> layers = [Dense([[2.0]], [1.0], "relu"), Dense([[0.5]], [0.0])]
+        >>> net = Network(layers, "linear", "mean_squared_error")
+        >>> Z, A = net.forward([[3.0], [-3.0]])
+        >>> A.tolist()
+        [[3.5], [0.0]]
+        """
         A: Array = np.asarray(X, dtype=np.float64)
         samples = np.arange(len(A)) if samples is None else samples
         for layer in self.layers:
@@ -416,14 +701,33 @@ class Network:
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
+            Samples.
         Y : ndarray of shape (n_samples, n_outputs)
+            Targets, as rows.
         samples : array_like of shape (n_samples,), int
             Places of the samples in the epoch; by default 0, 1, ...
         l1, l2 : float
             Of the penalty ``(l1 sum |w| + l2 / 2 sum w^2) / n_samples`` over the weights of every
             `Dense` that is trained, beside the layer's own.
         weights : ndarray of shape (n_samples,), optional
-            Of the samples in the mean.
+                Of the samples in the mean.
+
+        Returns
+        -------
+        cost : float
+            The mean loss with the penalties.
+        gradients : list of ndarray
+            Shaped like the parameters, layer by layer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn.reference.vectorized_layers import Dense, Network
+        >>> layers = [Dense([[2.0]], [1.0], "relu"), Dense([[0.5]], [0.0])]
+        >>> net = Network(layers, "linear", "mean_squared_error")
+        >>> cost, gradients = net.loss_and_gradients([[3.0]], np.array([[2.5]]))
+        >>> cost, [g.tolist() for g in gradients]
+        (1.0, [[[3.0]], [1.0], [[14.0]], [2.0]])
         """
         Z, A = self.forward(X, training=True, samples=samples)
         cost, dA = vectorized.loss_and_output_gradient(
@@ -459,14 +763,44 @@ class Network:
 
         Parameters
         ----------
-        X, Y, epochs, batch_size, optimizer, weights, label_smoothing, **hyperparameters
-            As for `fastnn.reference.vectorized.Network.fit`; Y are rows.
+        X : array_like of shape (n_samples, n_features)
+            Samples.
+        Y : array_like of shape (n_samples, n_outputs)
+            Targets, as rows.
+        epochs : int
+            Passes over the samples.
+        batch_size : int, optional
+            Samples in a mini-batch; None for all of them.
+        optimizer : str
+            Key of `OPTIMIZERS`, the same in all calls.
         learning_rate : float or sequence of float
             Of every step, or one for each step of this call.
         l1, l2 : float
             As for `loss_and_gradients`.
-        weight_decay, clip_value, clip_norm
+        weight_decay : float
             As for `fastnn.Network.fit`.
+        clip_value, clip_norm : float or None
+            As for `fastnn.Network.fit`.
+        weights : array_like of shape (n_samples,), optional
+            Of the samples: in the mean of each mini-batch, and in that of an epoch.
+        label_smoothing : float
+            What the targets of a classifier give to all classes alike.
+        **hyperparameters : float
+            Further arguments of the optimiser.
+
+        Returns
+        -------
+        list of `epochs` floats
+            Mean costs, that of each mini-batch taken before its update.
+
+        Examples
+        --------
+        >>> from fastnn.reference.vectorized_layers import Dense, Network
+        >>> layers = [Dense([[2.0]], [1.0], "relu"), Dense([[0.5]], [0.0])]
+        >>> net = Network(layers, "linear", "mean_squared_error")
+        >>> costs = net.fit([[3.0], [1.0]], [[1.0], [0.0]], epochs=20, learning_rate=0.01)
+        >>> len(costs), bool(costs[-1] < costs[0])
+        (20, True)
         """
         X, Y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
         w = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)

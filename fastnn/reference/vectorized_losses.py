@@ -2,7 +2,17 @@
 
 Those of `FROM_LOGITS` take the logits ``Z``, so that no probability is ever logged, and their
 derivative is ``dZ``, which needs ``A`` only. The others take ``A``, and their derivative is ``dA``.
-Parameters of a loss come behind its targets ``Y``.
+Parameters of a loss come behind its targets ``Y``. ``Z``, ``A`` and ``Y`` are arrays of shape
+(n_samples, n_outputs), and so is a derivative; a loss is a float.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastnn.reference import vectorized
+>>> loss, derivative = vectorized.LOSSES["huber"]
+>>> A, Y = np.array([[3.0], [0.5]]), np.zeros((2, 1))
+>>> loss(A, Y, 1.0), derivative(A, Y, 1.0).tolist()  # with delta = 1
+(1.3125, [[0.5], [0.25]])
 """
 
 from collections.abc import Callable

@@ -1,4 +1,19 @@
-"""The optimisers of `fastnn.reference.vectorized`, one array at a time."""
+"""The optimisers of `fastnn.reference.vectorized`, one array at a time.
+
+Examples
+--------
+Two steps of momentum on one number, whose gradient is 1 both times:
+
+>>> import numpy as np
+>>> from fastnn.reference import vectorized
+>>> update, n_slots = vectorized.OPTIMIZERS["momentum"]
+>>> w, slots = np.zeros(1), [np.zeros(1) for _ in range(n_slots)]
+>>> for t in (1, 2):
+...     update(w, np.ones(1), slots, t, learning_rate=0.5, momentum=0.5)
+...     print(w, slots[0])
+[-0.5] [1.]
+[-1.25] [1.5]
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias

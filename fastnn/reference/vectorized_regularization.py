@@ -3,6 +3,17 @@
 A step does these in the order of this file: the penalties belong to the cost, so their gradient
 is added first; the whole gradient is clipped; the weights decay and are updated by it; then the
 norms of the weights are limited.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastnn.reference import vectorized_regularization as regularization
+>>> W = np.array([[3.0], [-4.0]])
+>>> regularization.penalty(W, l1=0.5, l2=0.1)
+4.75
+>>> regularization.limit_norms(W, max_norm=1.0)
+>>> W.round(2).tolist()
+[[0.6], [-0.8]]
 """
 
 from collections.abc import Iterable

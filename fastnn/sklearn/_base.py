@@ -458,11 +458,27 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; with a preset what `fit` took.
 
         Returns
         -------
         ndarray of shape (n_samples, n_units)
             X itself where there is no hidden layer; with a preset what the network sees of it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called before.
+        TypeError, ValueError
+            If X is not as above, or has other columns than that of `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+        >>> regressor = MLPRegressor(hidden_layer_sizes=(8, 4), solver="lbfgs", random_state=0)
+        >>> regressor.fit(X, y).transform(X).shape
+        (3, 4)
         """
         check_is_fitted(self)
         is_plain = self._has_plain_network()

@@ -50,7 +50,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         samples, changed once an epoch; "adaptive": divided by 5 where the training does not
         improve, until 1e-6. A schedule or a function of the step, as for `Network.fit`, serves all
         solvers but "lbfgs".
-    learning_rate_init, power_t : float
+    learning_rate_init : float
+        The learning rate, or the first one, of all solvers that are named but "lbfgs"; above 0.
+    power_t : float
+        The exponent of "invscaling", of at least 0.
     max_iter : int
         The most epochs; iterations of "lbfgs".
     shuffle : bool
@@ -65,16 +68,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     warm_start : bool
         Whether `fit` goes on from the weights of the fit before. The optimiser begins anew, where
         `partial_fit` goes on with it.
-    momentum, nesterovs_momentum
-        Of "sgd".
+    momentum : float
+        Of "sgd", in [0, 1).
+    nesterovs_momentum : bool
+        Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool
         Whether to hold out `validation_fraction` of the samples, to end the training when their
         score has not improved for more than `n_iter_no_change` epochs, and to keep the best
         network. Otherwise the training loss decides, and the last network is kept.
     validation_fraction : float
+        The share of the samples that early stopping holds out, in (0, 1).
     beta_1, beta_2, epsilon : float
         Of "adam".
     n_iter_no_change : int or numpy.inf
+        Epochs without an improvement that are borne; of solvers of mini-batches.
     max_fun : int
         The most evaluations of "lbfgs".
     class_weight : dict, "balanced" or None
@@ -88,7 +95,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     callbacks : Callback, callable, or sequence of them
         As for `Network.fit`; they see the validation data, where there are some. Not of "lbfgs".
     scoring : str, callable or None
-        scikit-learn's: the score that early stopping goes by. None: the accuracy.
+        The score that early stopping goes by, as scikit-learn names it. None: the accuracy.
     preset : "tabular", fastnn.tabular.Recipe or None
         "tabular": the inputs, the network and its training are those of
         ``fastnn.tabular.TabularModel``, which needs no tuning; a recipe: those of it. Data frames
@@ -124,6 +131,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Of each epoch; None without early stopping, as `best_validation_score_`. With a preset the
         loss of the held-out samples, negated.
     best_validation_score_ : float or None
+        The largest of them.
     n_iter_ : int
         Epochs of the last call, or iterations of "lbfgs".
     t_ : int
@@ -228,7 +236,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        self
+        MLPClassifier
+            Itself.
 
         Raises
         ------
@@ -241,6 +250,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If `max_iter` or `max_fun` ends the training.
         ScalingWarning
             As `Network.fit`: columns of X are on very different scales.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> classifier = MLPClassifier(16, solver="lbfgs", random_state=0).fit(X, y)
+        >>> classifier.classes_.tolist(), classifier.network_.layers
+        (['high', 'low'], (Dense(16, 'relu'), Dense(1, 'sigmoid')))
         """
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
@@ -253,18 +270,33 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            As for `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for `fit`.
+        sample_weight : array-like of shape (n_samples,), optional
             As for `fit`.
         classes : array-like of shape (n_classes,)
             Those of all calls. The first one needs it.
 
         Returns
         -------
-        self
+        MLPClassifier
+            Itself.
 
         Raises
         ------
-        As `fit`.
+        TypeError, ValueError
+            As `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> classifier = MLPClassifier(random_state=0)
+        >>> for X, y in [([[0.0], [1.0]], [0, 0]), ([[2.0], [3.0]], [1, 1])]:
+        ...     classifier = classifier.partial_fit(X, y, classes=[0, 1])
+        >>> classifier.t_  # samples seen
+        4
         """
         self._check_classes(y, classes)
         return self._fit(X, y, sample_weight, incremental=True)
@@ -275,10 +307,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; with a preset what `fit` took.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Of the dtype of `classes_`; with several labels a sample 0 or 1 each, in int64.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called before.
+        TypeError, ValueError
+            If X is not as above, or has other columns than that of `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> classifier = MLPClassifier(16, solver="lbfgs", random_state=0).fit(X, y)
+        >>> classifier.predict([[-1.0], [4.0]]).tolist()
+        ['low', 'high']
         """
         return self._decide(self._forward(X))
 
@@ -288,11 +337,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; with a preset what `fit` took.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Of several labels: the probability of each.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called before.
+        TypeError, ValueError
+            If X is not as above, or has other columns than that of `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> classifier = MLPClassifier(16, solver="lbfgs", random_state=0).fit(X, y)
+        >>> classifier.predict_proba([[-1.0], [4.0]]).round(2).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
         """
         output = self._forward(X)
         return np.hstack([1 - output, output]) if output.shape[1] == 1 else output
@@ -303,10 +368,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; with a preset what `fit` took.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+            At most 0; minus infinity for a probability of 0.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called before.
+        TypeError, ValueError
+            If X is not as above, or has other columns than that of `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> classifier = MLPClassifier(16, solver="lbfgs", random_state=0).fit(X, y)
+        >>> classifier.predict_log_proba([[1.5]]).shape
+        (1, 2)
         """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)

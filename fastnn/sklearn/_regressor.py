@@ -54,7 +54,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         samples, changed once an epoch; "adaptive": divided by 5 where the training does not
         improve, until 1e-6. A schedule or a function of the step, as for `Network.fit`, serves all
         solvers but "lbfgs".
-    learning_rate_init, power_t : float
+    learning_rate_init : float
+        The learning rate, or the first one, of all solvers that are named but "lbfgs"; above 0.
+    power_t : float
+        The exponent of "invscaling", of at least 0.
     max_iter : int
         The most epochs; iterations of "lbfgs".
     shuffle : bool
@@ -69,16 +72,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     warm_start : bool
         Whether `fit` goes on from the weights of the fit before. The optimiser begins anew, where
         `partial_fit` goes on with it.
-    momentum, nesterovs_momentum
-        Of "sgd".
+    momentum : float
+        Of "sgd", in [0, 1).
+    nesterovs_momentum : bool
+        Whether the momentum of "sgd" is Nesterov's.
     early_stopping : bool
         Whether to hold out `validation_fraction` of the samples, to end the training when their
         score has not improved for more than `n_iter_no_change` epochs, and to keep the best
         network. Otherwise the training loss decides, and the last network is kept.
     validation_fraction : float
+        The share of the samples that early stopping holds out, in (0, 1).
     beta_1, beta_2, epsilon : float
         Of "adam".
     n_iter_no_change : int or numpy.inf
+        Epochs without an improvement that are borne; of solvers of mini-batches.
     max_fun : int
         The most evaluations of "lbfgs".
     quantile : float
@@ -92,7 +99,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     callbacks : Callback, callable, or sequence of them
         As for `Network.fit`; they see the validation data, where there are some. Not of "lbfgs".
     scoring : str, callable or None
-        scikit-learn's: the score that early stopping goes by. None: R2; for losses that
+        The score that early stopping goes by, as scikit-learn names it. None: R2; for losses that
         scikit-learn does not have, the loss, negated.
     preset : "tabular", fastnn.tabular.Recipe or None
         "tabular": the inputs, the network and its training are those of
@@ -126,6 +133,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Of each epoch; None without early stopping, as `best_validation_score_`. With a preset the
         loss of the held-out samples, negated.
     best_validation_score_ : float or None
+        The largest of them.
     n_iter_ : int
         Epochs of the last call, or iterations of "lbfgs".
     t_ : int
@@ -231,7 +239,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Returns
         -------
-        self
+        MLPRegressor
+            Itself.
 
         Raises
         ------
@@ -244,6 +253,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If `max_iter` or `max_fun` ends the training.
         ScalingWarning
             As `Network.fit`: columns of X are on very different scales.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+        >>> regressor = MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
+        >>> regressor.network_.layers, regressor.loss_ < 1e-3
+        ((Dense(100, 'relu'), Dense(1, 'linear')), True)
         """
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
@@ -256,16 +273,31 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            As for `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for `fit`.
+        sample_weight : array-like of shape (n_samples,), optional
             As for `fit`.
 
         Returns
         -------
-        self
+        MLPRegressor
+            Itself.
 
         Raises
         ------
-        As `fit`.
+        TypeError, ValueError
+            As `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPRegressor
+        >>> regressor = MLPRegressor(random_state=0)
+        >>> for X, y in [([[0.0], [1.0]], [1.0, 3.0]), ([[2.0], [3.0]], [5.0, 7.0])]:
+        ...     regressor = regressor.partial_fit(X, y)
+        >>> regressor.t_  # samples seen
+        4
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
@@ -275,10 +307,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; with a preset what `fit` took.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Of float32 or float64, in the unit of y.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called before.
+        TypeError, ValueError
+            If X is not as above, or has other columns than that of `fit`.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPRegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+        >>> regressor = MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
+        >>> regressor.predict([[1.5]]).round(1).tolist()
+        [4.0]
         """
         output = self._forward(X)
         return output.reshape(-1) if output.shape[1] == 1 else output

@@ -29,10 +29,12 @@ _IDENTIFIER_NAMES = ("id", "uuid", "guid", "index", "key", "rowid", "unnamed: 0"
 class Column:
     """What a column is, and what is done with it.
 
-    Attributes
+    Parameters
     ----------
     name : str
+        As in the table; x0, x1, ... of an array.
     kind : {"number", "yes/no", "category", "date", "text", "identifier", "constant", "empty"}
+        What its values are.
     used : bool
         Whether it is an input; the last four kinds are left out.
     source : {"number", "boolean", "date", "text"}
@@ -45,6 +47,16 @@ class Column:
         What is done with it, in words.
     date_order : str
         Of dates written as text: "ymd", "dmy" or "mdy".
+
+    Examples
+    --------
+    >>> from fastnn.datasets import table_path
+    >>> from fastnn.tabular import Recipe, TabularModel
+    >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+    >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+    >>> weight = model.columns[4]
+    >>> weight.name, weight.kind, weight.used, weight.n_missing
+    ('weight', 'number', True, 24)
     """
 
     name: str

@@ -37,7 +37,23 @@ _BLOCK = 8192  # rows at a time that are predicted
 
 
 class TableWarning(UserWarning):
-    """Of a table: it can be used, but perhaps not as it was meant."""
+    """Of a table: it can be used, but perhaps not as it was meant.
+
+    Examples
+    --------
+    Warnings of this class alone become errors:
+
+    >>> import warnings
+    >>> from fastnn.tabular import TableWarning, TabularModel
+    >>> table = {"litres": [1.0, 2.0, 3.0, 4.0] * 5, "price": [2.0, 4.0, 6.0, 8.0] * 5}
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", TableWarning)
+    ...     try:
+    ...         TabularModel().fit(table, target="price")
+    ...     except TableWarning as warning:
+    ...         print(str(warning)[:47])
+    the column 'litres' repeats the target 'price':
+    """
 
 
 class TabularModel:
@@ -59,6 +75,7 @@ class TabularModel:
     task : {"classification", "regression"}, optional
         None: texts, yes/no and whole numbers of at most ten different values are classes.
     recipe : fastnn.tabular.Recipe, optional
+        How columns become inputs, and how the networks train. None: ``fastnn.tabular.RECIPE``.
 
     Raises
     ------
@@ -69,9 +86,9 @@ class TabularModel:
     --------
     >>> from fastnn.tabular import TabularModel
     >>> table = {
-    ...     "size": [30, 85, 60, 120, 45, 70] * 20,
-    ...     "town": ["Ulm", "Bonn", "Ulm", "Bonn", "Bonn", "Ulm"] * 20,
-    ...     "price": [300.5, 1700.0, 600.0, 2400.0, 900.0, 700.0] * 20,
+    ...     "size": [30, 85, 60, 120, 30, 85] * 10,
+    ...     "town": ["Ulm", "Bonn", "Ulm", "Bonn", "Bonn", "Ulm"] * 10,
+    ...     "price": [300.5, 1020.0, 600.0, 1440.0, 360.0, 850.0] * 10,
     ... }
     >>> model = TabularModel(seed=0).fit(table, target="price")
     >>> [column.kind for column in model.columns]
@@ -228,6 +245,8 @@ class TabularModel:
         ------
         TypeError, ValueError
             If an argument is not as above, or there is nothing to learn. Nothing has changed then.
+        OSError
+            If a file cannot be read.
         ImportError
             If a file needs a library that is not installed.
 
@@ -235,6 +254,15 @@ class TabularModel:
         -----
         TableWarning
             Of rows without a target, and of columns that repeat it.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> model.target.classes, len(model.networks), len(model.validation_rows)
+        (('no', 'yes'), 1, 60)
         """
         if (y is None) == (target is None):
             got = "neither" if y is None else "both"
@@ -318,8 +346,8 @@ class TabularModel:
 
         Parameters
         ----------
-        frame : as for `fit`
-            Columns in any order; those that are not used are not needed.
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `fit`. Columns in any order; those that are not used are not needed.
 
         Returns
         -------
@@ -328,13 +356,25 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
-            If a column is missing, or the model is not fitted yet.
+        TypeError, ValueError
+            If `frame` is no table, a column is missing, or the model is not fitted yet.
+        OSError
+            If a file cannot be read.
 
         Warns
         -----
         TableWarning
             Of categories that the training rows did not have.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> predicted = model.predict(table_path())
+        >>> predicted.shape, sorted(set(predicted.tolist()))
+        ((400,), ['no', 'yes'])
         """
         fitted = self._parts
         output = fitted.output(self._inputs(frame)[0], self.threads)
@@ -345,7 +385,8 @@ class TabularModel:
 
         Parameters
         ----------
-        frame : as for `predict`
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`.
 
         Returns
         -------
@@ -354,8 +395,18 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`; or if the target is a number.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> probabilities = model.predict_proba(table_path())
+        >>> probabilities.shape, bool(abs(probabilities.sum(axis=1) - 1).max() < 1e-6)
+        ((400, 2), True)
         """
         fitted = self._parts
         self._need_classes("predict_proba")
@@ -366,7 +417,8 @@ class TabularModel:
 
         Parameters
         ----------
-        frame : as for `predict`
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`.
 
         Returns
         -------
@@ -375,13 +427,23 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`.
 
         Warns
         -----
         TableWarning
             As `predict`.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> inputs = model.transform(table_path())
+        >>> inputs.shape == (400, model.network.n_features), inputs.dtype
+        (True, dtype('float32'))
         """
         return self._inputs(frame)[0]
 
@@ -390,7 +452,8 @@ class TabularModel:
 
         Parameters
         ----------
-        frame : as for `predict`
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`.
 
         Returns
         -------
@@ -402,8 +465,19 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> list(model.encoding.encoders)
+        ['ordered', 'city', 'distance', 'weight', 'express', 'note']
+        >>> model.numbers(table_path())[0, 2:5].tolist()
+        [18.0, 3.85, 0.0]
         """
         cells, n_rows, _ = self._cells(frame)
         return self.encoding.numbers(cells, n_rows)
@@ -413,9 +487,10 @@ class TabularModel:
 
         Parameters
         ----------
-        frame : as for `predict`
-            With the target, where `y` is not given.
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`; with the target, where `y` is not given.
         y : array-like of shape (n_rows,), optional
+            The target of each row.
 
         Returns
         -------
@@ -425,13 +500,25 @@ class TabularModel:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `predict`; or if no row has a target, or one has a class that is not known.
 
         Warns
         -----
         TableWarning
             As `predict`; and of rows without a target, which are left out.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> scores = model.evaluate(table_path())
+        >>> list(scores)
+        ['accuracy', 'balanced_accuracy', 'roc_auc', 'log_loss']
+        >>> scores["roc_auc"] > 0.5
+        True
         """
         fitted = self._parts
         inputs, true = self._known(frame, y)
@@ -442,8 +529,10 @@ class TabularModel:
 
         Parameters
         ----------
-        frame, y
-            As for `evaluate`.
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`; with the target, where `y` is not given.
+        y : array-like of shape (n_rows,), optional
+            The target of each row.
 
         Returns
         -------
@@ -454,7 +543,20 @@ class TabularModel:
 
         Raises
         ------
-        As `evaluate`.
+        TypeError, ValueError, OSError
+            As `evaluate`.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> scores = model.compare(table_path())
+        >>> scores["model"]["roc_auc"] > scores["baseline"]["roc_auc"]
+        True
+        >>> scores["baseline"]["accuracy"]  # the share of the most frequent class
+        0.585
         """
         inputs, true = self._known(frame, y)
         return self._parts.scores(true, self._parts.outputs(inputs, self.threads))
@@ -464,17 +566,30 @@ class TabularModel:
 
         Parameters
         ----------
-        frame, y
-            As for `evaluate`.
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`; with the target, where `y` is not given.
+        y : array-like of shape (n_rows,), optional
+            The target of each row.
 
         Returns
         -------
         fastnn.tabular.Confusion
+            With the counts of all rows that have a target.
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError, OSError
             As `evaluate`; or if the target is a number.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> confusion = model.confusion(table_path())
+        >>> confusion.classes, int(confusion.counts.sum())
+        (('no', 'yes'), 400)
         """
         fitted = self._parts
         self._need_classes("confusion")
@@ -487,8 +602,10 @@ class TabularModel:
 
         Parameters
         ----------
-        frame, y
-            As for `evaluate`.
+        frame : data frame, dict of columns, ndarray, str or path-like
+            As for `predict`; with the target, where `y` is not given.
+        y : array-like of shape (n_rows,), optional
+            The target of each row.
         repeats : int
             Shuffles of each column, whose mean counts.
 
@@ -499,7 +616,18 @@ class TabularModel:
 
         Raises
         ------
-        As `evaluate`.
+        TypeError, ValueError, OSError
+            As `evaluate`; or if `repeats` is no positive int.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> falls = model.importance(table_path())
+        >>> next(iter(falls))
+        'distance'
         """
         fitted = self._parts
         repeats = _validation.positive_int(repeats, "repeats")
@@ -528,8 +656,21 @@ class TabularModel:
         ------
         OSError
             If it cannot be written. A file that was there stays as it was.
-        ValueError
-            If the model is not fitted yet.
+        TypeError, ValueError
+            If `path` is no path, or the model is not fitted yet.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/late.safetensors")
+        ...     same = TabularModel.load(f"{folder}/late.safetensors")
+        >>> bool((same.predict(table_path()) == model.predict(table_path())).all())
+        True
         """
         from fastnn.tabular import _files
 
@@ -542,17 +683,31 @@ class TabularModel:
         Parameters
         ----------
         path : str or path-like
+            A file that `save` wrote, by this version of fastnn or an older one.
 
         Returns
         -------
         TabularModel
+            Fitted; it predicts as the one that was saved, to the bit.
 
         Raises
         ------
-        ValueError
-            If the file is not such a file, or is damaged.
+        TypeError, ValueError
+            If `path` is no path, or the file is not such a file, or is damaged.
         OSError
             If it cannot be read.
+
+        Examples
+        --------
+        >>> from fastnn.datasets import table_path
+        >>> from fastnn.tabular import Recipe, TabularModel
+        >>> recipe = Recipe(hidden=(16,), most_epochs=3)  # a quick one, for show
+        >>> model = TabularModel(seed=0, recipe=recipe).fit(table_path(), target="late")
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/late.safetensors")
+        ...     print(TabularModel.load(f"{folder}/late.safetensors"))
+        TabularModel(members=1, seed=0)  # classification of 'late' from 6 columns
         """
         from fastnn.tabular import _files
 

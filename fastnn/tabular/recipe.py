@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Recipe:
     """How a table becomes inputs, and how the networks behind it are trained.
 
-    Attributes
+    Parameters
     ----------
     bins : int
         The most ramps that a number is encoded by.
@@ -28,6 +28,7 @@ class Recipe:
     hidden : tuple of int
         Units of the hidden layers.
     activation : str
+        Of the hidden layers.
     dropout : float
         Behind each hidden layer.
     label_smoothing : float
@@ -52,6 +53,7 @@ class Recipe:
     samples : int
         Seen in training, about: epochs are this divided by the rows, between the two limits.
     least_epochs, most_epochs : int
+        The limits of the epochs.
     batch_sizes : tuple of (int, int)
         From so many rows on, a mini-batch has so many; in ascending order.
     weighting_rows : int
@@ -59,6 +61,15 @@ class Recipe:
         they are worth; 0: none is.
     validation : float
         Share of the rows that is held out to find the best epoch and the worth of inputs.
+
+    Examples
+    --------
+    >>> from fastnn.tabular import RECIPE, Recipe
+    >>> RECIPE.hidden, RECIPE.learning_rate
+    ((256, 256, 256), 0.001)
+    >>> quick = Recipe(hidden=(64,), most_epochs=20)
+    >>> quick.epochs(1000), RECIPE.epochs(1000)
+    (20, 200)
     """
 
     bins: int = 64
@@ -88,15 +99,68 @@ class Recipe:
     validation: float = 0.15
 
     def epochs(self, n_rows: int) -> int:
-        """How many passes over `n_rows` rows there are at most."""
+        """How many passes over the rows there are at most.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the training part, at least 1.
+
+        Returns
+        -------
+        int
+            ``samples // n_rows``, between `least_epochs` and `most_epochs`.
+
+        Examples
+        --------
+        >>> from fastnn.tabular import RECIPE
+        >>> [RECIPE.epochs(n_rows) for n_rows in (100, 10_000, 1_000_000)]
+        [200, 60, 16]
+        """
         return min(max(self.samples // n_rows, self.least_epochs), self.most_epochs)
 
     def batch_size(self, n_rows: int) -> int:
-        """Rows a mini-batch, of a training part of `n_rows`."""
+        """How many rows a mini-batch has.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the training part.
+
+        Returns
+        -------
+        int
+            Of the last pair of `batch_sizes` that begins at no more rows.
+
+        Examples
+        --------
+        >>> from fastnn.tabular import RECIPE
+        >>> [RECIPE.batch_size(n_rows) for n_rows in (100, 2_000, 1_000_000)]
+        [32, 128, 256]
+        """
         return [size for least, size in self.batch_sizes if n_rows >= least][-1]
 
     def ramps(self, n_rows: int, n_numbers: int) -> int:
-        """The most ramps of each of `n_numbers` columns of numbers."""
+        """The most ramps of each column of numbers.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the table.
+        n_numbers : int
+            Columns of numbers and dates.
+
+        Returns
+        -------
+        int
+            From 1 to `bins`.
+
+        Examples
+        --------
+        >>> from fastnn.tabular import RECIPE
+        >>> [RECIPE.ramps(n_rows, n_numbers=10) for n_rows in (5, 80, 10_000)]
+        [1, 10, 64]
+        """
         room = min(self.most_inputs // max(n_rows, 1), self.most_ramps) // max(n_numbers, 1)
         return max(min(self.bins, n_rows // self.rows_per_bin, room), 1)
 

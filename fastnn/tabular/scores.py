@@ -68,11 +68,21 @@ def without_model(target: Target, n_rows: int) -> Array:
 class Confusion:
     """Which classes are taken for which.
 
-    Attributes
+    Parameters
     ----------
     classes : tuple
+        Labels, in the order of rows and columns.
     counts : ndarray of int64, of shape (n_classes, n_classes)
         Row: the class of the rows; column: what is predicted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.tabular import Confusion
+    >>> print(Confusion(("cat", "dog"), np.array([[8, 1], [0, 9]])))
+    true \\ predicted  cat  dog
+                 cat    8    1
+                 dog    0    9
     """
 
     classes: tuple[Any, ...]
@@ -80,6 +90,22 @@ class Confusion:
 
     @classmethod
     def of(cls, target: Target, true: Array, output: Array) -> Confusion:
+        """Counts what is predicted for rows whose class is known.
+
+        Parameters
+        ----------
+        target : Target
+            Whose classes they are.
+        true : ndarray of shape (n_rows,)
+            Places of classes in ``target.classes``.
+        output : ndarray of shape (n_rows, n_classes)
+            Probabilities; the largest decides.
+
+        Returns
+        -------
+        Confusion
+            With a row and a column for each class of `target`.
+        """
         n = len(target.classes)
         flat = true.astype(np.int64) * n + output.argmax(axis=1)
         return cls(target.classes, np.bincount(flat, minlength=n * n).reshape(n, n))
