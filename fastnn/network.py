@@ -257,10 +257,9 @@ class Network:
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """Live views of each layer's weights, of shape (n_in, n_out).
+        """Live views of each layer's weights, of shape (n_in, n_out), of the network's dtype.
 
-        (n_out,) where a layer has one for each unit; (0,) where it has none. They are of the network's
-        dtype.
+        (n_out,) where a layer has one for each unit; (0,) where it has none.
         """
         return tuple(weights for weights, _ in self.split(self.parameters))
 
