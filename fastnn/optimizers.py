@@ -337,7 +337,7 @@ class AdamW(Adam):
 class NAdam(Adam):
     """Adam with Nesterov's momentum.
 
-    With m, v and v^ as there,
+    With m, v and v^ as in `Adam`,
     ``w -= lr (mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t))
     / (sqrt(v^) + epsilon)``, where ``mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2)``.
 
