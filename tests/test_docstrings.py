@@ -54,9 +54,10 @@ class Docstring(validation.Validator):
             name in vars(base) for base in ours(self.obj) for name in ("__init__", "__new__")
         ):
             return ()  # those of float, say
-        names: tuple[str, ...] = super().signature_parameters
         attributes = {name for names, *_ in self.attributes for name in names.split(", ")}
-        return tuple(name for name in names if name not in attributes and name[0] != "_")
+        elsewhere = attributes - set(self.doc_all_parameters)
+        names: tuple[str, ...] = super().signature_parameters
+        return tuple(name for name in names if name not in elsewhere and name[0] != "_")
 
     @property
     def attributes(self) -> list[tuple[str, str, list[str]]]:
