@@ -28,6 +28,18 @@ class ScalingWarning(UserWarning):
 
     A network learns little from such data: large columns hide the others, and large numbers make
     training slow or diverge.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from fastnn import Network, ScalingWarning
+    >>> X = np.random.default_rng(0).standard_normal((100, 3)) * [1.0, 1.0, 1e6]
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ScalingWarning)  # nothing is trained then
+    ...     Network.from_sizes([3, 8, 1], seed=0).fit(X, X[:, 0] > 0)
+    Traceback (most recent call last):
+    fastnn._scaling.ScalingWarning: column 2 of X is more than 1,000 times larger than usual ...
     """
 
 

@@ -124,6 +124,14 @@ def set_num_threads(n: int | None) -> None:
     ------
     TypeError, ValueError
         If `n` is not one of these.
+
+    Examples
+    --------
+    >>> from fastnn import get_num_threads, set_num_threads
+    >>> set_num_threads(1)  # leaves the other CPUs to other programs
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(None)  # as at the beginning
     """
     global _n_threads, _default
     _n_threads = None if n is None else _validation.positive_int(n, "n", at_most=_MAX_THREADS)
@@ -131,7 +139,19 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads calls use where they are not told: at first, what `set_num_threads` says."""
+    """How many threads calls use where they are not told, and the work is worth it.
+
+    Returns
+    -------
+    int
+        From 1 to 256: what `set_num_threads` was told, or the default that it describes.
+
+    Examples
+    --------
+    >>> from fastnn import get_num_threads
+    >>> 1 <= get_num_threads() <= 256
+    True
+    """
     global _default
     share: int | None = getattr(_of_thread, "n", None)
     if share is not None:
@@ -220,7 +240,16 @@ def configuration() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Prints what the library runs on: versions, CPU, instruction set, BLAS, threads."""
+    """Prints what the library runs on: versions, CPU, instruction set, BLAS, threads.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.show_config()
+    fastnn ...
+    Python ...
+    threads ...
+    """
     entries = configuration()
     width = max(map(len, entries))
     for name, text in entries.items():

@@ -33,6 +33,17 @@ class CrossValidation:
         Each fold's, trained: ``Ensemble(result.networks)`` predicts by all of them.
     folds : list of (ndarray, ndarray)
         Numbers of the rows that each fold was trained on, and tested on.
+
+    Examples
+    --------
+    >>> from fastnn import Ensemble, Network, cross_validate
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> result = cross_validate(Network.from_sizes([2, 8, 1]), X, y, cv=4, epochs=5)
+    >>> list(result.scores), result.scores["loss"].shape
+    (['loss', 'accuracy'], (4,))
+    >>> Ensemble(result.networks).predict(X).shape == y.shape
+    True
     """
 
     scores: dict[str, Array]
@@ -97,8 +108,10 @@ def cross_validate(
         a classifier.
     seed : int
         Of folds and networks.
-    threads, progress
-        As for `fit_many`.
+    threads : int, optional
+        The most to use, as for `fit_many`.
+    progress : bool
+        Whether to show one bar for the epochs of all networks.
     **fit_settings
         Arguments of `Network.fit`. Weights of samples have one for each row of X, and count in
         training alone.
@@ -106,6 +119,7 @@ def cross_validate(
     Returns
     -------
     CrossValidation
+        Scores, networks and histories of all folds.
 
     Raises
     ------

@@ -76,7 +76,7 @@ class Ensemble:
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """The members."""
+        """The members, in their order."""
         return self._networks
 
     @property
@@ -116,17 +116,29 @@ class Ensemble:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Finite numbers.
         threads : int, optional
             As for `Network.predict`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_outputs), of the members' dtype
-            float64 where they differ.
+            In float64 where these differ.
 
         Raises
         ------
-        As `Network.predict`.
+        TypeError, ValueError
+            As `Network.predict`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Ensemble, Network
+        >>> X = np.random.default_rng(0).standard_normal((5, 4))
+        >>> nets = [Network.from_sizes([4, 8, 3], output="softmax", seed=i) for i in range(4)]
+        >>> mean = Ensemble(nets).predict_proba(X)
+        >>> np.allclose(mean, np.mean([net.predict_proba(X) for net in nets], axis=0))
+        True
         """
         return self._in_dtype(_mean(self._outputs(X, threads)))
 
@@ -150,6 +162,7 @@ class Ensemble:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Finite numbers.
         return_std : bool
             Whether to give the spread of the members too.
         threads : int, optional
@@ -167,7 +180,17 @@ class Ensemble:
 
         Raises
         ------
-        As `Network.predict`.
+        TypeError, ValueError
+            As `Network.predict`.
+
+        Examples
+        --------
+        >>> from fastnn import Ensemble, Network
+        >>> nets = [Network.from_sizes([1, 1], output="linear") for _ in range(2)]
+        >>> for net, slope in zip(nets, (1.0, 3.0)):
+        ...     net.set_parameters([[[slope]]], [[0.0]])
+        >>> Ensemble(nets).predict([[1.0], [2.0]], return_std=True)
+        (array([2., 4.], dtype=float32), array([1., 2.], dtype=float32))
         """
         outputs: Iterable[Array] = self._outputs(X, threads)
         if not _validation.boolean(return_std, "return_std"):
@@ -185,20 +208,33 @@ class Ensemble:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Finite numbers.
         threads : int, optional
             As for `Network.predict`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_outputs), int64
-            softmax: the votes for each class; the argmax of a row is what most members say, and the
-            lowest of the classes that are equal. sigmoid: the votes for 1, of each label.
+            For softmax the votes for each class; the argmax of a row is what most members say, and
+            the lowest of the classes that are equal. For sigmoid the votes for 1, of each label.
 
         Raises
         ------
         ValueError
             If the members are no classifiers.
-        As `Network.predict`.
+        TypeError, ValueError
+            As `Network.predict`.
+
+        Examples
+        --------
+        >>> from fastnn import Ensemble, Network
+        >>> nets = [Network.from_sizes([1, 1]) for _ in range(3)]
+        >>> for net, bias in zip(nets, (-1.0, 0.5, 2.0)):
+        ...     net.set_parameters([[[1.0]]], [[bias]])  # 1 where x is above -bias
+        >>> Ensemble(nets).votes([[-3.0], [0.0], [3.0]])
+        array([[0],
+               [2],
+               [3]])
         """
         if not self._mean._architecture.is_classifier:
             raise ValueError("votes needs classifiers; predict has a mean and a spread of values")
@@ -226,7 +262,17 @@ class Ensemble:
 
         Parameters
         ----------
-        X, y, threads, metrics, sample_weight, class_weight
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for `Network.fit`.
+        threads : int, optional
+            As for `Network.predict`.
+        metrics : str, callable, or sequence of them
+            As for `Network.evaluate`.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in the loss and in the accuracy.
+        class_weight : dict of int to float, or "balanced", optional
             As for `Network.evaluate`.
 
         Returns
@@ -237,7 +283,19 @@ class Ensemble:
 
         Raises
         ------
-        As `Network.evaluate`.
+        TypeError, ValueError
+            As `Network.evaluate`.
+
+        Examples
+        --------
+        >>> from fastnn import Ensemble, Network
+        >>> nets = [Network.from_sizes([1, 1], output="linear") for _ in range(2)]
+        >>> for net, slope in zip(nets, (1.0, 3.0)):
+        ...     net.set_parameters([[[slope]]], [[0.0]])
+        >>> [net.evaluate([[1.0]], [2.0])["loss"] for net in nets]
+        [1.0, 1.0]
+        >>> Ensemble(nets).evaluate([[1.0]], [2.0])["loss"]
+        0.0
         """
         mean = _mean(self._outputs(X, threads))
         options: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
@@ -265,6 +323,16 @@ class Ensemble:
         is read as a whole, before anything in it can be checked, so it has a limit: a description
         takes about 1 KB for a trained network of two layers, and 2 KB for one of 15. So a file
         holds about 500 or 250 members. More of them are saved one by one, by ``net.save``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastnn import Ensemble, Network
+        >>> ensemble = Ensemble([Network.from_sizes([2, 8, 1], seed=i) for i in range(5)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ensemble.save(f"{folder}/five.fastnn")
+        ...     Ensemble.load(f"{folder}/five.fastnn")
+        <ensemble of 5 networks, 165 parameters in all>
         """
         from fastnn import _files  # here: hashlib and json cost a quarter of the import otherwise
 
@@ -278,6 +346,7 @@ class Ensemble:
         Parameters
         ----------
         path : str or path-like
+            Of a file that `save` has written.
 
         Returns
         -------
@@ -290,6 +359,16 @@ class Ensemble:
             If the file is not such a file, or is damaged.
         OSError
             If it cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastnn import Ensemble, Network
+        >>> nets = [Network.from_sizes([2, 8, 1], seed=i) for i in range(3)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Ensemble(nets).save(f"{folder}/three.fastnn")
+        ...     [net.seed for net in Ensemble.load(f"{folder}/three.fastnn")]
+        [0, 1, 2]
         """
         from fastnn import _files
 

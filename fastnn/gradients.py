@@ -40,6 +40,15 @@ class GradientCheck(float):
         Its place in the block of parameters.
     worst_difference : float
         Its ``|g - d| / (|g| + |d|)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, gradient_check
+    >>> net = Network.from_sizes([3, 4, 1], hidden="tanh", seed=0)
+    >>> check = gradient_check(net, np.eye(3), [0, 1, 1])
+    >>> float(check) < 1e-7, check.n_checked, check.worst_difference < 1e-5
+    (True, 21, True)
     """
 
     gradient: npt.NDArray[np.float64]
@@ -100,6 +109,15 @@ def gradient_check(
     -----
     Where a pre-activation is exactly 0, relu and leaky_relu have no derivative, and each side is
     right in its way: do not check at zero weights.
+
+    Examples
+    --------
+    >>> from fastnn import Network, gradient_check
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 8, 1], hidden="tanh", seed=0)
+    >>> gradient_check(net, X, y) < 1e-7
+    True
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")

@@ -23,10 +23,7 @@ _N_ROWS = 20  # of a table, unless told otherwise
 class History(dict[str, list[float]]):
     """A mapping of names to lists of numbers, one an epoch; it prints as a table.
 
-    Parameters
-    ----------
-    *args, **kwargs
-        As of `dict`: a mapping of str to list of float, or pairs of them.
+    It is made as a `dict` is: of a mapping of str to list of float, of pairs, or of keywords.
 
     Notes
     -----

@@ -46,6 +46,20 @@ class Uniform:
     ----------
     low, high : float
         `low` below `high`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Uniform
+    >>> rng = np.random.default_rng(0)
+    >>> drawn = [Uniform(0.0, 0.4).draw(rng) for _ in range(1000)]
+    >>> round(float(np.median(drawn)), 1)
+    0.2
     """
 
     low: float
@@ -58,7 +72,18 @@ class Uniform:
         _validation.finite_number(self.high - self.low, "high - low")
 
     def draw(self, rng: np.random.Generator) -> float:
-        """A number of it."""
+        """A number of it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            What draws it.
+
+        Returns
+        -------
+        float
+            From `low` to `high`.
+        """
         return float(rng.uniform(self.low, self.high))
 
 
@@ -74,6 +99,20 @@ class LogUniform:
     ----------
     low, high : float
         Above 0, `low` below `high`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import LogUniform
+    >>> rng = np.random.default_rng(0)
+    >>> drawn = [LogUniform(1e-4, 1e-2).draw(rng) for _ in range(1000)]
+    >>> round(float(np.median(drawn)), 3)
+    0.001
     """
 
     low: float
@@ -85,7 +124,18 @@ class LogUniform:
         _check_order(self.low, self.high)
 
     def draw(self, rng: np.random.Generator) -> float:
-        """A number of it."""
+        """A number of it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            What draws it.
+
+        Returns
+        -------
+        float
+            From `low` to `high`.
+        """
         return min(self.high, max(self.low, exp(rng.uniform(log(self.low), log(self.high)))))
 
 
@@ -100,6 +150,22 @@ class Integers:
         At least 1, `low` below `high`.
     log : bool
         Whether its logarithm, instead of itself, is equally likely everywhere: for units of layers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Integers
+    >>> rng = np.random.default_rng(0)
+    >>> sorted({Integers(1, 3).draw(rng) for _ in range(100)})
+    [1, 2, 3]
+    >>> drawn = [Integers(1, 100, log=True).draw(rng) for _ in range(1000)]
+    >>> round(float(np.median(drawn)), -1)
+    10.0
     """
 
     low: int
@@ -114,7 +180,18 @@ class Integers:
         _check_order(self.low, self.high)
 
     def draw(self, rng: np.random.Generator) -> int:
-        """A number of it."""
+        """A number of it.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            What draws it.
+
+        Returns
+        -------
+        int
+            From `low` to `high`.
+        """
         if not self.log:
             return int(rng.integers(self.low, self.high, endpoint=True))
         drawn = exp(rng.uniform(log(self.low), log(self.high + 1)))
@@ -146,6 +223,12 @@ class Trial:
         Of each fold, on its test rows.
     error : str or None
         What has ended its training; its score is NaN then.
+
+    Examples
+    --------
+    >>> from fastnn import Trial
+    >>> Trial(0, {"batch_size": 64}, epochs=10, scores=(0.5, 0.25)).score
+    0.375
     """
 
     number: int
@@ -174,6 +257,16 @@ class SearchResult:
         Trained with what the best trial had, on all rows of X.
     metric : str
         What the scores are.
+
+    Examples
+    --------
+    >>> from fastnn import LogUniform, Network, search
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(seed=0)
+    >>> net = Network.from_sizes([2, 8, 1])
+    >>> result = search({"learning_rate": LogUniform(1e-4, 1e-1)}, X, y, net, n_trials=8)
+    >>> result.metric, result.best == result.ranking[0], result.params["learning_rate"] > 1e-2
+    ('loss', True, True)
     """
 
     trials: list[Trial]
@@ -262,14 +355,17 @@ def search(
     seed : int
         The same one gives the same result, whatever the number of threads; that of a trial does not
         depend on how many there are.
-    threads, progress
-        As for `fit_many`.
+    threads : int, optional
+        The most to use, as for `fit_many`.
+    progress : bool
+        Whether to show one bar for the epochs of all networks.
     **fit_settings
         Arguments of `Network.fit` for all trials; those of `build` or `space` go before them.
 
     Returns
     -------
     SearchResult
+        All trials, the best one, and a network trained with what it had.
 
     Raises
     ------

@@ -47,7 +47,20 @@ class Normal:
         object.__setattr__(self, "scale", _validation.positive_number(self.scale, "scale"))
 
     def draw(self, n_in: int, n_out: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
-        """Weights of shape (n_in, n_out), float64."""
+        """Initial weights of a layer.
+
+        Parameters
+        ----------
+        n_in, n_out : int
+            Units that enter the layer, and units that it has.
+        random : numpy.random.Generator
+            What draws them.
+
+        Returns
+        -------
+        ndarray of shape (n_in, n_out), float64
+            They are rounded to the network's dtype later.
+        """
         return self.scale * random.standard_normal((n_in, n_out))
 
 

@@ -69,6 +69,7 @@ class Layer:
     has_noise : bool
         Whether training draws random numbers for it, and inference leaves it out.
     has_parameters : bool
+        Whether it has weights or a bias.
     l1, l2, max_norm, trainable, learning_rate_factor
         See `Dense`, which may change them.
 
@@ -89,19 +90,62 @@ class Layer:
     learning_rate_factor: ClassVar[float] = 1.0
 
     def n_out(self, n_in: int) -> int:
-        """Units that it gives, where `n_in` enter."""
+        """Units that it gives.
+
+        Parameters
+        ----------
+        n_in : int
+            Units that enter.
+
+        Returns
+        -------
+        int
+            As many, but for a `Dense`.
+        """
         return n_in
 
     def operation(self, n_in: int, noise_key: int) -> Operation:
-        """What the core is told, where `n_in` units enter."""
+        """What the core is told.
+
+        Parameters
+        ----------
+        n_in : int
+            Units that enter.
+        noise_key : int
+            Of its random numbers, below 2**64.
+
+        Returns
+        -------
+        Operation
+            Kind, sizes and settings.
+        """
         raise NotImplementedError
 
     def initial_weights(self, n_in: int, random: np.random.Generator) -> npt.ArrayLike:
-        """Weights, or what can be broadcast to their shape, before the first step."""
+        """Weights before the first step.
+
+        Parameters
+        ----------
+        n_in : int
+            Units that enter.
+        random : numpy.random.Generator
+            What draws them, where they are random.
+
+        Returns
+        -------
+        array-like
+            Of the shape of the weights, or what can be broadcast to it.
+        """
         return 0.0
 
     def description(self) -> dict[str, Any]:
-        """All of it as JSON knows it; options only where they are not the default."""
+        """All of it as JSON knows it.
+
+        Returns
+        -------
+        dict of str to object
+            The kind, and the fields by name; options only where they are not the default.
+        """
         values = asdict(self)
         for field in fields(self):
             if field.kw_only and values[field.name] == field.default:
@@ -234,8 +278,9 @@ class Rescale(Layer):
     Parameters
     ----------
     scale : float
-        Other than 0.
+        What numbers are multiplied by; other than 0.
     offset : float
+        What is added then.
 
     Raises
     ------

@@ -35,6 +35,7 @@ class Loss:
     name : str
         By which `Network` knows it.
     formula : str
+        In the words of this module.
     outputs : tuple of str
         The output activations that it fits; none: every one that is not ``output_only``.
 
@@ -56,7 +57,13 @@ class Loss:
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def description(self) -> dict[str, Any]:
-        """All of it as JSON knows it."""
+        """All of it as JSON knows it.
+
+        Returns
+        -------
+        dict of str to object
+            The name, and the parameters by theirs.
+        """
         return {"name": self.name, **asdict(self)}
 
     @property
@@ -65,19 +72,63 @@ class Loss:
         return self.name if self == type(self)() else repr(self)
 
     def kernel(self, output: str) -> str:
-        """Name of the core's kernel for this output activation."""
+        """Name of the core's kernel.
+
+        Parameters
+        ----------
+        output : str
+            The output activation.
+
+        Returns
+        -------
+        str
+            That of the loss, where it has one kernel for all outputs.
+        """
         return self.name
 
     def target_kind(self, output: str) -> str:
-        """What targets are: "classes", "probabilities", "signs", "counts" or "numbers"."""
+        """What targets are.
+
+        Parameters
+        ----------
+        output : str
+            The output activation.
+
+        Returns
+        -------
+        {"classes", "probabilities", "signs", "counts", "numbers"}
+            By which they are checked.
+        """
         return "numbers"
 
     def n_targets(self, n_outputs: int) -> int:
-        """Numbers in a row of targets."""
+        """Numbers in a row of targets.
+
+        Parameters
+        ----------
+        n_outputs : int
+            Units of the output.
+
+        Returns
+        -------
+        int
+            As many, but for `Quantile`.
+        """
         return n_outputs
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuses a number of output units that the loss does not fit."""
+        """Refuses a number of output units that the loss does not fit.
+
+        Parameters
+        ----------
+        n_outputs : int
+            Units of the output.
+
+        Raises
+        ------
+        ValueError
+            If the loss needs another number of them.
+        """
 
 
 @checked_keywords

@@ -159,14 +159,33 @@ class Network:
             At least two. ``[n, 1]`` with a sigmoid is logistic regression.
         hidden, output : str
             Activations of the hidden layers and of the output.
+        loss : str or Loss, optional
+            As for `Network`.
         initializer : str, fastnn.Normal or None
             Of all weights; see `Dense`.
-        loss, dtype, seed
+        dtype : {"float32", "float64"}
+            Of parameters and computation.
+        seed : int, optional
             As for `Network`.
 
         Returns
         -------
         Network
+            With its initial parameters.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([64, 32, 10], output="softmax", seed=0)
+        >>> net.layers
+        (Dense(32, 'relu'), Dense(10, 'softmax'))
+        >>> net.loss
+        CategoricalCrossEntropy()
         """
         layers, n_features = layers_of_sizes(sizes, hidden, output, initializer)
         return cls(layers, n_features, loss=loss, dtype=dtype, seed=seed)
@@ -185,7 +204,7 @@ class Network:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
+        """The dtype of parameters and computation: float32 or float64."""
         return self._architecture.dtype
 
     @property
@@ -234,13 +253,14 @@ class Network:
     def parameters(self) -> Array:
         """All weights and biases: a live view of the block, of shape (n_parameters,).
 
-        It holds the weights (in C order) and then the bias of each layer in turn.
+        It holds the weights (in C order) and then the bias of each layer in turn, in the network's
+        dtype.
         """
         return self._built()[1].shared_parameters()
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """Live views of each layer's weights, of shape (n_in, n_out).
+        """Live views of each layer's weights, of shape (n_in, n_out), of the network's dtype.
 
         (n_out,) where a layer has one for each unit; (0,) where it has none.
         """
@@ -250,14 +270,18 @@ class Network:
     def running_statistics(self) -> tuple[tuple[Array, Array] | None, ...]:
         """The running mean and variance, of shape (n_out,) each, that a `BatchNorm` uses.
 
-        Read-only live views for each layer of `layers`; None for the other kinds.
+        Read-only live views for each layer of `layers`, of the network's dtype; None for the other
+        kinds.
         """
         plan, state = self._built()
         return tuple(state.running_statistics(self._architecture, plan.n_features))
 
     @property
     def biases(self) -> tuple[Array, ...]:
-        """Live views of each layer's bias, of shape (n_out,); (0,) where it has none."""
+        """Live views of each layer's bias, of shape (n_out,), of the network's dtype.
+
+        (0,) where a layer has none.
+        """
         return tuple(bias for _, bias in self.split(self.parameters))
 
     def split(self, block: Array) -> list[tuple[Array, Array]]:
@@ -271,11 +295,21 @@ class Network:
         Returns
         -------
         list of (ndarray of shape (n_in, n_out), ndarray of shape (n_out,))
+            For each layer; the shapes are those of `weights` and `biases`.
 
         Raises
         ------
         TypeError, ValueError
             If `block` is not an array of that shape.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> from fastnn.datasets import make_moons
+        >>> net = Network.from_sizes([2, 8, 1], seed=0)
+        >>> loss, gradient = net.loss_and_gradients(*make_moons(seed=0))
+        >>> [(dW.shape, db.shape) for dW, db in net.split(gradient)]
+        [((2, 8), (8,)), ((8, 1), (1,))]
         """
         n_parameters = self.n_parameters
         if not isinstance(block, np.ndarray):
@@ -343,6 +377,17 @@ class Network:
         -------
         str
             ``n`` stands for the number of samples, ``?`` for what the first `fit` will tell.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> print(Network.from_sizes([2, 3, 1]).summary())
+        layer  activation  W       b     Z = A_prev W + b  A       parameters
+        ---------------------------------------------------------------------
+        1      relu        (2, 3)  (3,)  (n, 3)            (n, 3)  9
+        2      sigmoid     (3, 1)  (1,)  (n, 1)            (n, 1)  4
+        <BLANKLINE>
+        X: (n, 2)   loss: binary_cross_entropy   dtype: float32   parameters: 13
         """
         return summarise(self)
 
@@ -362,6 +407,13 @@ class Network:
         shuffle: bool | str = AS_BEFORE,
         progress: bool | Literal["epochs"] = False,
         threads: int | None = None,
+        validation_split: float | None = None,
+        metrics: MetricsLike = (),
+        callbacks: CallbacksLike = (),
+        ema: float | None = None,
+        swa_start: int | None = None,
+        resume_from: str | PathLike[str] | None = None,
+        block_size: int | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         label_smoothing: float | str = AS_BEFORE,
@@ -370,13 +422,6 @@ class Network:
         weight_decay: float | str = AS_BEFORE,
         clip_norm: float | str | None = AS_BEFORE,
         clip_value: float | str | None = AS_BEFORE,
-        validation_split: float | None = None,
-        metrics: MetricsLike = (),
-        ema: float | None = None,
-        swa_start: int | None = None,
-        callbacks: CallbacksLike = (),
-        resume_from: str | PathLike[str] | None = None,
-        block_size: int | None = None,
     ) -> History:
         """Trains the network; it goes on from where it is.
 
@@ -544,6 +589,18 @@ class Network:
         Chunks are made or read by another thread, which ends with the call. With them,
         `class_weight` is a dict; `validation_split`, L-BFGS and full batches are refused. A full
         batch and L-BFGS read a memory-mapped file where it is.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> from fastnn.datasets import load_digits
+        >>> X, y = load_digits()
+        >>> net = Network.from_sizes([64, 32, 10], output="softmax", seed=0)
+        >>> history = net.fit(X, y, epochs=10, learning_rate=0.01, validation_split=0.2)
+        >>> list(history)
+        ['loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate']
+        >>> history["val_accuracy"][-1] > 0.9
+        True
         """
         with self._access.training():
             options = FitOptions.checked(
@@ -602,13 +659,33 @@ class Network:
 
         Parameters
         ----------
-        X, y, batch_size, optimizer, learning_rate, shuffle, threads
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers, as for `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for `fit`.
+        batch_size : int, None or "as before"
+            Samples a mini-batch, as for `fit`.
+        optimizer : str or Optimizer
+            As for `fit`.
+        learning_rate : float, Schedule or callable, optional
             As for `fit`. A schedule begins again at each call that it is given to: give it, with a
             length of its own, to the first one. Its epoch is as long as that call.
-        sample_weight, class_weight, label_smoothing
+        shuffle : bool or "as before"
+            Whether the samples are taken in another order.
+        threads : int, optional
+            The most to use, as for `fit`.
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each sample counts, as for `fit`.
+        class_weight : dict of int to float, or "balanced", optional
             As for `fit`. "balanced" goes by the classes of this `y`.
-        l1, l2, weight_decay, clip_norm, clip_value
-            As for `fit`.
+        label_smoothing : float or "as before"
+            In [0, 1), for classifiers, as for `fit`.
+        l1, l2 : float or "as before"
+            Penalties on all weights, as for `fit`; at least 0.
+        weight_decay : float or "as before"
+            Decoupled, as for `fit`; at least 0.
+        clip_norm, clip_value : float, None or "as before"
+            Limits of the gradient, as for `fit`; above 0.
 
         Returns
         -------
@@ -617,7 +694,20 @@ class Network:
 
         Raises
         ------
-        As `fit`.
+        TypeError, ValueError, ImportError, FloatingPointError, RuntimeError, MemoryError
+            As `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> rng = np.random.default_rng(0)
+        >>> net = Network.from_sizes([2, 1], output="linear", seed=0)
+        >>> for _ in range(50):  # what arrives, part by part
+        ...     X = rng.standard_normal((64, 2))
+        ...     loss = net.partial_fit(X, X @ [1.0, -2.0] + 3.0, optimizer="sgd", learning_rate=0.1)
+        >>> net.parameters.round(2)
+        array([ 1., -2.,  3.], dtype=float32)
         """
         with self._access.training():
             options = FitOptions.checked(
@@ -645,6 +735,7 @@ class Network:
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers.
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
@@ -652,8 +743,8 @@ class Network:
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            softmax: the most probable class of each sample, int64. sigmoid: 1 where the
-            probability is above 0.5, else 0, int64. Otherwise the values, of the network's dtype.
+            For softmax the most probable class of each sample, int64; for sigmoid 1 where the
+            probability is above 0.5, else 0, int64; otherwise the values, of the network's dtype.
             A network with one output gives shape (n_samples,).
 
         Raises
@@ -661,6 +752,14 @@ class Network:
         TypeError, ValueError
             If an argument is not as above or X has NaN or infinity, or the network is not built
             yet.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([2, 1], seed=0)
+        >>> net.set_parameters([[[1.0], [-1.0]]], [[0.0]])  # is the first number the larger one?
+        >>> net.predict([[0.5, 0.25], [0.5, 1.0], [2.0, 1.0]])
+        array([1, 0, 1])
         """
         return self._architecture.decided(self.predict_proba(X, threads=threads))
 
@@ -670,6 +769,7 @@ class Network:
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers.
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
@@ -681,7 +781,17 @@ class Network:
 
         Raises
         ------
-        As `predict`.
+        TypeError, ValueError
+            As `predict`.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([2, 1], seed=0)
+        >>> net.set_parameters([[[1.0], [-1.0]]], [[0.0]])
+        >>> net.predict_proba([[0.5, 0.5], [3.0, 0.0]]).round(2)
+        array([[0.5 ],
+               [0.95]], dtype=float32)
         """
         plan, state = self._built()
         if threads is not None:
@@ -707,6 +817,7 @@ class Network:
         Parameters
         ----------
         n_rows : int
+            Samples of a call; at least 1.
 
         Returns
         -------
@@ -714,6 +825,11 @@ class Network:
             ``predictor(X, out=None)``, X of shape (n_rows, n_features); returns an ndarray of shape
             (n_rows, n_outputs). For one row, X may be of shape (n_features,): the result is of
             shape (n_outputs,) then. `out` may be X: an output can be the next input.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n_rows` is not a positive integer, or the network is not built yet.
 
         Examples
         --------
@@ -749,6 +865,7 @@ class Network:
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers.
         logits : bool
             Whether to give what enters the activations too, ``Z_l = A_(l-1) @ weights + bias``.
         threads : int, optional
@@ -765,7 +882,19 @@ class Network:
 
         Raises
         ------
-        As `predict`.
+        TypeError, ValueError
+            As `predict`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([2, 3, 1], seed=0)
+        >>> (A1, A2), (Z1, Z2) = net.forward([[0.5, -1.0], [2.0, 1.0]], logits=True)
+        >>> A1.shape, A2.shape
+        ((2, 3), (2, 1))
+        >>> np.array_equal(A1, np.maximum(Z1, 0))  # relu
+        True
         """
         plan, _ = self._built()
         data = self._architecture.checked_samples(X, plan.n_features)
@@ -787,18 +916,22 @@ class Network:
 
         Parameters
         ----------
-        X, y : array-like, or chunks
+        X : array-like or sparse matrix of shape (n_samples, n_features), or chunks
             As for `fit`. Of chunks, and of a memory-mapped file, one part at a time is in memory;
             the result is that of the same samples in an array, to the bit where they have no
             weights.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As for `fit`; left out with chunks.
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
         metrics : str, callable, or sequence of them
             As for `fit`. They are measured on the outputs of all samples, which are kept for them.
-        sample_weight, class_weight
-            As for `fit`: weights of the samples in the mean loss, and in the accuracy. Chunks have
-            weights of their own, ``(X, y, sample_weight)``, and `class_weight` is a dict.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in the mean loss, and in the accuracy. Chunks have weights of
+            their own, ``(X, y, sample_weight)``.
+        class_weight : dict of int to float, or "balanced", optional
+            As for `fit`; a dict with chunks.
 
         Returns
         -------
@@ -845,12 +978,16 @@ class Network:
 
         Parameters
         ----------
-        X, y : array-like
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             As for `fit`.
         threads : int, optional
             The most to use. None: as many as `set_num_threads` says, where the work is worth it.
             The results do not depend on it, to the bit.
-        sample_weight, class_weight
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in the mean, as for `fit`.
+        class_weight : dict of int to float, or "balanced", optional
             As for `fit`.
         l1, l2 : float
             Penalties on the weights of all layers that are trained, beside the layers' own: as for
@@ -859,6 +996,7 @@ class Network:
         Returns
         -------
         loss : float
+            With the penalties.
         gradient : ndarray of shape (n_parameters,), of the network's dtype
             Laid out like `parameters`; `split` gives the gradient of each layer.
 
@@ -867,6 +1005,19 @@ class Network:
         TypeError, ValueError
             If an argument is not as for `fit`, the network is not built yet, or a parameter is not
             finite.
+
+        Examples
+        --------
+        A step of gradient descent, by hand:
+
+        >>> from fastnn import Network
+        >>> net = Network.from_sizes([2, 1], output="linear", seed=0)
+        >>> X, y = [[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0]
+        >>> before, gradient = net.loss_and_gradients(X, y)
+        >>> net.parameters[:] -= 0.1 * gradient
+        >>> after, _ = net.loss_and_gradients(X, y)
+        >>> after < before
+        True
         """
         plan, state = self._built()
         penalties = Regularization(l1, l2)
@@ -948,6 +1099,7 @@ class Network:
         Returns
         -------
         Network
+            Of the class of this one.
 
         Raises
         ------
@@ -963,6 +1115,8 @@ class Network:
         >>> from fastnn import Network
         >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
         >>> tuned = net.copy(layers=[replace(net.layers[0], trainable=False), *net.layers[1:]])
+        >>> tuned.layers
+        (Dense(8, 'relu', trainable=False), Dense(3, 'softmax'))
         """
         twin = _copies.copy(self, dtype, layers)
         twin.__setstate__(self.__getstate__())
@@ -1007,6 +1161,20 @@ class Network:
             If it cannot be written. A file that was there stays as it was.
         ValueError
             If the network is not built yet, or a parameter is not finite. Nothing is written then.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastnn import Network
+        >>> from fastnn.datasets import make_moons
+        >>> X, y = make_moons(seed=0)
+        >>> net = Network.from_sizes([2, 8, 1], seed=0)
+        >>> history = net.fit(X, y, epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(f"{folder}/moons.fastnn")
+        ...     twin = Network.load(f"{folder}/moons.fastnn")
+        >>> twin.fit(X, y) == net.fit(X, y)  # both go on alike, to the bit
+        True
         """
         self._built()
         _checkpoint.write(self, path)
@@ -1018,6 +1186,7 @@ class Network:
         Parameters
         ----------
         path : str or path-like
+            Of a file that `save` or a `fastnn.Checkpoint` has written.
 
         Returns
         -------
@@ -1031,6 +1200,15 @@ class Network:
             If the file is not such a file, or is damaged.
         OSError
             If it cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastnn import Network
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Network.from_sizes([784, 128, 10], output="softmax").save(f"{folder}/net.fastnn")
+        ...     Network.load(f"{folder}/net.fastnn").n_parameters
+        101770
         """
         return _checkpoint.read(path, cls)[0]
 
@@ -1044,11 +1222,18 @@ class Network:
         tensors : dict of str to ndarray
             Copies of the parameters and of the states of optimiser and shuffling.
 
+        Raises
+        ------
+        ValueError
+            If the network is not built yet.
+
         Examples
         --------
         >>> from fastnn import Network
         >>> net = Network.from_sizes([4, 8, 3], output="softmax", seed=0)
-        >>> twin = Network.from_data(*net.to_data())
+        >>> description, tensors = net.to_data()
+        >>> {name: tensor.shape for name, tensor in tensors.items()}
+        {'parameters': (67,)}
         """
         return _copies.to_data(self)
 
@@ -1059,7 +1244,9 @@ class Network:
         Parameters
         ----------
         description : dict of str to object
+            Layers, settings and random states.
         tensors : dict of str to ndarray
+            Parameters and the optimiser's state. They are copied.
 
         Returns
         -------
@@ -1070,6 +1257,14 @@ class Network:
         ------
         ValueError
             If they are anything else.
+
+        Examples
+        --------
+        >>> import json
+        >>> from fastnn import Network
+        >>> description, tensors = Network.from_sizes([4, 8, 3], seed=0).to_data()
+        >>> Network.from_data(json.loads(json.dumps(description)), tensors).n_parameters
+        67
         """
         return _rebuild(description, tensors, cls)
 

@@ -35,16 +35,24 @@ _CHECKS = {
 class Optimizer:
     """What all optimisers have: a name, a learning rate, and slots.
 
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+        A positive number; or an object of `fastnn.schedules`; or a function that takes the number
+        of the step, from 0, and returns a number of at least 0. It is called for some thousand
+        steps before these are done.
+
     Attributes
     ----------
     name : str
         By which `Network.fit` and the core know it.
     n_slots : int
         Blocks of numbers, each like the parameters, that it carries from step to step.
-    learning_rate : float, Schedule or callable
-        A positive number; or an object of `fastnn.schedules`; or a function that takes the number
-        of the step, from 0, and returns a number of at least 0. It is called for some thousand
-        steps before these are done.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     Examples
     --------
@@ -242,7 +250,9 @@ class Adagrad(Optimizer):
 @checked_keywords
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, then
+    """Adam: the mean of the gradients, divided by the root of the mean of their squares.
+
+    ``m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2``, then
     ``w -= lr m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1^t)``,
     ``v^ = v / (1 - beta_2^t)``.
 
@@ -398,7 +408,9 @@ class AMSGrad(Adam):
 @checked_keywords
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    """``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``, then
+    """Lion: steps of one size for all parameters, by the sign of a mean of the gradients.
+
+    ``w -= lr (sign(beta_1 m + (1 - beta_1) g) + weight_decay w)``, then
     ``m = beta_2 m + (1 - beta_2) g``.
 
     All parameters decay, biases included. The sign of 0 is 0.

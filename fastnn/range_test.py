@@ -42,6 +42,15 @@ class RangeTest:
     suggestion : float or None
         The rate at which the running mean falls fastest, before it is smallest; None if it never
         falls.
+
+    Examples
+    --------
+    >>> from fastnn import Network, find_learning_rate
+    >>> from fastnn.datasets import make_moons
+    >>> net = Network.from_sizes([2, 16, 1], seed=0)
+    >>> found = find_learning_rate(net, *make_moons(seed=0), smallest=1e-5, largest=1.0, n_steps=30)
+    >>> found.rates[[0, -1]], found.losses.shape
+    (array([1.e-05, 1.e+00]), (30,))
     """
 
     rates: Array
@@ -66,7 +75,8 @@ class RangeTest:
 
         Returns
         -------
-        Axes
+        matplotlib.axes.Axes
+            Where it was drawn.
 
         Raises
         ------
@@ -114,12 +124,17 @@ def find_learning_rate(
         The first rate and the last one.
     n_steps : int
         From 10 to 10,000.
-    batch_size, optimizer, threads
-        As for `Network.fit`; a learning rate of `optimizer` does not count.
+    batch_size : int, None or "as before"
+        Samples a mini-batch, as for `Network.fit`.
+    optimizer : str or Optimizer
+        As for `Network.fit`; its learning rate does not count.
+    threads : int, optional
+        The most to use, as for `Network.fit`.
 
     Returns
     -------
     RangeTest
+        The losses by rate, and a rate to begin with.
 
     Raises
     ------

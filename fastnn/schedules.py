@@ -97,14 +97,23 @@ class Schedule:
     starts with the first step of the call that it is given to. It goes on in later calls that are
     told neither a learning rate nor an optimiser, in copies, and in saved files.
 
+    Parameters
+    ----------
+    learning_rate : float
+        The rate to start from; above 0.
+    warmup : float
+        Epochs of a linear warm-up before the schedule proper: its step i, from 0, of w has
+        ``(i + 1) / w`` of the schedule's first rate. At least 0.
+
     Attributes
     ----------
     name : str
         By which files know it.
-    learning_rate : float
-    warmup : float
-        Epochs of a linear warm-up before the schedule proper: its step i, from 0, of w has
-        ``(i + 1) / w`` of the schedule's first rate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not one of these.
 
     Examples
     --------
@@ -129,7 +138,18 @@ class Schedule:
         """Refuses fields that do not fit together."""
 
     def check_length(self, epochs: float) -> None:
-        """Refuses a fit of so many epochs where the schedule ends with it, in its own warm-up."""
+        """Refuses a fit that ends in the schedule's warm-up, where the schedule ends with it.
+
+        Parameters
+        ----------
+        epochs : float
+            Of the fit.
+
+        Raises
+        ------
+        ValueError
+            If the warm-up is as long, or longer.
+        """
 
     def rates(
         self, steps: npt.ArrayLike, steps_per_epoch: int, epochs: float | None = None
@@ -141,17 +161,25 @@ class Schedule:
         steps : array-like of int
             Numbers of steps, from 0.
         steps_per_epoch : int
+            Mini-batches of an epoch.
         epochs : float, optional
             Length of the fit that the schedule begins with, which is its own where it has none.
 
         Returns
         -------
-        ndarray of float64, like `steps`
+        ndarray of the shape of `steps`, float64
+            At least 0.
 
         Raises
         ------
         ValueError
             If the schedule needs `epochs`, or is shorter than its warm-up.
+
+        Examples
+        --------
+        >>> from fastnn import ExponentialDecay
+        >>> ExponentialDecay(0.1, factor=0.5).rates([0, 10, 20], steps_per_epoch=10)
+        array([0.1  , 0.05 , 0.025])
         """
         numbers = np.asarray(steps, np.int64)
         n_warmup = self._in_steps(self.warmup, steps_per_epoch)
@@ -170,12 +198,34 @@ class Schedule:
         return max(round(epochs * steps_per_epoch), int(epochs > 0))
 
     def description(self) -> dict[str, Any]:
-        """All of it as JSON knows it."""
+        """All of it as JSON knows it.
+
+        Returns
+        -------
+        dict of str to object
+            The name of the schedule, and its parameters by theirs.
+        """
         return {"schedule": self.name, **asdict(self)}
 
     @staticmethod
     def read(description: dict[str, Any]) -> Schedule:
-        """From what `description` gave; ValueError or TypeError for anything else."""
+        """The schedule that has given a description.
+
+        Parameters
+        ----------
+        description : dict of str to object
+            What `description` has given.
+
+        Returns
+        -------
+        Schedule
+            Equal to that one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is anything else.
+        """
         name = text(description.get("schedule"), "schedule")
         kind = _validation.known_name(name, SCHEDULES, "schedule")
         names = [each.name for each in fields(kind)]
@@ -639,11 +689,30 @@ class ReduceOnPlateau(Schedule):
             )
 
     def first_state(self) -> PlateauState:
-        """The state before the first epoch."""
+        """The state before the first epoch.
+
+        Returns
+        -------
+        PlateauState
+            With the first rate, and no best value.
+        """
         return PlateauState(self.learning_rate)
 
     def next_state(self, state: PlateauState, value: float) -> PlateauState:
-        """The state after an epoch in which `monitor` had this value."""
+        """The state after an epoch.
+
+        Parameters
+        ----------
+        state : PlateauState
+            The one before it.
+        value : float
+            That of `monitor` in it.
+
+        Returns
+        -------
+        PlateauState
+            With the rate of the epoch to come.
+        """
         if state.best is None or value < state.best - self.min_delta:
             return PlateauState(state.rate, value)
         if state.wait + 1 < self.patience:

@@ -16,6 +16,8 @@ from fastnn.history import data_frame, format_number
 if TYPE_CHECKING:
     from fastnn.network import Network
 
+__all__ = ["LayerStatistics", "NetworkStatistics"]
+
 Array = npt.NDArray[Any]
 
 # Numbers that all layers give for the samples that are looked at together.
@@ -36,6 +38,7 @@ class LayerStatistics:
     layer : str
         Its number in `Network.layers`, from 0, and what it is.
     n_units : int
+        That it gives.
     mean, spread : float
         Mean and standard deviation of its activations, over samples and units.
     dead : float or None
@@ -55,6 +58,16 @@ class LayerStatistics:
         there are no such parameters, or no y was given.
     relative_gradient_norm : float or None
         ``weight_gradient_norm / weight_norm``; None where that has no value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network
+    >>> net = Network.from_sizes([2, 2, 1], seed=0)
+    >>> net.set_parameters(biases=[[-100.0, 100.0], [0.0]])  # the first unit is never above 0
+    >>> hidden, output = net.statistics(np.eye(2))
+    >>> hidden.layer, hidden.dead
+    ("0: Dense(2, 'relu')", 0.5)
     """
 
     layer: str
@@ -85,7 +98,19 @@ _HEADER = (
 
 
 class NetworkStatistics(list[LayerStatistics]):
-    """The statistics of all layers, from the first one to the output; it prints as a table."""
+    """The statistics of all layers, from the first one to the output; it prints as a table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network
+    >>> net = Network.from_sizes([2, 2, 1], seed=0)
+    >>> net.set_parameters([[[1, 0], [0, 1]], [[0], [0]]], [[0, 0], [0]])
+    >>> print(net.statistics(np.eye(2)))
+    layer                   units    mean  spread    dead  saturated     |W|
+    0: Dense(2, 'relu')         2  0.5000  0.5000    0.0%          -  1.4142
+    1: Dense(1, 'sigmoid')      1  0.5000  0.0000  100.0%       0.0%  0.0000
+    """
 
     def __str__(self) -> str:
         n_columns = len(_HEADER)
