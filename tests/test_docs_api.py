@@ -1,12 +1,8 @@
-"""The reference in docs/api: it has every public name, and the examples of docstrings run."""
+"""The reference in docs/api has every public name."""
 
-import doctest
 import importlib
-import importlib.util
 import inspect
-import os
 import re
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -73,40 +69,3 @@ def test_the_front_page_of_the_reference_leads_to_every_page() -> None:
     assert set(re.findall(r"\((\w+)\.md\)", text)) == pages
     listed = text[text.index("{toctree}") :].splitlines()
     assert {line for line in listed if re.fullmatch(r"\w+", line)} == pages
-
-
-EXTRAS = {"plots": "matplotlib", "image": "PIL", "onnx": "onnx", "torch": "torch", "keras": "keras"}
-
-
-def examples() -> list[doctest.DocTest]:
-    """Those of the docstrings of all that the reference names, methods included."""
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    found: dict[str, doctest.DocTest] = {}
-    for name in sorted(NAMES):
-        module, _, last = name.rpartition(".")
-        if module == "fastnn.sklearn" and importlib.util.find_spec("sklearn") is None:
-            continue
-        value = getattr(importlib.import_module(module), last)
-        for test in finder.find(value, name, module=False, globs={}):
-            if test.examples:
-                found[test.name] = test
-    return list(found.values())
-
-
-# Keras 3.15 makes arrays of its variables in a way that NumPy 2 deprecates
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
-def test_an_example_of_a_docstring_prints_what_it_says(
-    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if "keras" in example.name and "KERAS_BACKEND" not in os.environ:
-        pytest.importorskip("torch")
-        monkeypatch.setenv("KERAS_BACKEND", "torch")
-    for word, extra in EXTRAS.items():
-        if word in example.name or f"import {extra}" in (example.docstring or ""):
-            pytest.importorskip(extra)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    failed, _ = doctest.DocTestRunner(optionflags=flags).run(example)
-    assert failed == 0

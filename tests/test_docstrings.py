@@ -14,6 +14,7 @@ MODULES = [
     "fastnn",
     "fastnn.activations",
     "fastnn.datasets",
+    "fastnn.diagnosis",
     "fastnn.exchange",
     "fastnn.metrics",
     "fastnn.mpi",

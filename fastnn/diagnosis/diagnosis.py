@@ -53,6 +53,15 @@ class LearningCurve:
         That each was trained on, rising.
     training_error, validation_error : ndarray of shape (n_points,), float64
         For those samples, and for the validation samples; as in `Diagnosis`.
+
+    Examples
+    --------
+    >>> from fastnn import Network, diagnose
+    >>> from fastnn.datasets import make_moons
+    >>> X, y = make_moons(200, seed=0)
+    >>> curve = diagnose(Network.from_sizes([2, 8, 1], seed=0), X, y).learning_curve
+    >>> curve.validation_error.shape == curve.n_samples.shape
+    True
     """
 
     n_samples: Array
@@ -79,6 +88,7 @@ class Diagnosis:
     history : History
         Of a copy that was trained anew, with validation.
     learning_curve : LearningCurve
+        Of copies that were trained on more and more samples.
     is_of_copy : bool
         Whether the errors are those of a copy that was trained anew.
     epochs : int
@@ -158,6 +168,7 @@ class Diagnosis:
         Returns
         -------
         ndarray of Axes, shape (2,)
+            Loss by epoch, and error by number of samples.
 
         Raises
         ------
@@ -209,12 +220,15 @@ def diagnose(
         for one that was not trained for a whole epoch.
     seed : int
         Of all that is drawn. The same one gives the same diagnosis, on any number of threads.
-    threads, progress
-        As for `fit_many`.
+    threads : int, optional
+        The most to use, as for `fit_many`.
+    progress : bool
+        Whether to show one bar for the epochs of all copies.
 
     Returns
     -------
     Diagnosis
+        The findings, with the errors and the curves that they rest on.
 
     Raises
     ------

@@ -21,7 +21,9 @@ def diagnosis(found: Diagnosis, ax: Axes | None = None) -> Panels:
     Parameters
     ----------
     found : Diagnosis
+        What `fastnn.diagnose` has returned.
     ax : matplotlib.axes.Axes, optional
+        A subplot, in whose place to draw. None: in a figure of its own, which a notebook shows.
 
     Returns
     -------
