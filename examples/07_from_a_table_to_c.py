@@ -174,7 +174,7 @@ _ = ax.legend()
 # Where there are data, it has found the hump. Elsewhere, it guesses: hot days are rare, and so are
 # cold ones in June.
 #
-# Unknown words and missing columns of a row do not stop it. A gap is a gap, and an unknown sky is
+# Unknown words and missing values of a row do not stop it. A gap is a gap, and an unknown sky is
 # an unknown category.
 
 # %%

@@ -1108,6 +1108,8 @@ def test_initial_weights_beyond_the_dtype_are_refused(scale: float, dtype: str) 
     assert net.n_features is None
 
 
+# NumPy 2.5 and later warn of what a user must not be able to do to the block
+@pytest.mark.filterwarnings("ignore:Setting the (shape|dtype):DeprecationWarning")
 def test_views_do_not_let_the_block_be_reshaped_or_locked() -> None:
     net = small()
     X, y = data()

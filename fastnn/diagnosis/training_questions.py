@@ -61,7 +61,8 @@ class TrainingQuestions(Questions):
             kept.insert(0, dead)
             dead = None
         findings = [each.finding for each in kept]
-        if wrong is not None:
+        # Networks that learnt from columns on other scales know too little to judge labels
+        if wrong is not None and scale is None:
             findings.insert(sum(each.weight > wrong[1] for each in kept), wrong[0])
         return findings, None if dead is None else dead.finding
 
