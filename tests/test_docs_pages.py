@@ -89,8 +89,8 @@ def test_the_tasks_of_the_front_page_are_a_click_away() -> None:
     rows = re.findall(r"^\| (.+?) \| (.*\]\(.*\).*) \|$", (DOCS / "index.md").read_text(), re.M)
     tasks = [
         "train on a CSV", "get the gradient", "add an activation", "export a network to C",
-        "know where a NaN", "know what is wrong", "resume", "sweep", "predict in a microsecond", "reproduce a run",
-        "use two machines",
+        "know where a NaN", "know what is wrong", "resume", "sweep",
+        "predict in a microsecond", "reproduce a run", "use two machines",
     ]  # fmt: skip
     assert len(rows) == len(tasks)
     for (text, links), task in zip(rows, tasks, strict=True):
