@@ -56,6 +56,7 @@ def test_weights_of_chunks_count_as_those_of_one_array(sizes: list[int]) -> None
     expected = net.evaluate(X, Y, sample_weight=WEIGHTS, class_weight={1: 3.0})
     found = net.evaluate(chunks(sizes, X, Y, 40 * WEIGHTS), class_weight={1: 3.0})
     assert found == pytest.approx(expected, rel=1e-12)
+    assert {type(value) for value in found.values()} == {float}  # np.float64 prints as such
     assert expected["loss"] != pytest.approx(net.evaluate(X, Y)["loss"], rel=1e-3)
 
 
