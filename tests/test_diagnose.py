@@ -18,6 +18,7 @@ from doc_snippets import DOCS
 import fastnn
 from fastnn import Dense, Diagnosis, Network, diagnose
 from fastnn.diagnosis import VERDICTS, Finding
+from fastnn.diagnosis.columns import Standard
 
 # At the end, so that an installed fastnn is found before the one beside bench.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -301,6 +302,35 @@ def test_the_picture_has_both_curves() -> None:
         fastnn.plots.diagnosis("x")  # type: ignore[arg-type]
 
 
+# ---- what is odd ---------------------------------------------------------------------------------
+
+
+def test_a_few_samples_to_validate_with_are_said_to_prove_little() -> None:
+    found = diagnose(small(), X[:300], LABELS[:300], (X[:2], LABELS[:2]))
+    assert found.verdicts[0] == "too little data"
+    assert "There are 300 samples to train on, and 2 to validate with" in str(found)
+
+
+@pytest.mark.parametrize(("of_X", "of_y"), [(1e300, 1.0), (1.0, 1e300)])
+def test_sizes_whose_squares_are_no_numbers_are_diagnosed(of_X: float, of_y: float) -> None:
+    wide, targets = X.astype(np.float64), X[:, 0].astype(np.float64)
+    net = Network([Dense(4, "tanh"), Dense(1)], 5, dtype="float64", seed=0)
+    net.fit(wide[:300], targets[:300], epochs=20)
+    plain = diagnose(net, wide[:300], targets[:300], (wide[300:], targets[300:]), epochs=20)
+    wide, targets = wide * of_X, targets * of_y
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = diagnose(net, wide[:300], targets[:300], (wide[300:], targets[300:]), epochs=20)
+    assert found.baseline_error == pytest.approx(plain.baseline_error * of_y, rel=1e-6)
+
+
+def test_standardised_columns_do_not_depend_on_their_unit() -> None:
+    wide = X.astype(np.float64)
+    for power in (-900, 900):
+        columns = np.ldexp(wide, power)
+        np.testing.assert_array_equal(Standard(columns)(columns), Standard(wide)(wide))
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 
@@ -311,6 +341,13 @@ def test_the_picture_has_both_curves() -> None:
         ({"X": X[:, :4]}, r"^X has 4 features"),
         ({"y": LABELS[:9]}, r"^y must"),
         ({"X": X[:9], "y": LABELS[:9]}, r"^X must have at least 10 samples to train on, got 9"),
+        ({"X": X[:1], "y": LABELS[:1], "validation_data": None}, r"^X must have at least 10 "),
+        ({"X": [VALIDATION] * 2, "y": None}, r"^X must be arrays for a diagnosis, got chunks"),
+        ({"validation_data": [VALIDATION] * 2}, r"^validation_data must be arrays for a diagnosis"),
+        (
+            {"y": np.arange(400) == 7, "validation_data": None},
+            r"^validation_data must be given: of y, 80 targets would be set aside, and these are ",
+        ),
         ({"y": np.ones(400)}, r"^y must have different targets, got the same for all samples"),
         ({"validation_data": X}, r"^validation_data must be \(X, y\)"),
         ({"validation_data": (X[:5], LABELS[:4])}, r"^validation_data\[1\] must"),

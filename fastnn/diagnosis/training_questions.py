@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastnn.diagnosis.case import FACTORS, LEAST_Z, lost_share
 from fastnn.diagnosis.evidence import FEW, Questions
 from fastnn.diagnosis.findings import Finding
-from fastnn.diagnosis.probes import Outcome, gain
+from fastnn.diagnosis.probes import Outcome, gain, near_one
 
 Array = npt.NDArray[Any]
 
@@ -249,7 +249,8 @@ class TrainingQuestions(Questions):
         case, subject = self.case, self.subject
         gap = subject.validation_error - subject.training_error
         n, m = len(subject.training), len(subject.validation)
-        spread = np.sqrt(np.var(subject.training) / n + np.var(subject.validation) / m)
+        errors, exponent = near_one(np.concatenate([subject.training, subject.validation]))
+        spread = np.ldexp(np.sqrt(np.var(errors[:n]) / n + np.var(errors[n:]) / m), exponent)
         if not (
             gap >= _GAP * case.baseline_error
             and subject.validation_error >= _GAP_FACTOR * subject.training_error
