@@ -302,6 +302,21 @@ def test_the_picture_has_both_curves() -> None:
         fastnn.plots.diagnosis("x")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("unit", "offset"), [(1e5, 0.0), (1e5, 3e5), (1.0, 1e4), (1e-3, 0.0)])
+def test_targets_on_another_scale_are_not_taken_for_noise(unit: float, offset: float) -> None:
+    random = np.random.default_rng(0)
+    inputs = random.standard_normal((1000, 4)).astype(np.float32)
+    y = unit * (2 * inputs[:, 0] + inputs[:, 1] * inputs[:, 2]) + offset
+    net = Network([Dense(32, "relu"), Dense(1)], 4, seed=0)
+    net.fit(inputs[:800], y[:800], epochs=20)
+    found = diagnose(net, inputs[:800], y[:800], (inputs[800:], y[800:]))
+    assert "targets not scaled" in found.verdicts[:2], found
+    assert not {"irreducible error", "no signal"} & set(found.verdicts)
+    (finding,) = (each for each in found if each.verdict == "targets not scaled")
+    error = finding.evidence["validation error on standardised targets"]
+    assert 0 < error < 0.8 * found.baseline_error
+
+
 # ---- what is odd ---------------------------------------------------------------------------------
 
 

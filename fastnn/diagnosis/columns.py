@@ -58,6 +58,18 @@ class Standard:
         standard: Array = ((self._scaled(X) - self._mean) / self._deviation).astype(np.float32)
         return standard
 
+    def inverse(self, standard: Array) -> Array:
+        """The columns that these were made of."""
+        columns: Array = np.ldexp(standard * self._deviation + self._mean, self._exponent)
+        return columns
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a column is on a scale far from 1, or its mean far from 0 on its own scale."""
+        sizes = np.ldexp(self._deviation, self._exponent)
+        far = (sizes > _FAR) | (sizes * _FAR < 1) | (np.abs(self._mean) > _FAR * self._deviation)
+        return bool(far.any())
+
     def _scaled(self, X: Array) -> Array:
         scaled: Array = np.ldexp(X.astype(np.float64), -self._exponent)
         return scaled

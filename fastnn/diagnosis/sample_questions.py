@@ -88,6 +88,9 @@ class SampleQuestions(Questions):
             return True
         if gain(case.baseline, case.reference.validation).z >= LEAST_Z:
             return True
+        scaled = case.scaled_targets
+        if scaled is not None and gain(case.baseline, scaled.validation).z >= LEAST_Z:
+            return True
         return self._signal() >= LEAST_Z
 
     def _signal(self) -> float:

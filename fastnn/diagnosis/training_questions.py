@@ -44,7 +44,7 @@ class TrainingQuestions(Questions):
         the labels, and its weight.
         """
         scale = self.scale()
-        found = [self.rate(), self.size(), self.epochs(), self.start()]
+        found = [self.targets(), self.rate(), self.size(), self.epochs(), self.start()]
         ranked = sorted((each for each in found if each), key=lambda each: -each.weight)
         if scale is not None:  # where it holds, the others look for ways around it
             ranked.insert(0, scale)
@@ -93,6 +93,30 @@ class TrainingQuestions(Questions):
             columns=tuple(case.far.tolist()),
         )
         return self._ranked(finding, case.scaled)
+
+    def targets(self) -> Ranked | None:
+        """Whether targets on one scale would be learnt better."""
+        case = self.case
+        if not case.learns_better(case.scaled_targets):
+            return None
+        assert case.scaled_targets is not None
+        and_columns = "" if case.far is None else " and columns"
+        finding = Finding(
+            "targets not scaled",
+            f"The targets are far from 0, or on another scale than a network expects: a copy that "
+            f"was trained on standardised targets{and_columns} does better.",
+            {
+                **self.both_errors(),
+                f"validation error on standardised targets{and_columns}": (
+                    case.scaled_targets.validation_error
+                ),
+            },
+            "Standardise y, (y - y.mean(axis=0)) / y.std(axis=0), "
+            + ("" if case.far is None else "and X in the same way, ")
+            + "and turn predictions back with the same numbers. Then find the learning rate again, "
+            "with fastnn.find_learning_rate(net, X, y).",
+        )
+        return self._ranked(finding, case.scaled_targets)
 
     def rate(self) -> Ranked | None:
         """Whether another learning rate learns more."""
