@@ -161,6 +161,19 @@ def test_a_generator_may_fill_the_same_arrays_again_and_again() -> None:
     assert net.evaluate(filled) == net.evaluate(X, Y)
 
 
+def test_training_and_validation_may_come_through_the_same_arrays() -> None:
+    data, labels = np.empty((101, 7), np.float32), np.empty(101, int)
+
+    def filled(first: int, end: int) -> Iterator[Any]:
+        for part, truth in chunks([101], X[first:end], Y[first:end]):
+            data[: len(part)], labels[: len(part)] = part, truth
+            yield data[: len(part)], labels[: len(part)]
+
+    net = network()
+    history = net.fit(lambda: filled(0, 1000), epochs=1, validation_data=lambda: filled(1000, N))
+    assert history["val_loss"][-1] == net.evaluate(X[1000:], Y[1000:])["loss"]
+
+
 def test_an_iterator_does_for_one_epoch() -> None:
     net = network()
     history = net.fit(X, Y, epochs=1, validation_data=chunks([100], X, Y))
