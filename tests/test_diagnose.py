@@ -125,6 +125,15 @@ def test_the_advice_for_a_rate_names_one_that_is_better() -> None:
     assert "learning_rate=0.005" in found[0].advice or "learning_rate=0.0005" in found[0].advice
 
 
+@pytest.mark.parametrize("rate", [1e-7, 1e-30])
+def test_a_rate_that_no_hundredfold_saves_is_too_low(rate: float) -> None:
+    net = Network([Dense(8, "tanh"), Dense(1, "sigmoid")], 5, seed=0)
+    net.fit(X[:300], 1 - LABELS[:300], epochs=60, batch_size=16, learning_rate=rate)
+    found = diagnose(net, X[:300], 1 - LABELS[:300], (X[300:], 1 - LABELS[300:]))
+    assert found.verdicts == ["rate too low"], found
+    assert "Train a new network with learning_rate=0.001;" in found[0].advice
+
+
 def test_a_rate_that_no_hundredth_saves_is_too_high() -> None:
     net = Network([Dense(8, "relu"), Dense(1)], 5, seed=0)
     y = X.sum(axis=1)

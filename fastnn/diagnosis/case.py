@@ -284,10 +284,21 @@ class Case:
             "longer": Probe(self.subject.net.copy(), self.epochs),
         }
         if not isinstance(self.trainer.training.optimizer, LBFGS):
-            probes |= {factor: self._probe(factor=factor) for factor in FACTORS}
+            probes |= {factor: self._probe(factor=factor) for factor in self._factors()}
         found = self._run(probes)
-        self.larger, self.longer = found["larger"], found["longer"]
-        self.rates = {factor: found[factor] for factor in FACTORS if factor in found}
+        self.larger, self.longer = found.pop("larger"), found.pop("longer")
+        self.rates = found
+
+    def _factors(self) -> list[float]:
+        """Of the rates to try: the optimiser's default too, where it is beyond the others."""
+        optimizer = self.trainer.training.optimizer
+        default, rate = type(optimizer)().learning_rate, optimizer.learning_rate
+        factors = list(FACTORS)
+        if isinstance(rate, float) and isinstance(default, float) and rate > 0:
+            factor = default / rate
+            if not FACTORS[0] <= factor <= FACTORS[-1] and np.isfinite(factor):
+                factors.append(factor)
+        return sorted(factors)
 
     def _run(self, probes: dict[Any, Probe]) -> dict[Any, Outcome]:
         """What becomes of each, by the same keys."""

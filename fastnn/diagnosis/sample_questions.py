@@ -86,11 +86,11 @@ class SampleQuestions(Questions):
         case = self.case
         if case.again.diverged and case.best_rate == 1:  # nothing is known then
             return True
-        if gain(case.baseline, case.reference.validation).z >= LEAST_Z:
-            return True
-        scaled = case.scaled_targets
-        if scaled is not None and gain(case.baseline, scaled.validation).z >= LEAST_Z:
-            return True
+        # One copy that beats the baseline is enough: the network's own way may learn nothing
+        copies = [case.reference, case.linear, case.larger, *case.rates.values(), case.scaled]
+        for each in [*copies, case.scaled_targets]:
+            if each is not None and gain(case.baseline, each.validation).z >= LEAST_Z:
+                return True
         return self._signal() >= LEAST_Z
 
     def _signal(self) -> float:

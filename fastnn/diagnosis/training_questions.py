@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.diagnosis.case import FACTORS, LEAST_Z, lost_share
+from fastnn.diagnosis.case import LEAST_Z, lost_share
 from fastnn.diagnosis.evidence import FEW, Questions
 from fastnn.diagnosis.findings import Finding
 from fastnn.diagnosis.probes import Outcome, gain, near_one
@@ -133,10 +133,9 @@ class TrainingQuestions(Questions):
         told = f"{factor:g} times its rates"
         if isinstance(rate, float):
             told = f"learning_rate={factor * rate:.2g}"
-        evidence = {f"validation error at x{f:g}": case.rates[f].validation_error for f in FACTORS}
         evidence = {
             "validation error": self.subject.validation_error,
-            **evidence,
+            **{f"validation error at x{f:g}": case.rates[f].validation_error for f in case.rates},
             "training error": self.subject.training_error,
             f"training error at x{factor:g}": best.training_error,
         }
