@@ -125,6 +125,16 @@ def test_the_advice_for_a_rate_names_one_that_is_better() -> None:
     assert "learning_rate=0.005" in found[0].advice or "learning_rate=0.0005" in found[0].advice
 
 
+def test_layers_that_let_nothing_through_are_not_taken_for_noise() -> None:
+    fading = Dense(8, "sigmoid", fastnn.initializers.Normal(0.001))
+    net = Network([fading] * 10 + [Dense(1, "sigmoid")], 5, seed=0)
+    net.fit(X[:300], LABELS[:300], epochs=30, batch_size=32, learning_rate=0.01)
+    found = diagnose(net, X[:300], LABELS[:300], VALIDATION)
+    assert found.verdicts[0] == "bias", found
+    assert "without hidden layers" in found[0].sentence
+    assert found[0].evidence["of a linear model"] < 0.2 < found.baseline_error
+
+
 @pytest.mark.parametrize("rate", [1e-7, 1e-30])
 def test_a_rate_that_no_hundredfold_saves_is_too_low(rate: float) -> None:
     net = Network([Dense(8, "tanh"), Dense(1, "sigmoid")], 5, seed=0)

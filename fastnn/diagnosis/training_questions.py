@@ -44,7 +44,14 @@ class TrainingQuestions(Questions):
         the labels, and its weight.
         """
         scale = self.scale()
-        found = [self.targets(), self.rate(), self.size(), self.epochs(), self.start()]
+        found = [
+            self.targets(),
+            self.rate(),
+            self.size(),
+            self.depth(),
+            self.epochs(),
+            self.start(),
+        ]
         ranked = sorted((each for each in found if each), key=lambda each: -each.weight)
         if scale is not None:  # where it holds, the others look for ways around it
             ranked.insert(0, scale)
@@ -245,6 +252,26 @@ class TrainingQuestions(Questions):
             f"Take more units or one more layer, such as Network({list(case.larger.net.layers)}).",
         )
         return self._ranked(finding, case.larger)
+
+    def depth(self) -> Ranked | None:
+        """Whether hidden layers keep it from learning what a linear model learns."""
+        case = self.case
+        if not case.learns_better(case.linear):
+            return None
+        assert case.linear is not None
+        finding = Finding(
+            "bias",
+            "The network learns less than one without hidden layers, trained as long, of its own "
+            "training samples too: what goes through its hidden layers fades on the way.",
+            {
+                **self.both_errors(),
+                "training error of a linear model": case.linear.training_error,
+                **self.linear_evidence(),
+            },
+            "Take fewer hidden layers, relu in the place of sigmoid, or fastnn.BatchNorm() behind "
+            "them; net.statistics(X, y) shows each layer.",
+        )
+        return self._ranked(finding, case.linear)
 
     def epochs(self) -> Ranked | None:
         """Whether it was stopped while it still learnt."""
