@@ -201,7 +201,8 @@ class _Sums:
             mean = float(a.mean())
             self.squares += float(np.square(a - mean).sum())
             distance = mean - self.mean  # its ** 2 would be an error where it overflows
-            self.squares += distance * distance * n_before * n_new / (n_before + n_new)
+            share = n_before * n_new / (n_before + n_new)
+            self.squares += distance * share * distance  # 0 of the first samples, never inf * 0
             self.mean += (mean - self.mean) * n_new / (n_before + n_new)
         self.n_samples += len(a)
         self.low = np.minimum(self.low, a.min(axis=0))

@@ -265,7 +265,7 @@ def test_nan_is_named_by_its_row_of_all(monkeypatch: pytest.MonkeyPatch) -> None
         net.statistics(data)
 
 
-def test_activations_whose_squares_are_no_numbers() -> None:
+def test_activations_whose_squares_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     net = Network([Dense(3), Dense(1)], 2, dtype="float64", seed=0)
-    huge = np.vstack([np.full((40_000, 2), 1e300), np.full((40_000, 2), -1e300)])
-    assert net.statistics(huge)[0].spread == np.inf
+    monkeypatch.setattr(statistics, "_NUMBERS", 1)  # a sample at a time
+    assert net.statistics(np.array([[1e300, 1e300], [-1e300, 1e300]]))[0].spread == np.inf
