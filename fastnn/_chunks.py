@@ -72,6 +72,8 @@ class EvaluationChunks:
         Of the argument, for errors.
     n_passes : int
         How often it is to be gone through.
+    waits : bool
+        Whether other code of the user's runs before that, which may fill the same arrays again.
 
     Raises
     ------
@@ -87,12 +89,15 @@ class EvaluationChunks:
         *,
         name: str,
         n_passes: int = 1,
+        waits: bool = False,
     ) -> None:
         _check_passes(given, n_passes, name)
         self._name, self._dtype = name, net.dtype
         self._chunks = _Checked(net._architecture, given, n_features, class_weight, name)
         parts = self._checked_parts()
         first = next(parts)
+        if waits and not isinstance(given, (list, tuple)):
+            first = _copy(first)
         self.n_features = first.X.shape[1]
         self._begun: Iterable[Part] | None = chain([first], parts)
 

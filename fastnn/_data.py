@@ -203,7 +203,7 @@ def validation_of(net: Network, options: FitOptions, n_features: int | None) -> 
         from fastnn._chunks import EvaluationChunks  # here: most programs evaluate with arrays
 
         n_epochs = options.epochs - options.n_done
-        return EvaluationChunks(net, data, n_features, name=name, n_passes=n_epochs)
+        return EvaluationChunks(net, data, n_features, name=name, n_passes=n_epochs, waits=True)
     return validation_samples(
         net,
         data,

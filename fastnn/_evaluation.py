@@ -62,7 +62,7 @@ def evaluate(
             net, part.X, [output], part.y, weights=part.weights, loss_before=loss, **options
         )
         n_rows += len(part.X)
-        weight += len(part.X) if part.weights is None else part.weights.sum(dtype=np.float64)
+        weight += len(part.X) if part.weights is None else float(part.weights.sum(dtype=np.float64))
         truth = part.y if part.y.ndim == 1 else decided(part.y)
         if is_classifier:
             right = decided(output) == truth

@@ -45,6 +45,7 @@ _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 # Bytes: room for the description of as many layers as a network may have. What is read from it
 # takes up to thirty times as much memory.
 _LONGEST_HEADER = 1 << 19
+_MOST_DIMENSIONS = 64  # of NumPy's arrays; the product of many large ones would take seconds
 _PIECE = 1 << 22  # bytes handled between two looks for Ctrl-C
 
 
@@ -195,6 +196,8 @@ def _layout(entries: dict[str, Any], n_bytes: int) -> list[tuple[str, list[int],
     for name, entry in sorted(entries.items(), key=_offsets):
         begin, end = _offsets((name, entry))
         shape, dtype = entry["shape"], entry["dtype"]
+        if len(shape) > _MOST_DIMENSIONS:
+            raise ValueError(f"tensor {name!r} has {len(shape)} dimensions")
         if dtype not in _DTYPES:
             raise _DamageError(f"tensor {name!r} has dtype {dtype}, which fastnn does not use")
         if begin != position or end - begin != prod(shape) * _DTYPES[dtype].itemsize:

@@ -100,7 +100,15 @@ class Ensemble:
 
     def __getitem__(self, i: int | slice) -> Network | tuple[Network, ...]:
         """A member, or those of a slice, as of `networks`."""
-        return self._networks[i]
+        try:
+            return self._networks[i]
+        except IndexError:
+            raise IndexError(f"an ensemble of {len(self)} networks has no member {i}") from None
+        except TypeError:
+            raise TypeError(
+                f"members of an ensemble have integers or slices for indices, got "
+                f"{_validation.shown(i)}"
+            ) from None
 
     def __iter__(self) -> Iterator[Network]:
         """The members, in their order."""

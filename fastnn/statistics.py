@@ -225,7 +225,9 @@ class _Sums:
             n_before, n_new = self.n_samples * self.n_units, a.size
             mean = float(a.mean())
             self.squares += float(np.square(a - mean).sum())
-            self.squares += (mean - self.mean) ** 2 * n_before * n_new / (n_before + n_new)
+            distance = mean - self.mean  # its ** 2 would be an error where it overflows
+            share = n_before * n_new / (n_before + n_new)
+            self.squares += distance * share * distance  # 0 of the first samples, never inf * 0
             self.mean += (mean - self.mean) * n_new / (n_before + n_new)
         self.n_samples += len(a)
         self.low = np.minimum(self.low, a.min(axis=0))

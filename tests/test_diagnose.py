@@ -18,6 +18,7 @@ from doc_snippets import DOCS
 import fastnn
 from fastnn import Dense, Diagnosis, Network, diagnose
 from fastnn.diagnosis import VERDICTS, Finding
+from fastnn.diagnosis.columns import Standard
 
 # At the end, so that an installed fastnn is found before the one beside bench.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -124,6 +125,25 @@ def test_the_advice_for_a_rate_names_one_that_is_better() -> None:
     best = min((value, name) for name, value in evidence.items() if " at x" in name)
     assert evidence["validation error"] > 2 * best[0]
     assert "learning_rate=0.005" in found[0].advice or "learning_rate=0.0005" in found[0].advice
+
+
+def test_layers_that_let_nothing_through_are_not_taken_for_noise() -> None:
+    fading = Dense(8, "sigmoid", fastnn.initializers.Normal(0.001))
+    net = Network([fading] * 10 + [Dense(1, "sigmoid")], 5, seed=0)
+    net.fit(X[:300], LABELS[:300], epochs=30, batch_size=32, learning_rate=0.01)
+    found = diagnose(net, X[:300], LABELS[:300], VALIDATION)
+    assert found.verdicts[0] == "bias", found
+    assert "without hidden layers" in found[0].sentence
+    assert found[0].evidence["of a linear model"] < 0.2 < found.baseline_error
+
+
+@pytest.mark.parametrize("rate", [1e-7, 1e-30])
+def test_a_rate_that_no_hundredfold_saves_is_too_low(rate: float) -> None:
+    net = Network([Dense(8, "tanh"), Dense(1, "sigmoid")], 5, seed=0)
+    net.fit(X[:300], 1 - LABELS[:300], epochs=60, batch_size=16, learning_rate=rate)
+    found = diagnose(net, X[:300], 1 - LABELS[:300], (X[300:], 1 - LABELS[300:]))
+    assert found.verdicts == ["rate too low"], found
+    assert "Train a new network with learning_rate=0.001;" in found[0].advice
 
 
 def test_a_rate_that_no_hundredth_saves_is_too_high() -> None:
@@ -303,6 +323,50 @@ def test_the_picture_has_both_curves() -> None:
         fastnn.plots.diagnosis("x")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("unit", "offset"), [(1e5, 0.0), (1e5, 3e5), (1.0, 1e4), (1e-3, 0.0)])
+def test_targets_on_another_scale_are_not_taken_for_noise(unit: float, offset: float) -> None:
+    random = np.random.default_rng(0)
+    inputs = random.standard_normal((1000, 4)).astype(np.float32)
+    y = unit * (2 * inputs[:, 0] + inputs[:, 1] * inputs[:, 2]) + offset
+    net = Network([Dense(32, "relu"), Dense(1)], 4, seed=0)
+    net.fit(inputs[:800], y[:800], epochs=20)
+    found = diagnose(net, inputs[:800], y[:800], (inputs[800:], y[800:]))
+    assert "targets not scaled" in found.verdicts[:2], found
+    assert not {"irreducible error", "no signal"} & set(found.verdicts)
+    (finding,) = (each for each in found if each.verdict == "targets not scaled")
+    error = finding.evidence["validation error on standardised targets"]
+    assert 0 < error < 0.8 * found.baseline_error
+
+
+# ---- what is odd ---------------------------------------------------------------------------------
+
+
+def test_a_few_samples_to_validate_with_are_said_to_prove_little() -> None:
+    found = diagnose(small(), X[:300], LABELS[:300], (X[:2], LABELS[:2]))
+    assert found.verdicts[0] == "too little data"
+    assert "There are 300 samples to train on, and 2 to validate with" in str(found)
+
+
+@pytest.mark.parametrize(("of_X", "of_y"), [(1e300, 1.0), (1.0, 1e300)])
+def test_sizes_whose_squares_are_no_numbers_are_diagnosed(of_X: float, of_y: float) -> None:
+    wide, targets = X.astype(np.float64), X[:, 0].astype(np.float64)
+    net = Network([Dense(4, "tanh"), Dense(1)], 5, dtype="float64", seed=0)
+    net.fit(wide[:300], targets[:300], epochs=20)
+    plain = diagnose(net, wide[:300], targets[:300], (wide[300:], targets[300:]), epochs=20)
+    wide, targets = wide * of_X, targets * of_y
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = diagnose(net, wide[:300], targets[:300], (wide[300:], targets[300:]), epochs=20)
+    assert found.baseline_error == pytest.approx(plain.baseline_error * of_y, rel=1e-6)
+
+
+def test_standardised_columns_do_not_depend_on_their_unit() -> None:
+    wide = X.astype(np.float64)
+    for power in (-900, 900):
+        columns = np.ldexp(wide, power)
+        np.testing.assert_array_equal(Standard(columns)(columns), Standard(wide)(wide))
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 
@@ -313,6 +377,13 @@ def test_the_picture_has_both_curves() -> None:
         ({"X": X[:, :4]}, r"^X has 4 features"),
         ({"y": LABELS[:9]}, r"^y must"),
         ({"X": X[:9], "y": LABELS[:9]}, r"^X must have at least 10 samples to train on, got 9"),
+        ({"X": X[:1], "y": LABELS[:1], "validation_data": None}, r"^X must have at least 10 "),
+        ({"X": [VALIDATION] * 2, "y": None}, r"^X must be arrays for a diagnosis, got chunks"),
+        ({"validation_data": [VALIDATION] * 2}, r"^validation_data must be arrays for a diagnosis"),
+        (
+            {"y": np.arange(400) == 7, "validation_data": None},
+            r"^validation_data must be given: of y, 80 targets would be set aside, and these are ",
+        ),
         ({"y": np.ones(400)}, r"^y must have different targets, got the same for all samples"),
         ({"validation_data": X}, r"^validation_data must be \(X, y\)"),
         ({"validation_data": (X[:5], LABELS[:4])}, r"^validation_data\[1\] must"),

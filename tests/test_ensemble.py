@@ -56,6 +56,15 @@ def test_members_are_counted_indexed_and_gone_through() -> None:
     assert all(net.history.n_epochs == 1 for net in networks)
 
 
+@pytest.mark.parametrize("i", [2, -3, "0", 0.0, None, (0, 1)])
+def test_an_index_that_no_member_has_is_said_to_be_of_an_ensemble(i: Any) -> None:
+    ensemble = Ensemble([Network([Dense(1)], 2, seed=k) for k in range(2)])
+    kind = IndexError if isinstance(i, int) else TypeError
+    with pytest.raises(kind, match=r"ensemble") as caught:
+        ensemble[i]
+    assert "tuple ind" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("n_hidden", "n"), [(1, 480), (14, 230)])
 def test_a_file_holds_as_many_members_as_the_documentation_says(
     n_hidden: int, n: int, tmp_path: Path

@@ -56,6 +56,7 @@ def test_weights_of_chunks_count_as_those_of_one_array(sizes: list[int]) -> None
     expected = net.evaluate(X, Y, sample_weight=WEIGHTS, class_weight={1: 3.0})
     found = net.evaluate(chunks(sizes, X, Y, 40 * WEIGHTS), class_weight={1: 3.0})
     assert found == pytest.approx(expected, rel=1e-12)
+    assert {type(value) for value in found.values()} == {float}  # np.float64 prints as such
     assert expected["loss"] != pytest.approx(net.evaluate(X, Y)["loss"], rel=1e-3)
 
 
@@ -158,6 +159,19 @@ def test_a_generator_may_fill_the_same_arrays_again_and_again() -> None:
 
     net = network()
     assert net.evaluate(filled) == net.evaluate(X, Y)
+
+
+def test_training_and_validation_may_come_through_the_same_arrays() -> None:
+    data, labels = np.empty((101, 7), np.float32), np.empty(101, int)
+
+    def filled(first: int, end: int) -> Iterator[Any]:
+        for part, truth in chunks([101], X[first:end], Y[first:end]):
+            data[: len(part)], labels[: len(part)] = part, truth
+            yield data[: len(part)], labels[: len(part)]
+
+    net = network()
+    history = net.fit(lambda: filled(0, 1000), epochs=1, validation_data=lambda: filled(1000, N))
+    assert history["val_loss"][-1] == net.evaluate(X[1000:], Y[1000:])["loss"]
 
 
 def test_an_iterator_does_for_one_epoch() -> None:

@@ -469,6 +469,13 @@ def test_shapes_that_numpy_does_not_have_are_refused(path, shape):
         read_model(path)
 
 
+def test_shape_of_many_large_dimensions_is_refused_before_it_is_multiplied(path):
+    header = {"a": {"dtype": "F32", "shape": [2**32] * 20_000, "data_offsets": [0, 4]}}
+    path.write_bytes(join_file(header, b"0000"))
+    with pytest.raises(ValueError, match="tensor 'a' has 20000 dimensions"):
+        read_model(path)
+
+
 def test_types_that_fastnn_does_not_use_are_refused(path):
     metadata = {"format": "fastnn", "version": _files.VERSION, "description": "{}", "checksum": ""}
     header = {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}

@@ -263,3 +263,9 @@ def test_nan_is_named_by_its_row_of_all(monkeypatch: pytest.MonkeyPatch) -> None
     data[123] = 3e38
     with pytest.raises(ValueError, match="the output for row 123 of X is NaN"):
         net.statistics(data)
+
+
+def test_activations_whose_squares_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Network([Dense(3), Dense(1)], 2, dtype="float64", seed=0)
+    monkeypatch.setattr(statistics, "_NUMBERS", 1)  # a sample at a time
+    assert net.statistics(np.array([[1e300, 1e300], [-1e300, 1e300]]))[0].spread == np.inf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,10 @@ class Case:
         With classes that weigh the same, where one is rare.
     scaled : Outcome or None
         On standardised columns, where some are far from the others.
+    scaled_targets : Outcome or None
+        On standardised targets (and standardised columns where some are far), at its own rate or
+        ten times it, whichever is better; where the output is linear, and a target far from 0 or on
+        another scale than 1. Its errors are in the targets' own units.
     leaky : Outcome or None
         With leaky_relu, where units are dead.
     curve : list of Outcome
@@ -105,6 +109,7 @@ class Case:
     longer: Outcome | None = field(init=False, default=None)
     weighted: Outcome | None = field(init=False, default=None)
     scaled: Outcome | None = field(init=False, default=None)
+    scaled_targets: Outcome | None = field(init=False, default=None)
     leaky: Outcome | None = field(init=False, default=None)
     curve: list[Outcome] = field(init=False, default_factory=list)
     output: Array = field(init=False)
@@ -129,6 +134,7 @@ class Case:
         if could_learn or self.lost:
             self._train_otherwise()
         self._scale()
+        self._scale_targets()
         self._predict_folds()
 
     def is_material(self, before: Outcome, after: Outcome | None) -> bool:
@@ -278,10 +284,21 @@ class Case:
             "longer": Probe(self.subject.net.copy(), self.epochs),
         }
         if not isinstance(self.trainer.training.optimizer, LBFGS):
-            probes |= {factor: self._probe(factor=factor) for factor in FACTORS}
+            probes |= {factor: self._probe(factor=factor) for factor in self._factors()}
         found = self._run(probes)
-        self.larger, self.longer = found["larger"], found["longer"]
-        self.rates = {factor: found[factor] for factor in FACTORS if factor in found}
+        self.larger, self.longer = found.pop("larger"), found.pop("longer")
+        self.rates = found
+
+    def _factors(self) -> list[float]:
+        """Of the rates to try: the optimiser's default too, where it is beyond the others."""
+        optimizer = self.trainer.training.optimizer
+        default, rate = type(optimizer)().learning_rate, optimizer.learning_rate
+        factors = list(FACTORS)
+        if isinstance(rate, float) and isinstance(default, float) and rate > 0:
+            factor = default / rate
+            if not FACTORS[0] <= factor <= FACTORS[-1] and np.isfinite(factor):
+                factors.append(factor)
+        return sorted(factors)
 
     def _run(self, probes: dict[Any, Probe]) -> dict[Any, Outcome]:
         """What becomes of each, by the same keys."""
@@ -298,6 +315,37 @@ class Case:
             (self.scaled,) = self.trainer.run(
                 [self._probe()], self.train.mapped(change), self.validation.mapped(change)
             )
+
+    def _scale_targets(self) -> None:
+        """Trains a copy on targets on one scale, where they are not."""
+        if self.task.is_classifier or self.net._architecture.output.activation != "linear":
+            return
+        units = Standard(self.train.y)
+        if not units.is_far:
+            return
+        parts = [self.train, self.validation]
+        if self.far is not None:
+            change = Standard(self.train.X)
+            parts = [part.mapped(change) for part in parts]
+        standard = [Part(part.X, units(part.y)) for part in parts]
+        # A rate that has not been looked for on this scale may be a tenth of what it should be
+        factors = (1.0,) if isinstance(self.trainer.training.optimizer, LBFGS) else (1.0, 10.0)
+        probes = [self._probe(factor=factor) for factor in factors]
+        found = self.trainer.run(probes, *standard)
+        measured = [self._in_units(each, units, parts) for each in found]
+        self.scaled_targets = min(measured, key=lambda each: each.validation_error)
+
+    def _in_units(self, found: Outcome, units: Standard, parts: list[Part]) -> Outcome:
+        """The same network with the errors of its output in the targets' units."""
+        errors = []
+        for part in parts:
+            output = output_of(found.net, part.X, self.trainer.threads)
+            errors.append(
+                self.task.worst(len(part.y))
+                if output is None or found.diverged
+                else self.task.errors(units.inverse(output), part.y)
+            )
+        return replace(found, training=errors[0], validation=errors[1])
 
     def _predict_folds(self) -> None:
         """Each sample by a network that has not seen it, in the best way that was found."""

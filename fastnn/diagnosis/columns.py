@@ -48,13 +48,31 @@ class Standard:
     """
 
     def __init__(self, X: Array) -> None:
-        wide = X.astype(np.float64)
-        self._mean, deviation = wide.mean(axis=0), wide.std(axis=0)
+        # By powers of two: squares neither overflow nor vanish, and the others keep their bits
+        self._exponent = np.frexp(np.abs(X.astype(np.float64)).max(axis=0))[1]
+        scaled = self._scaled(X)
+        self._mean, deviation = scaled.mean(axis=0), scaled.std(axis=0)
         self._deviation = np.where(deviation > 0, deviation, 1.0)
 
     def __call__(self, X: Array) -> Array:
-        standard: Array = ((X - self._mean) / self._deviation).astype(np.float32)
+        standard: Array = ((self._scaled(X) - self._mean) / self._deviation).astype(np.float32)
         return standard
+
+    def inverse(self, standard: Array) -> Array:
+        """The columns that these were made of."""
+        columns: Array = np.ldexp(standard * self._deviation + self._mean, self._exponent)
+        return columns
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a column is on a scale far from 1, or its mean far from 0 on its own scale."""
+        sizes = np.ldexp(self._deviation, self._exponent)
+        far = (sizes > _FAR) | (sizes * _FAR < 1) | (np.abs(self._mean) > _FAR * self._deviation)
+        return bool(far.any())
+
+    def _scaled(self, X: Array) -> Array:
+        scaled: Array = np.ldexp(X.astype(np.float64), -self._exponent)
+        return scaled
 
 
 def errors_alone(task: Task, samples: Part, seed: int) -> tuple[Array, Array, float]:

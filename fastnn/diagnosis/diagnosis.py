@@ -15,6 +15,7 @@ from fastnn._html import html_table
 from fastnn._keywords import checked_keywords
 from fastnn._options import FIRST
 from fastnn._state import Training
+from fastnn._streams import refuse_chunks
 from fastnn.config import choose_threads
 from fastnn.cross_validation import checked_seed
 from fastnn.diagnosis.case import Case
@@ -214,7 +215,7 @@ def diagnose(
     validation_data : (X, y), optional
         Samples that it was not trained on. None: a fifth of the rows is set aside, by class, and
         since the network may have seen them, all that is said is about a copy that has not, but for
-        what is said of dead units.
+        what is said of dead units. Weights, as a third array, do not count.
     epochs : int, optional
         To train each copy for. None: as many as the network was trained for with its optimiser; 10
         for one that was not trained for a whole epoch.
@@ -261,6 +262,8 @@ def diagnose(
     if threads is not None:
         threads = choose_threads(threads, 0.0)
     progress = _validation.boolean(progress, "progress")
+    refuse_chunks(X, "X", "a diagnosis")
+    refuse_chunks(validation_data, "validation_data", "a diagnosis")
     still = net.copy()  # while another thread may train
     data: Any
     data, targets = net._architecture.checked_data(X, y, net.n_features)
@@ -272,7 +275,7 @@ def diagnose(
     is_given = validation_data is not None
     train, validation, rows = _parts(still, Part(data, targets), validation_data, seed)
     task = Task(net, train)
-    _check_parts(task, train, validation)
+    _check_parts(task, train, validation, is_given)
     case = Case(
         still,
         task,
@@ -316,6 +319,7 @@ def _parts(
     """Copies of the samples to train on and to validate with, and the rows of the first ones."""
     rows = np.arange(len(samples.y))
     random = np.random.default_rng(seed)
+    _check_number(rows)
     if validation_data is None:
         rows, aside = rows_aside(net._architecture, samples.y, _SHARE_ASIDE, net.seed)
         validation = samples.take(_some(aside, random))
@@ -323,6 +327,7 @@ def _parts(
         given = validation_samples(net, validation_data, samples.X.shape[1])
         validation = Part(given.X, given.y)
         validation = validation.take(_some(np.arange(len(given.y)), random))
+    _check_number(rows)
     rows = _some(rows, random)
     return samples.take(rows), validation, rows
 
@@ -334,12 +339,24 @@ def _some(rows: Array, random: np.random.Generator) -> Array:
     return np.sort(random.choice(rows, MOST_ROWS, replace=False))
 
 
-def _check_parts(task: Task, train: Part, validation: Part) -> None:
-    """Refuses what nothing can be learnt from."""
-    if len(train.y) < _FEWEST_ROWS:
+def _check_number(rows: Array) -> None:
+    """Refuses too few to train on."""
+    if len(rows) < _FEWEST_ROWS:
         raise ValueError(
-            f"X must have at least {_FEWEST_ROWS} samples to train on, got {len(train.y)}"
+            f"X must have at least {_FEWEST_ROWS} samples to train on, got {len(rows)}"
         )
-    for name, part in (("y", train), ("the y of validation_data", validation)):
-        if not task.baseline(part.y).any():
-            raise ValueError(f"{name} must have different targets, got the same for all samples")
+
+
+def _check_parts(task: Task, train: Part, validation: Part, is_given: bool) -> None:
+    """Refuses what nothing can be learnt from."""
+    what = "must have different targets, got the same for all samples"
+    if not task.baseline(train.y).any():
+        raise ValueError(f"y {what}")
+    if task.baseline(validation.y).any():
+        return
+    if is_given:
+        raise ValueError(f"the y of validation_data {what}")
+    raise ValueError(
+        f"validation_data must be given: of y, {len(validation.y)} targets would be set aside, and "
+        f"these are all the same"
+    )

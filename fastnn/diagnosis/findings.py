@@ -12,6 +12,7 @@ VERDICTS = (
     "leaking column",
     "no signal",
     "inputs not scaled",
+    "targets not scaled",
     "suspicious labels",
     "imbalanced classes",
     "rate too high",

@@ -357,11 +357,18 @@ class Gain(NamedTuple):
 
 def gain(before: Array, after: Array) -> Gain:
     """Of the errors of two networks for the same samples."""
-    difference = before - after
+    difference, exponent = near_one(before - after)
     mean = float(difference.mean())
     if len(difference) < 2:
-        return Gain(mean, 0.0)
+        return Gain(math.ldexp(mean, exponent), 0.0)
     # As if one more sample had gone the other way: a few samples that all agree prove little
     squares = float(np.square(difference - mean).sum()) + float(np.abs(difference).max()) ** 2
     deviation = math.sqrt(squares / len(difference) / (len(difference) - 1))
-    return Gain(mean, mean / deviation if deviation > 0 else 0.0)
+    return Gain(math.ldexp(mean, exponent), mean / deviation if deviation > 0 else 0.0)
+
+
+def near_one(values: Array) -> tuple[Array, int]:
+    """The values and a power of two to multiply by: their squares neither overflow nor vanish."""
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    scaled: Array = np.ldexp(values, -exponent)
+    return scaled, exponent

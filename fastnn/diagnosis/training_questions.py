@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.diagnosis.case import FACTORS, LEAST_Z, lost_share
+from fastnn.diagnosis.case import LEAST_Z, lost_share
 from fastnn.diagnosis.evidence import FEW, Questions
 from fastnn.diagnosis.findings import Finding
-from fastnn.diagnosis.probes import Outcome, gain
+from fastnn.diagnosis.probes import Outcome, gain, near_one
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,14 @@ class TrainingQuestions(Questions):
         the labels, and its weight.
         """
         scale = self.scale()
-        found = [self.rate(), self.size(), self.epochs(), self.start()]
+        found = [
+            self.targets(),
+            self.rate(),
+            self.size(),
+            self.depth(),
+            self.epochs(),
+            self.start(),
+        ]
         ranked = sorted((each for each in found if each), key=lambda each: -each.weight)
         if scale is not None:  # where it holds, the others look for ways around it
             ranked.insert(0, scale)
@@ -95,6 +102,30 @@ class TrainingQuestions(Questions):
         )
         return self._ranked(finding, case.scaled)
 
+    def targets(self) -> Ranked | None:
+        """Whether targets on one scale would be learnt better."""
+        case = self.case
+        if not case.learns_better(case.scaled_targets):
+            return None
+        assert case.scaled_targets is not None
+        and_columns = "" if case.far is None else " and columns"
+        finding = Finding(
+            "targets not scaled",
+            f"The targets are far from 0, or on another scale than a network expects: a copy that "
+            f"was trained on standardised targets{and_columns} does better.",
+            {
+                **self.both_errors(),
+                f"validation error on standardised targets{and_columns}": (
+                    case.scaled_targets.validation_error
+                ),
+            },
+            "Standardise y, (y - y.mean(axis=0)) / y.std(axis=0), "
+            + ("" if case.far is None else "and X in the same way, ")
+            + "and turn predictions back with the same numbers. Then find the learning rate again, "
+            "with fastnn.find_learning_rate(net, X, y).",
+        )
+        return self._ranked(finding, case.scaled_targets)
+
     def rate(self) -> Ranked | None:
         """Whether another learning rate learns more."""
         case = self.case
@@ -110,10 +141,9 @@ class TrainingQuestions(Questions):
         told = f"{factor:g} times its rates"
         if isinstance(rate, float):
             told = f"learning_rate={factor * rate:.2g}"
-        evidence = {f"validation error at x{f:g}": case.rates[f].validation_error for f in FACTORS}
         evidence = {
             "validation error": self.subject.validation_error,
-            **evidence,
+            **{f"validation error at x{f:g}": case.rates[f].validation_error for f in case.rates},
             "training error": self.subject.training_error,
             f"training error at x{factor:g}": best.training_error,
         }
@@ -224,6 +254,26 @@ class TrainingQuestions(Questions):
         )
         return self._ranked(finding, case.larger)
 
+    def depth(self) -> Ranked | None:
+        """Whether hidden layers keep it from learning what a linear model learns."""
+        case = self.case
+        if not case.learns_better(case.linear):
+            return None
+        assert case.linear is not None
+        finding = Finding(
+            "bias",
+            "The network learns less than one without hidden layers, trained as long, of its own "
+            "training samples too: what goes through its hidden layers fades on the way.",
+            {
+                **self.both_errors(),
+                "training error of a linear model": case.linear.training_error,
+                **self.linear_evidence(),
+            },
+            "Take fewer hidden layers, relu in the place of sigmoid, or fastnn.BatchNorm() behind "
+            "them; net.statistics(X, y) shows each layer.",
+        )
+        return self._ranked(finding, case.linear)
+
     def epochs(self) -> Ranked | None:
         """Whether it was stopped while it still learnt."""
         case = self.case
@@ -250,7 +300,8 @@ class TrainingQuestions(Questions):
         case, subject = self.case, self.subject
         gap = subject.validation_error - subject.training_error
         n, m = len(subject.training), len(subject.validation)
-        spread = np.sqrt(np.var(subject.training) / n + np.var(subject.validation) / m)
+        errors, exponent = near_one(np.concatenate([subject.training, subject.validation]))
+        spread = np.ldexp(np.sqrt(np.var(errors[:n]) / n + np.var(errors[n:]) / m), exponent)
         if not (
             gap >= _GAP * case.baseline_error
             and subject.validation_error >= _GAP_FACTOR * subject.training_error
