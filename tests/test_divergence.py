@@ -296,7 +296,7 @@ HARMLESS: dict[str, Any] = {
     "rare flags beside ages": np.column_stack([RANDOM.uniform(18, 80, 2000), SPARSE]),
     "pixels": PIXELS,
     "a rare pixel": np.column_stack([PIXELS[:, 32:], np.arange(500) == 7]),
-    "pixels as bytes": PIXELS.astype(np.uint8),
+    "sixteen shades of grey as bytes": (PIXELS // 17).astype(np.uint8),
     "columns of ones": np.column_stack([1e5 * X, np.ones((200, 6))]),
     "zeros": np.column_stack([X, np.zeros(200)]),
     "nothing but zeros": np.zeros((10, 3)),
