@@ -7,9 +7,12 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-import fastnn
-
 HERE = Path(__file__).parent
+if not sys.flags.safe_path and sys.path[0] in ("", str(HERE.parent)):
+    sys.path.append(sys.path.pop(0))  # an installed fastnn is found before the sources here
+
+import fastnn  # noqa: E402
+
 EXAMPLES = HERE.parent / "examples"
 NOTEBOOKS = HERE / "notebooks"  # copies: Sphinx reads nothing outside of its folder
 
