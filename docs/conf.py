@@ -1,6 +1,5 @@
 """The documentation site: `python -m sphinx -W docs docs/_build`. It needs the extra `docs`."""
 
-import logging
 import shutil
 import sys
 from pathlib import Path
@@ -72,8 +71,4 @@ def copy_notebooks(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    # Sphinx gives this warning no type by which `suppress_warnings` could name it.
-    logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-        lambda record: "glob pattern" not in str(record.msg)
-    )
     app.connect("builder-inited", copy_notebooks)
