@@ -359,7 +359,8 @@ def test_bytes_that_need_none(data: Any, first: Layer) -> None:
     net = Network([first, Dense(1)], seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        net.fit(data, np.zeros(len(data)), epochs=1, learning_rate=1e-9)
+        history = net.fit(data, np.zeros(len(data)), epochs=1, learning_rate=1e-9)
+    assert history.n_epochs == 1
 
 
 def test_one_warning_a_network() -> None:

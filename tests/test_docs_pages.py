@@ -10,7 +10,11 @@ from doc_snippets import DOCS
 from fastnn.exchange import CSource
 
 ROOT = DOCS.parent
-EXTRAS = {"images-guide": ["PIL", "matplotlib"], "tour": ["matplotlib"]}
+EXTRAS = {
+    "from-scikit-learn": ["sklearn"],
+    "images-guide": ["PIL", "matplotlib"],
+    "tour": ["matplotlib"],
+}
 
 
 def run(page: str) -> dict[str, Any]:
@@ -61,6 +65,20 @@ def test_the_guide_on_images_learns_from_its_folder() -> None:
     names = run("images-guide")
     assert names["class_names"] == ["even", "odd"]
     assert names["net"].evaluate(names["X_test"], names["y_test"])["accuracy"] > 0.8
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # scikit-learn: of a fixed max_iter
+def test_scikit_learns_training_and_the_same_here_come_to_the_same() -> None:
+    names = run("from-scikit-learn")
+    theirs = names["theirs"].score(names["X_test"], names["y_test"])
+    ours = names["net"].evaluate(names["X_test"], names["y_test"])["accuracy"]
+    assert abs(ours - theirs) < 0.05
+
+
+@pytest.mark.parametrize("page", ["from-keras", "from-pytorch"])
+def test_the_trainings_of_those_who_come_from_elsewhere_learn(page: str) -> None:
+    names = run(page)
+    assert names["net"].evaluate(names["X_test"], names["y_test"])["accuracy"] > 0.9
 
 
 def test_the_guide_on_trouble_shows_both_errors(capsys: pytest.CaptureFixture[str]) -> None:
