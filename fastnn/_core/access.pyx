@@ -53,6 +53,7 @@ cdef object this_thread():
 
 
 cdef int forget(list idents, ident) except -1:
+    """Removes one. Written out in a critical section, Cython warns of the look-up of a method."""
     idents.remove(ident)
     return 0
 
